@@ -1,0 +1,11 @@
+std, codes, self = "lua54", true, false
+max_line_length, max_cyclomatic_complexity = 100, 12
+-- `prosody` is the table that users of Prosody's modules know as a global.
+files["host/lua"] = { read_globals = { "prosody" } }
+files["modules"] = { read_globals = { "module", "prosody" },
+	globals = { "module.load", "module.unload", "module.save", "module.restore", "module.ready",
+		"module.command", "module.add_host", "module.environment", "module.keep_connections" } }
+files["contrib/examples"] = files["modules"]
+files["contrib/examples/*.cfg.lua"] = { allow_defined_top = true, global = false }
+files["spec"] = { std = "+busted", max_cyclomatic_complexity = false }
+exclude_files = { "build/", ".deps/", "dist/", "run/", "spec/data/", "contrib/fuzz/corpus/" }
