@@ -1,0 +1,490 @@
+/* host.sys: what luaposix has not, or what must work when luaposix does not load: the control
+ * commands (`gadwall stop`) stand on this table alone. Everything here is synchronous. */
+#include "base/clock.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	READ_CHUNK = 65536,
+	READFD_MAX = 64 * 1024 * 1024, /* a bundle or a state file is never larger */
+	WAIT_MAX = 64,
+	GROUPS_MAX = 1024,
+	TITLE_MAX = 4096,
+};
+
+int luaopen_host_sys(lua_State *L);
+
+/* nil, message as LuaSocket writes it (lower-case first letter), errno. */
+static int push_error(lua_State *L, int err)
+{
+	char text[128];
+	const char *s = strerror_r(err, text, sizeof(text));
+	char first[2] = {(char)(s[0] >= 'A' && s[0] <= 'Z' ? s[0] + ('a' - 'A') : s[0]), 0};
+
+	luaL_pushfail(L);
+	lua_pushfstring(L, "%s%s", first, s[0] ? s + 1 : "");
+	lua_pushinteger(L, err);
+	return 3;
+}
+
+static int push_result(lua_State *L, int rc)
+{
+	if (rc < 0)
+		return push_error(L, errno);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int push_fd(lua_State *L, int fd)
+{
+	if (fd < 0)
+		return push_error(L, errno);
+	lua_pushinteger(L, fd);
+	return 1;
+}
+
+static int lua_check_fd(lua_State *L, int arg)
+{
+	lua_Integer fd = luaL_checkinteger(L, arg);
+
+	luaL_argcheck(L, fd >= 0 && fd < 0x7fffffff, arg, "not a descriptor");
+	return (int)fd;
+}
+
+/* Who is at the other end ------------------------------------------------------------------- */
+
+static int l_sys_peercred(lua_State *L)
+{
+	struct ucred c;
+	socklen_t n = sizeof(c);
+
+	if (getsockopt(lua_check_fd(L, 1), SOL_SOCKET, SO_PEERCRED, &c, &n) < 0)
+		return push_error(L, errno);
+	if (n != sizeof(c))
+		return push_error(L, EPROTO);
+	lua_pushinteger(L, c.pid);
+	lua_pushinteger(L, c.uid);
+	lua_pushinteger(L, c.gid);
+	return 3;
+}
+
+/* All supplementary groups that the peer had when it connected, as a list of gids. */
+static int l_sys_peergroups(lua_State *L)
+{
+	gid_t gids[GROUPS_MAX];
+	socklen_t n = sizeof(gids);
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+	if (getsockopt(lua_check_fd(L, 1), SOL_SOCKET, SO_PEERGROUPS, gids, &n) < 0)
+		return push_error(L, errno);
+	n /= sizeof(gid_t);
+	lua_createtable(L, (int)n, 0);
+	for (socklen_t i = 0; i < n; i++) {
+		lua_pushinteger(L, gids[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
+}
+
+/* Descriptors --------------------------------------------------------------------------------- */
+
+static int l_sys_memfd(lua_State *L)
+{
+	size_t size;
+	const char *name = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &size);
+
+	return push_fd(L, fd_memfd(name, text, size));
+}
+
+/* The whole content from offset 0 where the descriptor can seek, else what is left to read. */
+static int l_sys_readfd(lua_State *L)
+{
+	int fd = lua_check_fd(L, 1);
+	luaL_Buffer b;
+	size_t total = 0;
+
+	(void)lseek(fd, 0, SEEK_SET); /* a pipe says ESPIPE: then what is left is the whole */
+	luaL_buffinit(L, &b);
+	for (;;) {
+		char *p = luaL_prepbuffsize(&b, READ_CHUNK);
+		ssize_t n = read(fd, p, READ_CHUNK);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return push_error(L, errno);
+		if (n == 0)
+			break;
+		luaL_addsize(&b, (size_t)n);
+		total += (size_t)n;
+		if (total > READFD_MAX)
+			return push_error(L, EFBIG);
+	}
+	luaL_pushresult(&b);
+	return 1;
+}
+
+static int l_sys_close(lua_State *L)
+{
+	return push_result(L, close(lua_check_fd(L, 1)));
+}
+
+static int l_sys_dup(lua_State *L)
+{
+	return push_fd(L, fcntl(lua_check_fd(L, 1), F_DUPFD_CLOEXEC, 3));
+}
+
+static const char *file_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG: return "file";
+	case S_IFDIR: return "directory";
+	case S_IFSOCK: return "socket";
+	case S_IFIFO: return "fifo";
+	case S_IFCHR: return "character device";
+	case S_IFBLK: return "block device";
+	case S_IFLNK: return "link";
+	default: return "other";
+	}
+}
+
+static void set_integer(lua_State *L, const char *key, lua_Integer value)
+{
+	lua_pushinteger(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static int l_sys_stat_fd(lua_State *L)
+{
+	struct stat st;
+
+	if (fstat(lua_check_fd(L, 1), &st) < 0)
+		return push_error(L, errno);
+	lua_createtable(L, 0, 8);
+	set_integer(L, "dev", (lua_Integer)st.st_dev);
+	set_integer(L, "ino", (lua_Integer)st.st_ino);
+	set_integer(L, "mode", st.st_mode & 07777);
+	set_integer(L, "uid", st.st_uid);
+	set_integer(L, "gid", st.st_gid);
+	set_integer(L, "size", st.st_size);
+	set_integer(L, "mtime", st.st_mtime);
+	lua_pushstring(L, file_type(st.st_mode));
+	lua_setfield(L, -2, "type");
+	return 1;
+}
+
+static int l_sys_isatty(lua_State *L)
+{
+	lua_pushboolean(L, isatty(lua_check_fd(L, 1)));
+	return 1;
+}
+
+static int l_sys_winsize(lua_State *L)
+{
+	struct winsize w = {0};
+
+	if (ioctl(lua_check_fd(L, 1), TIOCGWINSZ, &w) < 0)
+		return push_error(L, errno);
+	lua_pushinteger(L, w.ws_col);
+	lua_pushinteger(L, w.ws_row);
+	return 2;
+}
+
+/* Opens for the other functions: flags "r" read, "a" append and create, "x" create new with `mode`.
+ */
+static int l_sys_open(lua_State *L)
+{
+	static const char *const names[] = {"r", "a", "x", NULL};
+	static const int flags[] = {
+	    O_RDONLY | O_NONBLOCK,
+	    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+	};
+	const char *path = luaL_checkstring(L, 1);
+	int which = luaL_checkoption(L, 2, "r", names);
+	mode_t mode = (mode_t)luaL_optinteger(L, 3, 0666);
+
+	return push_fd(L, open(path, flags[which] | O_CLOEXEC | O_NOCTTY, mode));
+}
+
+/* A stream socket to a Unix path or "@abstract" name; connecting to it never blocks for long:
+ * a full queue is EAGAIN. */
+static int l_sys_connect_unix(lua_State *L)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t n;
+	const char *path = luaL_checklstring(L, 1, &n);
+	socklen_t len;
+	int fd, err;
+
+	if (n == 0 || n >= sizeof(sa.sun_path))
+		return push_error(L, ENAMETOOLONG);
+	memcpy(sa.sun_path, path, n);
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (path[0] == '@' ? 0 : 1));
+	if (path[0] == '@')
+		sa.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return push_error(L, errno);
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0) {
+		err = errno;
+		close(fd);
+		return push_error(L, err);
+	}
+	return push_fd(L, fd);
+}
+
+/* read(fd [, size]) -> text; nil, "closed" at the end; nil, message, errno */
+static int l_sys_read(lua_State *L)
+{
+	int fd = lua_check_fd(L, 1);
+	lua_Integer want = luaL_optinteger(L, 2, READ_CHUNK);
+	luaL_Buffer b;
+	char *p;
+	ssize_t n;
+
+	luaL_argcheck(L, want > 0 && want <= READFD_MAX, 2, "size out of range");
+	p = luaL_buffinitsize(L, &b, (size_t)want);
+	do
+		n = read(fd, p, (size_t)want);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return push_error(L, errno);
+	if (n == 0) {
+		luaL_pushfail(L);
+		lua_pushliteral(L, "closed");
+		return 2;
+	}
+	luaL_pushresultsize(&b, (size_t)n);
+	return 1;
+}
+
+/* write(fd, text) -> bytes written, never SIGPIPE on a socket */
+static int l_sys_write(lua_State *L)
+{
+	size_t size;
+	int fd = lua_check_fd(L, 1);
+	const char *text = luaL_checklstring(L, 2, &size);
+	ssize_t n;
+
+	do {
+		n = send(fd, text, size, MSG_NOSIGNAL);
+		if (n < 0 && errno == ENOTSOCK)
+			n = write(fd, text, size);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return push_error(L, errno);
+	lua_pushinteger(L, n);
+	return 1;
+}
+
+/* wait({fd, …}, seconds): blocks until one is readable, hung up or in error.
+ * -> list of these descriptors (empty: time is over); nil, "interrupted system call", EINTR */
+static int l_sys_wait(lua_State *L)
+{
+	struct pollfd p[WAIT_MAX];
+	double seconds = luaL_optnumber(L, 2, -1);
+	int count, k = 0, rc;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	count = (int)lua_rawlen(L, 1);
+	luaL_argcheck(L, count <= WAIT_MAX, 1, "too many descriptors");
+	for (int i = 0; i < count; i++) {
+		lua_rawgeti(L, 1, i + 1);
+		p[i] = (struct pollfd){.fd = lua_check_fd(L, -1), .events = POLLIN};
+		lua_pop(L, 1);
+	}
+	rc = poll(p, (nfds_t)count,
+	    seconds < 0     ? -1
+	    : seconds > 1e6 ? 1000000000
+			    : (int)(seconds * 1000 + 0.5));
+	if (rc < 0)
+		return push_error(L, errno);
+	lua_createtable(L, rc, 0);
+	for (int i = 0; i < count; i++) {
+		if (p[i].revents == 0)
+			continue;
+		lua_pushinteger(L, p[i].fd);
+		lua_rawseti(L, -2, ++k);
+	}
+	return 1;
+}
+
+/* Processes ----------------------------------------------------------------------------------- */
+
+/* flock_test(path) -> pid written in the file whose lock another open file holds (0: none is
+ * written there); nil, "not locked" */
+static int l_sys_flock_test(lua_State *L)
+{
+	char text[64] = "";
+	int fd = open(luaL_checkstring(L, 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n;
+	bool held;
+
+	if (fd < 0)
+		return push_error(L, errno);
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (!held) {
+		luaL_pushfail(L);
+		lua_pushliteral(L, "not locked");
+		return 2;
+	}
+	text[n > 0 ? n : 0] = 0;
+	lua_pushinteger(L, strtol(text, NULL, 10));
+	return 1;
+}
+
+static int l_sys_pidfd_open(lua_State *L)
+{
+	return push_fd(L, (int)syscall(SYS_pidfd_open, (pid_t)luaL_checkinteger(L, 1), 0));
+}
+
+static int l_sys_pidfd_signal(lua_State *L)
+{
+	int fd = lua_check_fd(L, 1), signo = (int)luaL_checkinteger(L, 2);
+
+	return push_result(L, (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0));
+}
+
+/* Where the kernel shows our argument list: [start, end), or NULL. */
+static char *title_area(size_t *size)
+{
+	char text[2048], *p, *end;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	unsigned long at[2] = {0, 0};
+
+	fd_close(&fd);
+	if (n <= 0)
+		return NULL;
+	text[n] = 0;
+	p = strrchr(text, ')'); /* field 2 ends here; arg_start and arg_end are 48 and 49 */
+	for (int field = 2; p && field < 48; field++)
+		p = strchr(p + 1, ' ');
+	for (int i = 0; p && i < 2; i++) {
+		at[i] = strtoul(p, &end, 10);
+		p = end;
+	}
+	if (!p || at[0] == 0 || at[1] <= at[0])
+		return NULL;
+	*size = at[1] - at[0];
+	return (
+	    char *)at[0]; /* NOLINT(performance-no-int-to-ptr): the kernel prints it as number */
+}
+
+/* Replaces what ps shows; cut to the room of the original argument list, which is lost. */
+static int l_sys_set_title(lua_State *L)
+{
+	static char *area;
+	static size_t room;
+	size_t n;
+	const char *text = luaL_checklstring(L, 1, &n);
+
+	if (!area)
+		area = title_area(&room);
+	(void)prctl(PR_SET_NAME, text, 0, 0, 0);
+	if (area && room > 1) {
+		if (room > TITLE_MAX)
+			room = TITLE_MAX;
+		memset(area, 0, room);
+		memcpy(area, text, n < room - 1 ? n : room - 1);
+	}
+	return 0;
+}
+
+static int l_sys_rss(lua_State *L)
+{
+	char text[128];
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	char *second;
+
+	fd_close(&fd);
+	if (n <= 0)
+		return push_error(L, errno);
+	text[n] = 0;
+	second = strchr(text, ' ');
+	lua_pushinteger(L, second ? strtol(second, NULL, 10) * sysconf(_SC_PAGESIZE) : 0);
+	return 1;
+}
+
+static int l_sys_lua_bytes(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)lua_gc(L, LUA_GCCOUNT) * 1024 + lua_gc(L, LUA_GCCOUNTB));
+	return 1;
+}
+
+static int l_sys_ids(lua_State *L)
+{
+	lua_pushinteger(L, getpid());
+	lua_pushinteger(L, geteuid());
+	lua_pushinteger(L, getegid());
+	return 3;
+}
+
+static int l_sys_clock(lua_State *L)
+{
+	lua_pushnumber(L, clock_monotonic());
+	lua_pushnumber(L, clock_realtime());
+	return 2;
+}
+
+static int l_sys_exit(lua_State *L)
+{
+	exit((int)luaL_optinteger(L, 1, 0));
+}
+
+static const luaL_Reg functions[] = {
+    {"peercred", l_sys_peercred},
+    {"peergroups", l_sys_peergroups},
+    {"memfd", l_sys_memfd},
+    {"readfd", l_sys_readfd},
+    {"close", l_sys_close},
+    {"dup", l_sys_dup},
+    {"stat_fd", l_sys_stat_fd},
+    {"isatty", l_sys_isatty},
+    {"winsize", l_sys_winsize},
+    {"open", l_sys_open},
+    {"connect_unix", l_sys_connect_unix},
+    {"read", l_sys_read},
+    {"write", l_sys_write},
+    {"wait", l_sys_wait},
+    {"flock_test", l_sys_flock_test},
+    {"pidfd_open", l_sys_pidfd_open},
+    {"pidfd_signal", l_sys_pidfd_signal},
+    {"set_title", l_sys_set_title},
+    {"rss", l_sys_rss},
+    {"lua_bytes", l_sys_lua_bytes},
+    {"ids", l_sys_ids},
+    {"clock", l_sys_clock},
+    {"exit", l_sys_exit},
+    {NULL, NULL},
+};
+
+int luaopen_host_sys(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}
