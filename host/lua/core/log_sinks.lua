@@ -1,0 +1,150 @@
+--- The built-in log sinks: console, stdout, file, syslog, nowhere. A maker is `maker(config) -> sink`.
+
+local format <const> = require "util.format".format
+
+local log_sinks <const> = {}
+
+local default_timestamp <const> = "%b %d %H:%M:%S "
+
+--- os.date once a second.
+local function clock(pattern)
+	local last, text
+	return function ()
+		local now = os.time()
+		if now ~= last then
+			last, text = now, os.date(pattern, now)
+		end
+		return text
+	end
+end
+
+local symbols <const> = { ["\t"] = "\t", ["\127"] = "\u{2421}" }
+for code = 0, 31 do
+	local char = string.char(code)
+	symbols[char] = symbols[char] or utf8.char(0x2400 + code)
+end
+
+--- One event, one line: what came from outside cannot begin a line of its own.
+local function one_line(message)
+	return (message:gsub("\r?\n\t?", "\\n "):gsub("%c", symbols))
+end
+
+--- On a terminal a traceback stays readable; continued lines are indented.
+local function many_lines(message)
+	return (message:gsub("\r?\n\t?", "\n\t"):gsub("[^%C\n]", symbols))
+end
+
+--- "chat" in generation 1 with one worker, "chat[g7.2]" where there are several.
+local function label(source)
+	local mark = log_sinks.worker_mark
+	return mark and source .. mark or source
+end
+
+local function line_sink(config, write, clean)
+	local stamp = config.timestamps
+	if stamp == true or stamp == nil then
+		stamp = clock(default_timestamp)
+	elseif stamp then
+		stamp = clock(stamp .. " ")
+	end
+	local width = config.source_width
+	local paint = config.paint or function (_, text) return text end
+	return function (source, level, message, ...)
+		source = label(source)
+		local gap = "\t"
+		if width then
+			width = math.max(#source + 2, width)
+			gap = (" "):rep(width - #source)
+		end
+		write((stamp and stamp() or "") .. source .. gap .. paint(level, level) .. "\t"
+			.. clean(format(message, ...)) .. "\n")
+	end
+end
+
+function log_sinks.nowhere()
+	return function () return false end
+end
+
+local styles <const> = { info = "1", warn = "1;33", error = "1;31" }
+
+local function paint(level, text)
+	local style = styles[level]
+	return style and "\27[" .. style .. "m" .. text .. "\27[0m" or text
+end
+
+function log_sinks.stdout(config)
+	local opts = { timestamps = config.timestamps or false, source_width = config.source_width or 20,
+		paint = config.paint }
+	local stdout = io.stdout
+	stdout:setvbuf("line")
+	return line_sink(opts, function (line) stdout:write(line) end,
+		config.many_lines and many_lines or one_line)
+end
+
+function log_sinks.console(config)
+	local tty = require "posix.unistd".isatty(1) == 1 and not os.getenv("NO_COLOR")
+	return log_sinks.stdout {
+		timestamps = config.timestamps, source_width = config.source_width,
+		paint = tty and paint or nil, many_lines = tty,
+	}
+end
+
+--- Opens a log file for appending; never follows a symbolic link.
+local function open_log(path)
+	local fcntl <const> = require "posix.fcntl"
+	local flags = fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_APPEND | fcntl.O_CLOEXEC
+		| fcntl.O_NONBLOCK | fcntl.O_NOCTTY | (fcntl.O_NOFOLLOW or 0x20000)
+	local fd, err = fcntl.open(path, flags, 416) -- 0640
+	if not fd then
+		return nil, err
+	end
+	return require "posix.stdio".fdopen(fd, "a")
+end
+
+--- Files that the sinks of this round have open, closed by close_files.
+local open_files = {}
+
+function log_sinks.file(config)
+	local path = require "util.paths".resolve_relative_path(log_sinks.folder, config.filename)
+	if not path then
+		io.stderr:write("log: a file sink without 'filename' is left out\n")
+		return log_sinks.nowhere()
+	end
+	local file, err = open_log(path)
+	if not file then
+		io.stderr:write("log: cannot open ", path, ": ", tostring(err), "\n")
+		return log_sinks.nowhere(), path .. ": " .. tostring(err)
+	end
+	open_files[#open_files + 1] = file
+	if config.buffer_mode ~= false then
+		file:setvbuf(config.buffer_mode or "line")
+	else
+		file:setvbuf("no")
+	end
+	return line_sink(config, function (line) file:write(line) end, one_line)
+end
+
+--- Closes the files of the sinks that are no longer in use.
+function log_sinks.close_files()
+	local files = open_files
+	open_files = {}
+	return function ()
+		for _, file in ipairs(files) do
+			file:close()
+		end
+	end
+end
+
+function log_sinks.syslog(config)
+	local syslog <const> = require "posix.syslog"
+	local facility = "LOG_" .. (config.syslog_facility or "daemon"):upper()
+	syslog.openlog(config.syslog_name or "gadwall", syslog.LOG_PID or 1,
+		syslog[facility] or syslog.LOG_DAEMON or 24)
+	local priorities <const> = { debug = syslog.LOG_DEBUG, info = syslog.LOG_INFO,
+		warn = syslog.LOG_WARNING, error = syslog.LOG_ERR }
+	return function (source, level, message, ...)
+		syslog.syslog(priorities[level], label(source) .. ": " .. one_line(format(message, ...)))
+	end
+end
+
+return log_sinks

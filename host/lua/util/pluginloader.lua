@@ -1,0 +1,110 @@
+--- Finds and loads module files in the plugin folders (Prosody's util.pluginloader, facts/prosody-api.md 2.2).
+
+local envload <const> = require "util.envload".envload
+
+local loader_methods <const> = {}
+local loader_mt <const> = { __index = loader_methods }
+
+local function plugin_dirs()
+	local dirs = {}
+	for dir in (prosody.paths.plugins or ""):gmatch("[^;]+") do
+		dirs[#dirs + 1] = dir
+	end
+	return dirs
+end
+
+local function read_text(path)
+	local file = io.open(path)
+	if not file then
+		return nil
+	end
+	-- A folder opens, but does not read.
+	local text = file:read("a")
+	file:close()
+	return text
+end
+
+--- Reads the first of several names that exists in a plugin folder.
+-- @param names list of paths relative to a plugin folder
+-- @return text, path, metadata; or nil and the reason
+function loader_methods:load_file(names)
+	local err = "no such file"
+	for _, dir in ipairs(plugin_dirs()) do
+		for _, name in ipairs(names) do
+			local path = dir .. "/" .. name
+			local text = read_text(path)
+			if text then
+				local metadata, reason
+				if self._options.load_filter_cb then
+					path, text, metadata, reason = self._options.load_filter_cb(path, text)
+				end
+				if path and text then
+					return text, path, metadata
+				end
+				err = reason or metadata or err
+			end
+		end
+	end
+	return nil, err
+end
+
+--- The names under which a plugin's resource is looked for, in order.
+local function candidates(plugin, resource)
+	local file = resource or "mod_" .. plugin .. ".lua"
+	return {
+		"mod_" .. plugin .. "/" .. plugin .. "/" .. file,
+		"mod_" .. plugin .. "/" .. file,
+		plugin .. "/" .. file,
+		file,
+		"share/lua/5.4/" .. file,
+		"share/lua/5.4/mod_" .. plugin .. "/" .. file,
+	}
+end
+
+function loader_methods:load_resource(plugin, resource)
+	return self:load_file(candidates(plugin, resource))
+end
+
+--- @return chunk, path, metadata; or nil and the message
+function loader_methods:load_code(plugin, resource, env)
+	local text, path, metadata = self:load_resource(plugin, resource)
+	if not text then
+		return nil, path
+	end
+	local chunk, err = envload(text, "@" .. path, env or _G)
+	if not chunk then
+		return nil, err, path
+	end
+	return chunk, path, metadata
+end
+
+--- As load_code for `NAME.EXTENSION`, then `NAME.lua` (module:require).
+function loader_methods:load_code_ext(plugin, resource, extension, env)
+	local text, path, metadata = self:load_resource(plugin, resource .. "." .. extension)
+	if not text and extension == "lib.lua" then
+		text, path, metadata = self:load_resource(plugin, resource .. ".lua")
+	end
+	if not text then
+		return nil, path
+	end
+	local chunk, err = envload(text, "@" .. path, env or _G)
+	if not chunk then
+		return nil, err, path
+	end
+	return chunk, path, metadata
+end
+
+--- @param options `load_filter_cb(path, text)` → path, text, metadata; nil skips the file
+local function init(options)
+	return setmetatable({ _options = options or {} }, loader_mt)
+end
+
+local default <const> = init()
+
+return {
+	init = init,
+	load_file = function (names) return default:load_file(names) end,
+	load_resource = function (...) return default:load_resource(...) end,
+	load_code = function (...) return default:load_code(...) end,
+	load_code_ext = function (...) return default:load_code_ext(...) end,
+}
