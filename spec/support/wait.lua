@@ -1,5 +1,5 @@
 --- Waiting in specs: never a bare sleep, always a condition and a deadline.
--- `local wait_until <const> = require "spec.support.wait"` and then `wait_until(fn, 2, "the port")`.
+-- `local wait_until <const> = require "spec.support.wait"`, then `wait_until(fn, 2, "the port")`.
 
 local posix_time <const> = require "posix.time"
 

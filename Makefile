@@ -1,0 +1,169 @@
+# gadwall. `make run` and `make test` are the two commands; `make help` lists the rest.
+CC      ?= cc
+LUA     ?= lua5.4
+LUA_PKG ?= lua5.4
+PREFIX  ?= /usr/local
+BUILD   ?= build
+JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
+VERSION := 0.1.0
+# `make test` fails when fewer tests than this pass: a suite that quietly lost its files is not green.
+TESTS_FLOOR ?= 1
+-include config.mk
+
+# Variants: `make BUILD=build/test FAILPOINTS=1`, `make BUILD=build/asan FAILPOINTS=1 SAN=1`
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+        -Wundef -Wformat=2 -Wvla -Wpointer-arith -Wwrite-strings -Wnull-dereference \
+        -Wduplicated-cond -Wlogical-op -Werror=format-security -fno-common
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fno-strict-aliasing \
+          -ftrivial-auto-var-init=zero -fPIE
+CPPFLAGS += -D_GNU_SOURCE -DGADWALL_VERSION='"$(VERSION)"' -DGADWALL_PREFIX='"$(PREFIX)"' \
+            -Ihost $(LUA_CFLAGS)
+# Asked when a file is compiled, not when this file is read: pkg-config may be installed by `deps`.
+LUA_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LUA_PKG)))
+LUA_LIBS   = $(shell pkg-config --libs $(LUA_PKG))
+CFLAGS  ?= -O2 -g
+ifdef SAN
+CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+CPPFLAGS += -DGADWALL_SAN=1
+else
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+endif
+ifdef FAILPOINTS
+CPPFLAGS += -DGADWALL_FAILPOINTS=1
+endif
+ifdef WERROR
+WARN += -Werror
+endif
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -rdynamic
+LDLIBS   = -lev $(LUA_LIBS) -lcrypto -ledit -lm
+
+C_BASE     := $(sort $(wildcard host/base/*.c))
+C_NET      := $(sort $(wildcard host/net/*.c))
+C_PROC     := $(sort $(wildcard host/proc/*.c))
+C_BINDINGS := $(sort $(wildcard host/bindings/*.c))
+C_SRC      := host/main.c $(C_BASE) $(C_NET) $(C_PROC) $(C_BINDINGS)
+C_FUZZ     := $(sort $(wildcard contrib/fuzz/*.c))
+C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h)) $(C_FUZZ)
+OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o
+EMBED      := $(sort $(shell find host/lua -name '*.lua'))
+SHELLS     := .ci/run $(sort $(wildcard contrib/*.sh contrib/dev/*.sh contrib/examples/*.sh))
+
+.DELETE_ON_ERROR:
+.PHONY: all help deps run test test-asan lint fuzz fuzz-smoke install uninstall dist clean force
+
+all: $(BUILD)/gadwall
+
+help:
+	@echo 'make run          build, then start contrib/examples/gadwall.cfg.lua in the foreground'
+	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
+	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
+	@echo 'make lint         format, static analysis, layers, spelling, man pages'
+	@echo 'make fuzz-smoke   every fuzz target for 20 s (FUZZ_TIME); fuzz/NAME builds one'
+	@echo 'make install      to DESTDIR/PREFIX ($(PREFIX)); uninstall takes it away again'
+	@echo 'make dist clean   a tarball of the committed files; remove what was built'
+	@echo 'Variables: BUILD (folder), FAILPOINTS=1, SAN=1, WERROR=1, DEPS=auto|ask|no, JOBS'
+
+deps:
+	@sh contrib/deps.sh build
+
+$(BUILD)/gadwall: $(OBJ)
+	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	@echo "built $@"
+
+$(BUILD)/obj/%.o: %.c Makefile | deps
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# host/lua is compiled into the binary as text, so that a package update changes nothing before
+# `upgrade`. The list is a file of its own, so that a removed library goes from the binary too.
+$(BUILD)/obj/embedded.list: force
+	@mkdir -p $(@D)
+	@printf '%s\n' $(EMBED) | cmp -s - $@ || printf '%s\n' $(EMBED) >$@
+
+$(BUILD)/obj/embedded.S: $(BUILD)/obj/embedded.list contrib/dev/embed.sh
+	sh contrib/dev/embed.sh host/lua $(EMBED) >$@
+
+$(BUILD)/obj/embedded.o: $(BUILD)/obj/embedded.S $(EMBED)
+	$(CC) -c -o $@ $<
+
+# Sub-makes, because `deps` may have to install the very tools that the rest is read with.
+build-run: deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+build-test: deps
+	@sh contrib/deps.sh test peers
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/test FAILPOINTS=1 all
+build-asan: deps
+	@sh contrib/deps.sh test peers
+	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/asan FAILPOINTS=1 SAN=1 all
+.PHONY: build-run build-test build-asan
+
+run: build-run
+	@exec $(BUILD)/gadwall run -c contrib/examples/gadwall.cfg.lua
+
+RUN_TESTS = BUSTED="$$(command -v busted)" $(LUA) contrib/dev/run-tests.lua $(SPECS)
+test: build-test
+	@GADWALL=build/test/gadwall TESTS_FLOOR=$(TESTS_FLOOR) $(RUN_TESTS)
+test-asan: build-asan
+	@GADWALL=build/asan/gadwall GADWALL_SLOW=1 SPEC_TIMEOUT=400 LOGS=build/asan/log \
+		TESTS_FLOOR=$(TESTS_FLOOR) $(RUN_TESTS)
+
+# clang-tidy is most of the time: one process a core, a few files each.
+TIDY_FLAGS = -std=gnu11 -DGADWALL_FAILPOINTS=1 $(CPPFLAGS) -I$(CURDIR)/host \
+             -isystem $(CURDIR)/.deps/src/llhttp
+lint:
+	@sh contrib/deps.sh build lint
+	clang-format --dry-run -Werror $(C_ALL)
+	@mkdir -p build/tidy; printf '%s\n' $(TIDY_FLAGS) >build/tidy/compile_flags.txt
+	printf '%s\n' $(C_SRC) $(C_FUZZ) | xargs -P$(JOBS) -n3 clang-tidy -p build/tidy --quiet 2>/dev/null
+	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr -q -j$(JOBS) \
+		--suppress=toomanyconfigs --suppress=missingIncludeSystem --error-exitcode=1 \
+		-DGADWALL_FAILPOINTS=1 -D__linux__ -Ihost host contrib/fuzz
+	luacheck -q --no-color host/lua modules spec contrib
+	shellcheck $(SHELLS)
+	sh contrib/dev/check-layers.sh
+	git ls-files -z | grep -zv '^spec/data/\|^contrib/fuzz/corpus/' | xargs -0 codespell -q3 -L $(SPELL_OK)
+	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
+SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue
+
+include contrib/fuzz/fuzz.mk
+
+INSTALL   ?= install
+BINDIR    := $(DESTDIR)$(PREFIX)/bin
+LIBDIR    := $(DESTDIR)$(PREFIX)/lib/gadwall
+MANDIR    := $(DESTDIR)$(PREFIX)/share/man
+DOCDIR    := $(DESTDIR)$(PREFIX)/share/doc/gadwall
+UNITDIR   := $(DESTDIR)$(PREFIX)/lib/systemd/system
+COMPLETE  := $(DESTDIR)$(PREFIX)/share
+install: build-run
+	$(INSTALL) -d $(BINDIR) $(LIBDIR)/modules $(LIBDIR)/lua $(DOCDIR)/examples $(UNITDIR)
+	$(INSTALL) -m 755 $(BUILD)/gadwall $(BINDIR)/gadwall
+	$(INSTALL) -m 644 modules/*.lua $(LIBDIR)/modules/
+	if [ -d .deps/share/lua/5.4 ]; then \
+		cp -R .deps/share/lua/5.4/. $(LIBDIR)/lua/ && cp -R .deps/lib/lua/5.4/. $(LIBDIR)/lua/; fi
+	$(INSTALL) -m 644 README.md LICENSE modules/README.md $(DOCDIR)/
+	$(INSTALL) -m 644 contrib/examples/*.lua $(DOCDIR)/examples/
+	sed 's|@PREFIX@|$(PREFIX)|g' contrib/systemd/gadwall.service >$(UNITDIR)/gadwall.service
+	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || \
+		$(INSTALL) -D -m 644 "$$page" "$(MANDIR)/man$${page##*.}/$${page##*/}" || exit 1; done
+	$(INSTALL) -d $(COMPLETE)/bash-completion/completions $(COMPLETE)/zsh/site-functions \
+		$(COMPLETE)/fish/vendor_completions.d
+	$(BUILD)/gadwall completion bash >$(COMPLETE)/bash-completion/completions/gadwall
+	$(BUILD)/gadwall completion zsh >$(COMPLETE)/zsh/site-functions/_gadwall
+	$(BUILD)/gadwall completion fish >$(COMPLETE)/fish/vendor_completions.d/gadwall.fish
+
+uninstall:
+	rm -f $(BINDIR)/gadwall $(UNITDIR)/gadwall.service $(MANDIR)/man[1-8]/gadwall*.[1-8] \
+		$(COMPLETE)/bash-completion/completions/gadwall \
+		$(COMPLETE)/zsh/site-functions/_gadwall $(COMPLETE)/fish/vendor_completions.d/gadwall.fish
+	rm -rf $(LIBDIR) $(DOCDIR)
+
+dist:
+	@mkdir -p dist
+	git archive --prefix=gadwall-$(VERSION)/ -o dist/gadwall-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build dist
+
+-include $(OBJ:.o=.d)

@@ -1,0 +1,431 @@
+--- Real gadwall processes for specs.
+--
+--	local daemon <const> = require "spec.support.daemon"
+--	after_each(daemon.finish_all)
+--	local d = daemon.start { config = [[ modules_enabled = { "echo" }; echo_ports = { 0 } ]] }
+--	local c = d:connect(d:port("echo"))
+--	d:stop()
+--
+-- Every daemon has a temp folder of its own (kept with KEEP=1). Its end is always checked: exit
+-- status as declared, a clean log, no child left, no descriptor gained.
+
+local client <const> = require "spec.support.client"
+local json <const> = require "dkjson"
+local process <const> = require "spec.support.process"
+local stat <const> = require "posix.sys.stat"
+local unistd <const> = require "posix.unistd"
+local wait <const> = require "spec.support.wait"
+
+local daemon <const> = {}
+local methods <const> = {}
+local mt <const> = { __index = methods }
+
+local running = {}
+
+-- What no log of a healthy run holds; `allow` lists patterns of lines that a spec expects.
+local suspicious <const> = {
+	"Sanitizer", "runtime error:", "%f[%w]alert%f[%W]", "%f[%w]fatal%f[%W]", "Error calling",
+	"[Aa]ssertion .* failed", "stack traceback:", "unprotected error",
+}
+
+--- The program under test.
+function daemon.binary()
+	local path = os.getenv("GADWALL") or "build/test/gadwall"
+	if path:sub(1, 1) == "/" then return path end
+	return unistd.getcwd() .. "/" .. path
+end
+
+-- The lines that every test config starts with; what a spec writes below them wins.
+local function prelude(self)
+	local lines = {
+		("runtime_path = %q"):format(self.dir .. "/run"),
+		("data_path = %q"):format(self.dir .. "/data"),
+		("plugin_paths = { %q }"):format(self.dir .. "/modules"),
+		'log = { info = "*console" }',
+	}
+	if unistd.geteuid() == 0 and not self.spec.drop_root then
+		lines[#lines + 1] = "run_as_root = true"
+	end
+	-- One line, so that line numbers of the spec's own config are theirs plus one.
+	return table.concat(lines, "; ") .. "\n"
+end
+
+--- Writes the config file anew (for reload specs).
+---@param text string
+---@param raw boolean|nil true: nothing is put before it
+function methods:write_config(text, raw)
+	process.write_file(self.config_file, (raw and "" or prelude(self)) .. text)
+end
+
+--- Writes `mod_NAME.lua` into the daemon's own module folder.
+function methods:write_module(name, source)
+	process.write_file(("%s/modules/mod_%s.lua"):format(self.dir, name), source)
+end
+
+local function prepare(spec)
+	local self = setmetatable({ spec = spec, dir = spec.dir or process.temp_dir(), known = {} }, mt)
+	self.config_file = spec.config_file or self.dir .. "/gadwall.cfg.lua"
+	self.log_file = self.dir .. "/log"
+	for _, folder in ipairs { "run", "data", "modules" } do
+		stat.mkdir(self.dir .. "/" .. folder, 448) -- 0700
+	end
+	for name, source in pairs(spec.modules or {}) do self:write_module(name, source) end
+	if not spec.config_file then self:write_config(spec.config or "", spec.raw) end
+	return self
+end
+
+local function environment(self)
+	local env = {
+		GADWALL_CONFIG = false, GADWALL_SOCKET = false, GADWALL_FAILPOINT = false,
+		NOTIFY_SOCKET = false, LISTEN_FDS = false, LISTEN_PID = false, WATCHDOG_USEC = false,
+		RUNTIME_DIRECTORY = false, STATE_DIRECTORY = false, XDG_RUNTIME_DIR = false,
+		ASAN_OPTIONS = "abort_on_error=0:detect_leaks=1:exitcode=99",
+		UBSAN_OPTIONS = "print_stacktrace=1:halt_on_error=1",
+		LSAN_OPTIONS = ("print_suppressions=0:suppressions=%s/spec/support/lsan.supp")
+			:format(unistd.getcwd()),
+	}
+	for name, value in pairs(self.spec.env or {}) do env[name] = value end
+	return env
+end
+
+local function command_line(self)
+	local argv = table.move(self.spec.wrap or {}, 1, #(self.spec.wrap or {}), 1, {})
+	argv[#argv + 1] = self.spec.binary or daemon.binary()
+	argv[#argv + 1] = "run"
+	argv[#argv + 1] = "-c"
+	argv[#argv + 1] = self.config_file
+	return table.move(self.spec.args or {}, 1, #(self.spec.args or {}), #argv + 1, argv)
+end
+
+--- The keeper's state file as a table of strings; empty if there is none.
+function methods:state()
+	local values = {}
+	local text = process.read_file(self.dir .. "/run/gadwall.state") or ""
+	for key, value in text:gmatch("([%w_.]+)=([^\n]*)") do values[key] = value end
+	return values
+end
+
+local function remember(self)
+	if not self.keeper then return end
+	for _, info in ipairs(process.descendants(self.keeper.pid)) do
+		self.known[info.pid .. ":" .. info.started] = info
+	end
+end
+
+local settled <const> = { serving = true, draining = true, passive = true, failed = true }
+
+--- Starts `gadwall run` and waits until it serves (or, with `expect_exit`, until it has ended).
+---@param spec table fields:
+--- config: text of the config, below a prelude of paths; raw = true leaves the prelude out
+--- modules: name to source, written into a folder of plugin_paths
+--- args, env, wrap (list put before the command, e.g. valgrind), binary
+--- ready: state to wait for (default: any of serving, draining, passive, failed), false: no wait
+--- expect_exit: true: wait for the end instead; look at `d:wait_exit()` and `d:log()`
+--- exit: status that `stop` and `finish_all` expect (default 0); `false` accepts any
+--- allow: patterns of log lines that are expected although they look bad
+--- fds: false switches off the comparison of descriptors at the end
+--- timeout: seconds to become ready, default 10
+---@return table daemon
+function daemon.start(spec)
+	local self = prepare(spec or {})
+	self.keeper = process.spawn {
+		argv = command_line(self), env = environment(self), stdout = self.log_file,
+		cwd = self.spec.cwd,
+	}
+	running[#running + 1] = self
+	self.keeper_pid = self.keeper.pid
+	if self.spec.expect_exit then
+		self.exit_status = self.keeper:wait_exit(self.spec.timeout or 15)
+		self.expected_end = true
+	elseif self.spec.ready ~= false then
+		self:wait_ready(self.spec.timeout)
+	end
+	return self
+end
+
+--- Waits for the state of the spec (`ready`); raises with the log if it ends or does not come.
+function methods:wait_ready(seconds)
+	local want = self.spec.ready
+	local state = wait.try(function()
+		if self.keeper:status() then return "ended" end
+		local now = self:state()
+		if now.pid and tonumber(now.pid) ~= self.keeper_pid and not self.spec.wrap then return nil end
+		if want and now.state == want or not want and settled[now.state or ""] then
+			return now.state
+		end
+	end, seconds or (os.getenv("GADWALL_SLOW") and 40 or 10))
+	if not state or state == "ended" then
+		error(("not ready (%s); log:\n%s"):format(state or self:state().state or "no state file",
+			self:log()), 2)
+	end
+	remember(self)
+	self.fd_base = self:fd_counts()
+end
+
+--- Text of everything that it wrote to stdout and stderr.
+function methods:log()
+	return process.read_file(self.log_file) or ""
+end
+
+--- The log's lines, or those that match a pattern.
+---@return table list of strings
+function methods:log_lines(pattern)
+	local lines = {}
+	for line in self:log():gmatch("([^\n]*)\n?") do
+		if line ~= "" and (not pattern or line:find(pattern)) then lines[#lines + 1] = line end
+	end
+	return lines
+end
+
+--- Waits for a log line; raises with the log if it does not come.
+---@return string line
+function methods:wait_log(pattern, seconds)
+	local line = wait.try(function() return self:log_lines(pattern)[1] end, seconds or 5)
+	if line then return line end
+	error(("no log line like %q; log:\n%s"):format(pattern, self:log()), 2)
+end
+
+--- Sends the keeper a signal.
+function methods:signal(signal)
+	remember(self)
+	return self.keeper:signal(signal)
+end
+
+--- Waits for the keeper's end.
+---@return integer|nil status, or nil, "timeout"
+function methods:wait_exit(seconds)
+	if not self.exit_status then
+		remember(self)
+		local code, err = self.keeper:wait_exit(seconds or 10)
+		if not code then return nil, err end
+		self.exit_status = code
+	end
+	self.expected_end = true
+	return self.exit_status
+end
+
+--- Live descendants of the keeper.
+---@return table list of { pid, name, state, parent, group, started }
+function methods:children()
+	remember(self)
+	return process.descendants(self.keeper_pid)
+end
+
+--- Pid of the newest live worker (a direct child of the keeper); nil when there is none.
+function methods:worker_pid()
+	local pid
+	for _, info in ipairs(self:children()) do
+		if info.parent == self.keeper_pid and info.state ~= "Z" then pid = info.pid end
+	end
+	return pid
+end
+
+--- Descriptors of a process of this daemon: map of number to target, and their count.
+function methods:fds(pid)
+	return process.fds(pid or self:worker_pid())
+end
+
+--- Count of descriptors by pid, of the keeper and its live children.
+function methods:fd_counts()
+	local counts = { [self.keeper_pid] = select(2, process.fds(self.keeper_pid)) }
+	for _, info in ipairs(self:children()) do
+		counts[info.pid] = select(2, process.fds(info.pid))
+	end
+	return counts
+end
+
+--- Path of the admin socket.
+function methods:socket_path()
+	for _, name in ipairs { "/run/gadwall.sock", "/run/user/gadwall.sock" } do
+		if stat.stat(self.dir .. name) then return self.dir .. name end
+	end
+	return self.dir .. "/run/gadwall.sock"
+end
+
+--- Runs a command of the program against this instance.
+---@param ... string words after the common options, for example "status", "--json"
+---@return integer exit status
+---@return string stdout
+---@return string stderr
+function methods:run(...)
+	return process.run {
+		argv = { self.spec.binary or daemon.binary(), "--socket", self:socket_path(), ... },
+		env = environment(self), timeout = 30,
+	}
+end
+
+--- `status --json`, decoded; JSON null is dkjson's null only inside lists.
+---@return table status
+function methods:status()
+	local code, out, err = self:run("status", "--json")
+	local status = json.decode(out)
+	if not status then error(("status exits %d: %s%s"):format(code, out, err), 2) end
+	return status.result or status
+end
+
+--- Port on which a service listens (its first open TCP listener); waits for it.
+---@param service string
+---@return integer
+function methods:port(service)
+	local function look()
+		for _, entry in ipairs(self:status().services or {}) do
+			for _, listener in ipairs(entry.service == service and entry.listeners or {}) do
+				if math.type(tonumber(listener.port)) == "integer" then return listener.port end
+			end
+		end
+	end
+	local port = wait.try(look, 3)
+	if port then return port end
+	error(("service %s has no port; log:\n%s"):format(service, self:log()), 2)
+end
+
+--- Connects a client.
+---@param where integer|string port on 127.0.0.1, service name, or path of a Unix socket
+---@param timeout number|nil default of all calls on the client, seconds
+---@return table client
+function methods:connect(where, timeout)
+	if type(where) == "string" and where:find("[/@]") then
+		return assert(client.unix(where, timeout))
+	end
+	local port = type(where) == "string" and self:port(where) or where
+	return assert(client.tcp("127.0.0.1", port, timeout))
+end
+
+--- Sends one line to the admin socket.
+---@return table lines of the answer, the last one (`OK: …`, `Error: …`, `Result: …`) included
+---@return string last line
+function methods:console(line, timeout)
+	local c = assert(client.unix(self:socket_path(), timeout))
+	assert(c:send(line .. "\n"))
+	local lines = {}
+	repeat
+		local answer, err = c:line()
+		if not answer then
+			c:close()
+			error(("console %q: %s after: %s"):format(line, err, table.concat(lines, "\n")), 2)
+		end
+		lines[#lines + 1] = answer
+	until answer:find("^OK:") or answer:find("^Error:") or answer:find("^Result:")
+		or answer:find('^{"ok":') or answer:find('^{.*"exit":')
+	c:close()
+	return lines, lines[#lines]
+end
+
+local function allowed(self, line)
+	for _, pattern in ipairs(self.spec.allow or {}) do
+		if line:find(pattern) then return true end
+	end
+	return false
+end
+
+--- Lines of the log that a clean run does not have.
+function methods:bad_lines()
+	local bad = {}
+	for _, line in ipairs(self:log_lines()) do
+		for _, pattern in ipairs(suspicious) do
+			if line:find(pattern) and not allowed(self, line) then
+				bad[#bad + 1] = line
+				break
+			end
+		end
+	end
+	return bad
+end
+
+-- Descriptors are compared while it still serves, after our own clients have gone.
+local function check_fds(self, faults)
+	if self.spec.fds == false or not self.fd_base or self.keeper:status() then return end
+	client.close_all()
+	local function gained()
+		for pid, count in pairs(self:fd_counts()) do
+			local base = self.fd_base[pid]
+			if base and count > base then
+				return ("pid %d has %d descriptors, had %d when ready"):format(pid, count, base)
+			end
+		end
+	end
+	if not wait.try(function() return not gained() end, 2) then
+		faults[#faults + 1] = gained()
+	end
+end
+
+local function check_children(self, faults)
+	local function left()
+		for _, info in pairs(self.known) do
+			if process.alive(info.pid, info.started) then return info end
+		end
+	end
+	if wait.try(function() return not left() end, 2) then return end
+	for _, info in pairs(self.known) do
+		if process.alive(info.pid, info.started) then
+			faults[#faults + 1] = ("process %d (%s) was left behind"):format(info.pid, info.name)
+			process.kill(info.pid, "KILL")
+		end
+	end
+end
+
+local function check_exit(self, faults)
+	local expected = self.spec.exit or 0
+	if self.spec.exit == false or self.exit_status == expected then return end
+	if self.spec.expect_exit and self.spec.exit == nil then return end
+	faults[#faults + 1] = ("exit status %s instead of %s"):format(self.exit_status or "none", expected)
+end
+
+-- Ends the daemon if it lives, checks its end, removes its folder; returns a list of faults.
+local function finish(self, how)
+	local faults = {}
+	if self.finished then return faults end
+	self.finished = true
+	if not self.keeper:status() then
+		check_fds(self, faults)
+		self:signal(how or "TERM")
+	end
+	if not self:wait_exit(self.spec.stop_timeout or (os.getenv("GADWALL_SLOW") and 60 or 15)) then
+		faults[#faults + 1] = "did not stop in time, state " .. (self:state().state or "unknown")
+		remember(self)
+		self.keeper:destroy()
+		self.exit_status = "killed by the spec"
+	end
+	check_children(self, faults)
+	check_exit(self, faults)
+	for _, line in ipairs(self:bad_lines()) do
+		faults[#faults + 1] = "log: " .. line
+	end
+	if #faults > 0 then
+		faults[#faults + 1] = "--- log of " .. self.dir .. "\n" .. self:log()
+	end
+	if not os.getenv("KEEP") and not self.spec.dir then process.remove_tree(self.dir) end
+	return faults
+end
+
+--- Stops the daemon and raises unless its end was as declared.
+---@param signal string|nil default TERM; or the daemon may have ended already
+function methods:stop(signal)
+	local faults = finish(self, signal)
+	if #faults > 0 then error(table.concat(faults, "\n"), 2) end
+end
+
+--- Kills everything at once, without any check; for specs whose subject is the wreckage.
+function methods:destroy()
+	if self.finished then return end
+	self.finished = true
+	remember(self)
+	self.keeper:destroy()
+	for _, info in pairs(self.known) do
+		if process.alive(info.pid, info.started) then process.kill(info.pid, "KILL") end
+	end
+	if not os.getenv("KEEP") and not self.spec.dir then process.remove_tree(self.dir) end
+end
+
+--- For `after_each`: ends every daemon that is left, with all checks, and closes all clients.
+function daemon.finish_all()
+	local faults, list = {}, running
+	running = {}
+	for index = #list, 1, -1 do
+		for _, fault in ipairs(finish(list[index])) do faults[#faults + 1] = fault end
+	end
+	client.close_all()
+	if #faults > 0 then error(table.concat(faults, "\n"), 0) end
+end
+
+return daemon
