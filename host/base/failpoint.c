@@ -1,0 +1,93 @@
+#include "base/failpoint.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One at every state of start, restart and stop; later issues add upgrade and handover. */
+const char *const failpoint_names[] = {
+	"keeper-start", "keeper-reader", "keeper-lock", "keeper-spawn", "keeper-hello",
+	"keeper-held", "keeper-begin", "keeper-ready", "keeper-restart", "keeper-stop",
+	"keeper-reload", "keeper-end",
+	"reader-start", "reader-config", "reader-send",
+	"worker-start", "worker-hello", "worker-boot", "worker-bind", "worker-hold",
+	"worker-ready", "worker-serving", "worker-beat", "worker-verb", "worker-stop",
+	"worker-leaving", "worker-exit",
+	"net-accept", "net-recv", "net-send",
+	NULL,
+};
+
+int failpoint_enabled(void)
+{
+#ifdef GADWALL_FAILPOINTS
+	return 1;
+#else
+	return 0;
+#endif
+}
+
+#ifdef GADWALL_FAILPOINTS
+enum { NAMES_MAX = 64 };
+
+static unsigned hits[NAMES_MAX];
+
+static int index_of(const char *name)
+{
+	for (int i = 0; failpoint_names[i]; i++)
+		if (strcmp(failpoint_names[i], name) == 0)
+			return i;
+	abort(); /* a typing error in our own source */
+}
+
+static int act(const char *action)
+{
+	struct timespec t;
+	long ms;
+
+	if (strncmp(action, "kill", 4) == 0)
+		raise(SIGKILL);
+	else if (strncmp(action, "stop", 4) == 0)
+		raise(SIGSTOP);
+	else if (strncmp(action, "abort", 5) == 0)
+		abort();
+	else if (strncmp(action, "exit=", 5) == 0)
+		_exit(atoi(action + 5));
+	else if (strncmp(action, "errno=", 6) == 0)
+		return atoi(action + 6);
+	else if (strncmp(action, "short", 5) == 0)
+		return -1;
+	else if (strncmp(action, "delay=", 6) == 0) {
+		ms = atol(action + 6);
+		t = (struct timespec){ ms / 1000, ms % 1000 * 1000000 };
+		nanosleep(&t, NULL);
+	}
+	return 0;
+}
+
+int failpoint_hit(const char *name)
+{
+	const char *p = getenv("GADWALL_FAILPOINT");
+	unsigned n = ++hits[index_of(name)];
+	size_t len = strlen(name);
+
+	while (p && *p) {
+		const char *at = strchr(p, '@'), *end = strchr(p, ',');
+
+		if (!end)
+			end = p + strlen(p);
+		if (strncmp(p, name, len) == 0 && p[len] == ':' &&
+			(!at || at > end || (unsigned)atoi(at + 1) == n))
+			return act(p + len + 1);
+		p = *end ? end + 1 : end;
+	}
+	return 0;
+}
+#else
+int failpoint_hit(const char *name)
+{
+	(void)name;
+	return 0;
+}
+#endif

@@ -1,0 +1,23 @@
+/* Descriptors: small helpers that every layer needs. */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <stddef.h>
+
+/* Closes *fd unless it is -1 and sets it to -1; errno is kept. */
+void fd_close(int *fd);
+
+/* Puts /dev/null on each of 0, 1, 2 that is closed, so that no socket ever gets such a number.
+ * 0, or -1 with errno (no /dev/null). */
+int fd_repair_stdio(void);
+
+/* Raises the soft limit of open files to the hard one; returns the soft limit now in force. */
+size_t fd_raise_limit(void);
+
+/* O_NONBLOCK and FD_CLOEXEC on; 0, or -1 with errno. */
+int fd_set_flags(int fd);
+
+/* A sealed memfd (no write, grow, shrink) holding `size` bytes; -1 with errno. Caller owns it. */
+int fd_memfd(const char *name, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,95 @@
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 2000 };
+
+static const char *const names[] = { "debug", "info", "warn", "error" };
+static char source_word[32] = "gadwall";
+static enum log_level min_level = LOG_LEVEL_INFO;
+static log_sink_fn *sink;
+static void *sink_data;
+
+void log_source(const char *source)
+{
+	snprintf(source_word, sizeof source_word, "%s", source);
+}
+
+void log_min_level(enum log_level level)
+{
+	min_level = level;
+}
+
+bool log_wants(enum log_level level)
+{
+	return level >= min_level;
+}
+
+void log_sink(log_sink_fn *fn, void *data)
+{
+	sink = fn;
+	sink_data = data;
+}
+
+/* What came from outside must not end the line or move the cursor. */
+static size_t escape(char *to, size_t room, const char *from)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (; *from && n + 5 < room; from++) {
+		unsigned char c = (unsigned char)*from;
+
+		if (c >= 0x20 && c != 0x7f) {
+			to[n++] = (char)c;
+			continue;
+		}
+		to[n++] = '\\';
+		to[n++] = 'x';
+		to[n++] = hex[c >> 4];
+		to[n++] = hex[c & 15];
+	}
+	to[n] = '\0';
+	return n;
+}
+
+static void to_stderr(enum log_level level, const char *message)
+{
+	char line[MESSAGE_MAX * 4 + 128];
+	time_t now = time(NULL);
+	struct tm tm;
+	size_t n;
+
+	localtime_r(&now, &tm);
+	n = strftime(line, 32, "%b %d %H:%M:%S ", &tm);
+	n += (size_t)snprintf(line + n, 64, "%s\t%s\t", source_word, names[level]);
+	n += escape(line + n, sizeof line - n - 1, message);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
+		return; /* a log that nobody reads must not stop the service */
+}
+
+void log_writev(enum log_level level, const char *format, va_list args)
+{
+	char message[MESSAGE_MAX];
+
+	if (level < min_level)
+		return;
+	vsnprintf(message, sizeof message, format, args);
+	if (sink)
+		sink(sink_data, level, source_word, message);
+	else
+		to_stderr(level, message);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_writev(level, format, args);
+	va_end(args);
+}

@@ -1,0 +1,35 @@
+/* Log lines of the C side: one event, one line, to standard error; no allocation, no stdio.
+ * Shape: "Nov 21 06:51:06 SOURCE<TAB>LEVEL<TAB>message", as util.logger's console sink writes it. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
+/* Called with every finished message instead of writing it; the worker sends it to core.loggingmanager. */
+typedef void log_sink_fn(void *data, enum log_level level, const char *source, const char *message);
+
+/* Sets the source word of later lines ("keeper", "g1.1"); `source` is copied (≤ 31 bytes). */
+void log_source(const char *source);
+
+/* Smallest level that is written; default LOG_LEVEL_INFO. */
+void log_min_level(enum log_level level);
+
+/* Whether a line of this level would be written. */
+bool log_wants(enum log_level level);
+
+/* NULL: back to standard error. */
+void log_sink(log_sink_fn *fn, void *data);
+
+/* Control characters in the message are written as \xNN; longer than 2,000 bytes is cut. */
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_writev(enum log_level level, const char *format, va_list args);
+
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,327 @@
+#include "bindings/lua_guard.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bindings/lua_host.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+/* What the signal handler reads and writes is volatile or set before the timer runs. */
+static struct {
+	lua_State *volatile current;  /* the coroutine that runs */
+	volatile sig_atomic_t depth;  /* nested protected calls */
+	volatile sig_atomic_t serial; /* of the outermost call */
+	volatile sig_atomic_t armed;  /* the timer ticks */
+	volatile sig_atomic_t slow;   /* the outermost call has been seen slow */
+	volatile sig_atomic_t expired;
+	sig_atomic_t seen; /* serial at the last tick */
+	int ticks;         /* how often in a row */
+	int slow_ticks, timeout_ticks;
+	double period, started;
+	timer_t timer;
+	bool have_timer;
+	const char *volatile label;
+	char trace[2048];
+	int on_slow; /* registry ref */
+} guard = { .on_slow = LUA_NOREF };
+
+static void set_timer(double seconds)
+{
+	struct itimerspec t = { 0 };
+
+	t.it_value.tv_sec = t.it_interval.tv_sec = (time_t)seconds;
+	t.it_value.tv_nsec = t.it_interval.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
+	timer_settime(guard.timer, 0, &t, NULL);
+}
+
+static void expired_hook(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	if (!guard.expired) { /* left over on a coroutine that yielded at the last moment */
+		lua_sethook(L, NULL, 0, 0);
+		return;
+	}
+	luaL_error(L, "callback took longer than callback_timeout (%f s)",
+		guard.period * guard.timeout_ticks);
+}
+
+static void slow_hook(lua_State *L, lua_Debug *ar)
+{
+	const char *text;
+
+	(void)ar;
+	lua_sethook(L, NULL, 0, 0);
+	if (!guard.slow || guard.trace[0] || !lua_checkstack(L, 8))
+		return;
+	luaL_traceback(L, L, NULL, 0);
+	text = lua_tostring(L, -1);
+	strncpy(guard.trace, text ? text : "?", sizeof guard.trace - 1);
+	lua_pop(L, 1);
+}
+
+/* Runs in signal context: only flags, lua_sethook (made for this) and timer_settime. */
+static void on_tick(int signo)
+{
+	(void)signo;
+	if (guard.depth == 0) {
+		guard.armed = 0;
+		set_timer(0);
+		return;
+	}
+	if (guard.seen != guard.serial) {
+		guard.seen = guard.serial;
+		guard.ticks = 0;
+		return;
+	}
+	guard.ticks++;
+	if (guard.timeout_ticks && guard.ticks >= guard.timeout_ticks) {
+		guard.expired = 1;
+		lua_sethook(guard.current, expired_hook, LUA_MASKCOUNT, 1);
+	} else if (guard.slow_ticks && guard.ticks >= guard.slow_ticks && !guard.slow) {
+		guard.slow = 1;
+		lua_sethook(guard.current, slow_hook, LUA_MASKCOUNT, 1);
+	}
+}
+
+static bool make_timer(void)
+{
+	struct sigaction sa = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	sigset_t set;
+
+	sigaction(SIGRTMIN, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return timer_create(CLOCK_MONOTONIC, &ev, &guard.timer) == 0;
+}
+
+void guard_limits(double slow, double timeout)
+{
+	double least = slow > 0 ? slow : timeout;
+
+	if (timeout > 0 && timeout < least)
+		least = timeout;
+	if (least <= 0) {
+		guard.period = 0;
+		return;
+	}
+	guard.period = least / 2 > 1 ? 1 : least / 2;
+	guard.slow_ticks = slow > 0 ? (int)(slow / guard.period + 0.5) : 0;
+	guard.timeout_ticks = timeout > 0 ? (int)(timeout / guard.period + 0.5) : 0;
+	if (!guard.have_timer)
+		guard.have_timer = make_timer();
+}
+
+void guard_label(const char *label)
+{
+	guard.label = label;
+}
+
+lua_State *guard_enter(lua_State *L)
+{
+	lua_State *previous = guard.current;
+
+	guard.current = L;
+	if (guard.depth++ == 0) {
+		guard.serial++;
+		if (!guard.armed && guard.period > 0 && guard.have_timer) {
+			guard.armed = 1;
+			guard.started = clock_monotonic();
+			set_timer(guard.period);
+		}
+	}
+	return previous;
+}
+
+static void report_slow(lua_State *L)
+{
+	double seconds = (guard.ticks + 1) * guard.period;
+	const char *label = guard.label ? guard.label : "callback";
+
+	guard.slow = 0;
+	if (guard.on_slow == LUA_NOREF) {
+		log_warn("%s took about %.2f s; it was here: %s", label, seconds, guard.trace);
+	} else if (lua_checkstack(L, 8)) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, guard.on_slow);
+		lua_pushnumber(L, seconds);
+		lua_pushstring(L, guard.trace);
+		lua_pushstring(L, label); /* .. fn seconds trace label */
+		lua_host_call_logged(L, 3, 0, "in the slow-callback handler");
+	}
+	guard.trace[0] = '\0';
+}
+
+void guard_leave(lua_State *L, lua_State *previous)
+{
+	guard.current = previous;
+	if (--guard.depth > 0)
+		return;
+	if (guard.expired) {
+		guard.expired = 0;
+		lua_sethook(L, NULL, 0, 0);
+	}
+	if (guard.slow)
+		report_slow(L);
+	guard.label = NULL;
+}
+
+/* ---- coroutines ---- */
+
+/* Runs `co` with the `n` values on top of L's stack; results or the error are moved to L.
+ * Returns the count of results, or -1 for an error (one value). */
+static int resume(lua_State *L, lua_State *co, int n)
+{
+	lua_State *previous = guard.current;
+	int status, count = 0;
+
+	if (!lua_checkstack(co, n)) {
+		lua_pushliteral(L, "too many arguments to resume");
+		return -1;
+	}
+	lua_xmove(L, co, n);
+	guard.current = co;
+	status = lua_resume(co, L, n, &count);
+	guard.current = previous;
+	if (status != LUA_OK && status != LUA_YIELD) {
+		lua_xmove(co, L, 1);
+		return -1;
+	}
+	if (!lua_checkstack(L, count + 1)) {
+		lua_pop(co, count);
+		lua_pushliteral(L, "too many results to resume");
+		return -1;
+	}
+	lua_xmove(co, L, count);
+	return count;
+}
+
+static lua_State *check_thread(lua_State *L, int index)
+{
+	lua_State *co = lua_tothread(L, index);
+
+	luaL_argexpected(L, co, index, "coroutine");
+	return co;
+}
+
+static int l_resume(lua_State *L)
+{
+	lua_State *co = check_thread(L, 1);
+	int n = resume(L, co, lua_gettop(L) - 1);
+
+	lua_pushboolean(L, n >= 0);
+	lua_insert(L, n >= 0 ? -(n + 1) : -2);
+	return n >= 0 ? n + 1 : 2;
+}
+
+static int l_wrapped(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+	int status, n = resume(L, co, lua_gettop(L));
+
+	if (n >= 0)
+		return n;
+	status = lua_status(co);
+	if (status != LUA_OK && status != LUA_YIELD) { /* it died: close what it left pending */
+		lua_resetthread(co);
+		lua_settop(co, 0);
+	}
+	if (lua_type(L, -1) == LUA_TSTRING) { /* say where it was called, as Lua's own wrap does */
+		luaL_where(L, 1);
+		lua_insert(L, -2);
+		lua_concat(L, 2);
+	}
+	return lua_error(L);
+}
+
+static int l_wrap(lua_State *L)
+{
+	lua_State *co;
+
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	co = lua_newthread(L);
+	lua_pushvalue(L, 1);
+	lua_xmove(L, co, 1);
+	lua_pushcclosure(L, l_wrapped, 1);
+	return 1;
+}
+
+void guard_track_coroutines(lua_State *L)
+{
+	static const luaL_Reg functions[] = { { "resume", l_resume }, { "wrap", l_wrap },
+		{ NULL, NULL } };
+
+	lua_getglobal(L, "coroutine");
+	luaL_setfuncs(L, functions, 0);
+	lua_pop(L, 1);
+}
+
+/* ---- host.guard ---- */
+
+static int l_call(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	if (!lua_host_call(L, lua_gettop(L) - 1, LUA_MULTRET)) {
+		lua_pushnil(L);
+		lua_insert(L, -2); /* nil message */
+		return 2;
+	}
+	lua_pushboolean(L, 1);
+	lua_insert(L, 1);
+	return lua_gettop(L);
+}
+
+static double field_seconds(lua_State *L, const char *name)
+{
+	double seconds;
+
+	lua_getfield(L, 1, name);
+	seconds = luaL_optnumber(L, -1, 0);
+	lua_pop(L, 1);
+	return seconds > 1e6 ? 0 : seconds; /* "never" is math.huge */
+}
+
+static int l_limits(lua_State *L)
+{
+	lua_Number memory;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	guard_limits(field_seconds(L, "slow"), field_seconds(L, "timeout"));
+	lua_getfield(L, 1, "memory");
+	memory = luaL_optnumber(L, -1, -1);
+	if (memory >= 0)
+		lua_host_memory(memory > 1e15 ? 0 : (size_t)memory);
+	return 0;
+}
+
+static int l_on_slow(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	luaL_unref(L, LUA_REGISTRYINDEX, guard.on_slow);
+	guard.on_slow = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+static int l_label(lua_State *L)
+{
+	static char label[96];
+	const char *text = luaL_checkstring(L, 1);
+
+	strncpy(label, text, sizeof label - 1);
+	guard_label(label);
+	return 0;
+}
+
+int luaopen_host_guard(lua_State *L)
+{
+	static const luaL_Reg functions[] = { { "call", l_call }, { "limits", l_limits },
+		{ "on_slow", l_on_slow }, { "label", l_label }, { NULL, NULL } };
+
+	luaL_newlib(L, functions);
+	return 1;
+}

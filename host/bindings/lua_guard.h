@@ -1,0 +1,19 @@
+/* Time limits of callbacks; see lua_host.h for the idea. */
+#ifndef BINDINGS_LUA_GUARD_H
+#define BINDINGS_LUA_GUARD_H
+
+#include <lua.h>
+
+/* Around each protected call: enter returns what leave needs. leave reports a slow outermost call. */
+lua_State *guard_enter(lua_State *L);
+void guard_leave(lua_State *L, lua_State *previous);
+
+/* Names what runs now ("conn.onincoming"), for the slow-callback report; borrowed, static text. */
+void guard_label(const char *label);
+
+/* Replaces coroutine.resume, wrap and close by forms that say which coroutine runs. */
+void guard_track_coroutines(lua_State *L);
+
+void guard_limits(double slow, double timeout);
+
+#endif

@@ -1,0 +1,24 @@
+#include "bindings/lua_open.h"
+
+/* One word for each table; the files that hold them have nothing else in common. */
+#define HOST_TABLES(X)                                                                             \
+	X(edit)                                                                                    \
+	X(encodings)                                                                               \
+	X(guard)                                                                                   \
+	X(hashes)                                                                                  \
+	X(info)                                                                                    \
+	X(keeper)                                                                                  \
+	X(loop)                                                                                    \
+	X(net)                                                                                     \
+	X(random)                                                                                  \
+	X(reader)                                                                                  \
+	X(signals)                                                                                 \
+	X(sys)                                                                                     \
+	X(table)                                                                                   \
+	X(timer)
+
+#define DECLARE(name) __attribute__((weak)) int luaopen_host_##name(lua_State *L);
+HOST_TABLES(DECLARE)
+
+#define ENTRY(name) { "host." #name, luaopen_host_##name },
+const luaL_Reg lua_open_host[] = { HOST_TABLES(ENTRY){ NULL, NULL } };

@@ -1,0 +1,10 @@
+/* The list of C tables that the Lua runtime can require: "host.loop", "host.net", … */
+#ifndef BINDINGS_LUA_OPEN_H
+#define BINDINGS_LUA_OPEN_H
+
+#include <lauxlib.h>
+
+/* Ends with { NULL, NULL }; one entry for each bindings file. */
+extern const luaL_Reg lua_open_host[];
+
+#endif
