@@ -106,7 +106,7 @@ end
 
 local function signal_number(signal)
 	if math.type(signal) == "integer" then return signal end
-	return assert(posix_signal["SIG" .. signal] or posix_signal[signal], "unknown signal")
+	return posix_signal["SIG" .. signal] or error("unknown signal " .. signal)
 end
 
 --- Sends a signal to the process, by name without SIG, or number.
