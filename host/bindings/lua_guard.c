@@ -40,13 +40,13 @@ static void set_timer(double seconds)
 
 static void expired_hook(lua_State *L, lua_Debug *ar)
 {
-	(void)ar;
 	if (!guard.expired) { /* left over on a coroutine that yielded at the last moment */
 		lua_sethook(L, NULL, 0, 0);
 		return;
 	}
-	luaL_error(L, "callback took longer than callback_timeout (%f s)",
-		guard.period * guard.timeout_ticks);
+	lua_getinfo(L, "Sl", ar);
+	luaL_error(L, "%s:%d: callback took longer than callback_timeout (%f s)", ar->short_src,
+		ar->currentline, guard.period * guard.timeout_ticks);
 }
 
 static void slow_hook(lua_State *L, lua_Debug *ar)
