@@ -112,19 +112,29 @@ test-asan: build-asan
 # clang-tidy is most of the time: one process a core, one file each (several confuse its va_list check).
 TIDY_FLAGS = -std=gnu11 -DGADWALL_FAILPOINTS=1 $(CPPFLAGS) -I$(CURDIR)/host \
              -isystem $(CURDIR)/.deps/src/llhttp
-lint:
+lint: lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
+lint-deps:
 	@sh contrib/deps.sh build lint
+lint-format: lint-deps
 	clang-format --dry-run -Werror $(C_ALL)
+lint-tidy: lint-deps
 	@mkdir -p build/tidy; printf '%s\n' $(TIDY_FLAGS) >build/tidy/compile_flags.txt
 	printf '%s\n' $(C_SRC) $(C_FUZZ) | xargs -P$(JOBS) -n1 clang-tidy -p build/tidy --quiet 2>/dev/null
+lint-cppcheck: lint-deps
 	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr -q -j$(JOBS) \
 		--suppress=toomanyconfigs --suppress=missingIncludeSystem --error-exitcode=1 \
 		-DGADWALL_FAILPOINTS=1 -D__linux__ -Ihost host contrib/fuzz
+lint-lua: lint-deps
 	luacheck -q --no-color host/lua modules spec contrib
+lint-shell: lint-deps
 	shellcheck $(SHELLS)
+lint-layers:
 	sh contrib/dev/check-layers.sh
+lint-words: lint-deps
 	git ls-files -z | grep -zv '^spec/data/\|^contrib/fuzz/corpus/' | xargs -0 codespell -q3 -L $(SPELL_OK)
+lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
+.PHONY: lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
 SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue
 
 include contrib/fuzz/fuzz.mk
