@@ -1,6 +1,6 @@
 -- Arrays with methods; API of Prosody's util.array. `array.f(a, …)` leaves `a` alone and returns a
--- new
--- array, `a:f(…)` changes `a` and returns it, for map, filter, slice, sort, unique, pluck, reverse.
+-- new array, `a:f(…)` changes `a` and returns it, for map, filter, slice, sort, unique, pluck,
+-- reverse.
 
 local random <const> = math.random
 

@@ -2,8 +2,7 @@
 --
 -- A runner calls its function with one queued item after another in a coroutine. When the function
 -- waits, the coroutine yields "wait" and later items queue; when the last done() has been called,
--- it
--- goes on from there. Between items the coroutine yields "ready".
+-- it goes on from there. Between items the coroutine yields "ready".
 --
 --	ready -> running [run] -> ready (queue empty) | waiting (the function waits)
 --	waiting -> ready [the awaited done(), through next_tick] -> running, if items have queued
@@ -247,8 +246,7 @@ function methods:onerror(f)
 end
 
 --- @param func called with each item (default: the item is called)
--- @param watchers ready(runner), waiting(runner), error(runner, err); called when the state
---   changes.
+-- @param watchers ready(runner), waiting(runner), error(runner, err): told when the state changes.
 --   Default: an error is logged and raised to the caller of run.
 -- @param data kept in the field `data`
 local function runner(func, watchers, data)

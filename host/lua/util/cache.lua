@@ -144,8 +144,7 @@ end
 
 --- @param size most entries
 -- @param on_evict nil: the oldest entry goes; false: a full cache refuses; or a function (key,
---   value,
--- cache), which refuses by returning false
+--   value, cache), which refuses by returning false
 local function new(size, on_evict)
 	return setmetatable({ _data = {}, _count = 0, size = check_size(size), _on_evict = on_evict }, mt)
 end

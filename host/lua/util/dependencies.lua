@@ -1,6 +1,5 @@
 -- API of Prosody's util.dependencies. What the host needs is linked into it or checked by deps.sh,
--- so
--- there is nothing to check at start.
+-- so there is nothing to check at start.
 
 --- @return the library; or nil and why not
 local function softreq(name)

@@ -1,7 +1,7 @@
 -- API of Prosody's util.encodings. base64 and utf8 are complete. idna and stringprep are
--- conservative,
--- because they need Unicode tables that we do not carry: ASCII is lower-cased and checked as the
--- profile says, anything else gives nil, so that no two spellings can ever be taken for one name.
+-- conservative, because they need Unicode tables that we do not carry: ASCII is lower-cased and
+-- checked as the profile says, anything else gives nil, so that no two spellings can ever be taken
+-- for one name.
 
 local match <const>, lower <const>, find <const> = string.match, string.lower, string.find
 local utf8_len <const> = utf8.len
@@ -18,9 +18,11 @@ else
 	base64 = { encode = missing, decode = missing }
 end
 
---- @return how many code points, or nil if the text is not UTF-8
+--- @return how many code points (Prosody: bytes); or nil, "invalid utf8"
 local function length(s)
-	return (utf8_len(s))
+	local points = utf8_len(s)
+	if points then return points end
+	return nil, "invalid utf8"
 end
 
 local function valid(s)

@@ -35,8 +35,7 @@ local function from_registry(e, context, registry, source)
 end
 
 --- @param e a table with type (default "cancel"), condition (default "undefined-condition"), text,
---   code,
---   extra; or an error, which is returned as it is
+--   code, extra; or an error, which is returned as it is
 -- @param context table kept in the field `context`
 -- @param registry name -> such a table, if e is a name
 -- @param source kept in the field `source`

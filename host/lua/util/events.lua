@@ -136,9 +136,8 @@ end
 -- @return add_handler(event, fn [, priority = 0]): fn again only changes its priority;
 --   remove_handler(event, fn), add_handlers(map), remove_handlers(map), get_handlers(event),
 --   fire_event(event, data), add_wrapper / wrappers.add_handler(event or false, fn(handlers, event,
---   data)), remove_wrapper / wrappers.remove_handler, set_debug_hook(fn(handler, event, data)) ->
---   the
---   old one, set_isolation(isolate, on_error).
+--   data)), remove_wrapper / wrappers.remove_handler, set_isolation(isolate, on_error),
+--   set_debug_hook(fn(handler, event, data)) -> the old one.
 --   What is added or removed during a fire counts from the next fire on. Handlers may yield.
 local function new(options)
 	local registry = new_registry(options)

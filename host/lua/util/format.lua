@@ -1,13 +1,11 @@
 -- string.format for log lines; API of Prosody 13's util.format. It never raises, whatever the
--- arguments,
--- and what it writes cannot be mistaken for a second line or for terminal commands: control
--- characters
--- become visible symbols, a line break is followed by a tab, text that is not UTF-8 is quoted.
+-- arguments, and what it writes cannot be mistaken for a second line or for terminal commands:
+-- control characters become visible symbols, a line break is followed by a tab, text that is not
+-- UTF-8 is quoted.
 
-local find <const>, gsub <const>, s_format <const>, sub <const> =
-	string.find, string.gsub, string.format, string.sub
+local gsub <const>, s_format <const>, sub <const> = string.gsub, string.format, string.sub
 local math_type <const>, pack <const>, unpack <const> = math.type, table.pack, table.unpack
-local tostring <const>, type <const>, utf8_len <const> = tostring, type, utf8.len
+local concat <const>, utf8_len <const> = table.concat, utf8.len
 local serialization <const> = require "util.serialization"
 
 local dump <const> = serialization.new {
@@ -18,9 +16,7 @@ local dump <const> = serialization.new {
 local CONTROLS <const> = "[%z\1-\8\11-\31\127]"
 local symbols <const> = { ["\127"] = "\u{2421}" }
 for i = 0, 31 do
-	symbols[s_format("%c", i)] = s_format("\u{2400}"):gsub(".$", function (last)
-		return s_format("%c", last:byte() + i)
-	end)
+	symbols[string.char(i)] = utf8.char(0x2400 + i)
 end
 
 local wants_integer <const> = { c = 1, d = 1, i = 1, o = 1, u = 1, X = 1, x = 1 }
@@ -62,29 +58,31 @@ local function convert(spec, value)
 	return write_text("[%s]", tostring(value))
 end
 
--- string.format refuses a width or precision of more than two digits, and some flags.
-local function checked(spec)
-	return find(spec, "^%%[-+ #0]*%d?%d?%.?%d?%d?%a$") and spec or "%" .. sub(spec, -1)
-end
-
 --- @param pattern as for string.format, with %s, %q, %p and the number options
--- @return text; a missing argument is "(nil)", one of the wrong kind "[value]", a surplus one "
---   [value]"
+-- @return text; a missing argument is "(nil)", one of the wrong kind "[value]", a surplus one
+--   " [value]"; a pattern that string.format refuses stands there as it is, before its arguments
 local function format(pattern, ...)
 	local args = pack(...)
 	local i = 0
-	pattern = gsub(pattern, "%%[^cdiouxXaAeEfgGpqs%%]*[cdiouxXaAeEfgGpqs%%]", function (spec)
-		if spec == "%%" then return nil end
-		i = i + 1
-		spec, args[i] = convert(checked(spec), args[i])
-		return spec
-	end)
+	local converted = gsub(pattern, "%%([^cdiouxXaAeEfgGpqs%%]*)([cdiouxXaAeEfgGpqs%%]?)",
+		function (flags, option)
+			if option == "%" and flags == "" then return nil end
+			if option == "" or option == "%" then return "%%" .. flags .. option .. option end
+			i = i + 1
+			local spec
+			spec, args[i] = convert("%" .. flags .. option, args[i])
+			return spec
+		end)
+	local used = i
 	while i < args.n do
 		i = i + 1
 		args[i] = args[i] == nil and "(nil)" or clean(tostring(args[i]))
-		pattern = pattern .. " [%s]"
+		converted = converted .. " [%s]"
 	end
-	return s_format(pattern, unpack(args, 1, i))
+	local ok, text = pcall(s_format, converted, unpack(args, 1, i))
+	if ok then return text end
+	for k = 1, used do args[k] = clean(tostring(args[k])) end
+	return clean(pattern) .. " [" .. concat(args, "] [", 1, i) .. "]"
 end
 
 return { format = format }

@@ -53,13 +53,13 @@ local function add_transition(states, from, name, to)
 	states[from][name] = to
 end
 
---- @param desc default_state (optional); transitions: list of { name, from = state or list or "*",
---   to };
---   state_handlers: state -> fn on entering; transition_handlers: name -> fn, may veto by a non-nil
---   return; handlers: event -> fn for "transition", "leave/STATE", "transition/NAME",
---   "enter/STATE",
---   "transitioned/NAME", "transitioned". A handler gets { instance, name, from, from_attr, to,
---   to_attr }.
+--- @param desc default_state (optional);
+--   transitions: list of { name, from = state or list of states or "*", to };
+--   state_handlers: state -> fn on entering;
+--   transition_handlers: name -> fn before the move, a non-nil return vetoes it;
+--   handlers: event -> fn for "transition", "leave/STATE", "transition/NAME" (these may veto),
+--   "enter/STATE", "transitioned/NAME", "transitioned".
+--   A handler gets { instance, name, from, from_attr, to, to_attr }.
 -- @return fsm with init, is_instance, `states`, `events`
 local function new(desc)
 	local states, instance_methods = { ["*"] = {} }, {}
@@ -87,11 +87,9 @@ local function new(desc)
 	return self
 end
 
---- A new instance: fields `fsm`, `state`, `state_attr`; each transition is a method (attr) ->
---   true, or
--- nil, veto; it raises when the state does not allow it. Starting elsewhere than in the default
--- state
--- counts as entering.
+--- A new instance: fields `fsm`, `state`, `state_attr`. Each transition is a method (attr) -> true,
+-- or nil, veto; it raises when the state does not allow it. Starting elsewhere than in the default
+-- state counts as entering.
 function methods:init(state, attr)
 	state = assert(state or self.default_state, "no initial state specified")
 	if not self.states[state] then error("Invalid initial state: " .. state) end

@@ -130,8 +130,7 @@ local function encode_list(value)
 end
 
 -- Readers take the text, the position of the value's first byte and the depth; they return the
--- value and
--- the position behind it, or nil, the position of the fault and its description.
+-- value and the position behind it, or nil, the position of the fault and its description.
 
 local readers <const> = {}
 

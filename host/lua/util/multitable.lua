@@ -1,6 +1,5 @@
 -- Tables of tables; API of Prosody's util.multitable. In remove, search and iter a nil key stands
--- for
--- every key of its level.
+-- for every key of its level.
 
 local insert <const>, unpack <const> = table.insert, table.unpack
 
@@ -109,8 +108,8 @@ local function iter(self, ...)
 end
 
 --- @return multitable: get(k1, …), set(k1, …, value), add(k1, …, value) appends to a list,
---   remove(k1, …), search(k1, …) -> list of values, search_add(list, k1, …), iter(k1, …); field
---   `data`
+--   remove(k1, …), search(k1, …) -> list of values, search_add(list, k1, …), iter(k1, …);
+--   field `data`
 local function new()
 	return {
 		data = {}, get = get, add = add, set = set, remove = remove,

@@ -31,8 +31,7 @@ local function settle(self, state, value)
 	end
 end
 
--- resolve and reject of one promise; the first call counts, a promise given to resolve is waited
--- for.
+-- resolve and reject of one promise; the first call counts. A promise given to resolve is awaited.
 local function resolvers(self)
 	local done = false
 	local function resolve(value)
@@ -53,8 +52,7 @@ local function resolvers(self)
 end
 
 --- @param f called with resolve(value or promise) and reject(reason); an error in it rejects, a
---   string
---   then has its traceback
+--   string then has its traceback
 local function new(f)
 	local self = setmetatable({ _state = "pending", _waiting = {} }, mt)
 	if f then

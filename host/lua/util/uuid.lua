@@ -21,8 +21,7 @@ end
 local last_tick = 0
 
 --- Sorts by time: 48 bits of milliseconds, 12 bits of their fraction (RFC 9562 6.2, method 3).
---   Those of
--- one process are strictly ascending, even if the clock is set back.
+-- Those of one process are strictly ascending, even if the clock is set back.
 local function v7()
 	last_tick = math.max(math.floor(time.now() * 4096000), last_tick + 1)
 	local ms = last_tick >> 12

@@ -76,8 +76,7 @@ end
 -- @param columns list of { title, key, width = columns or "2p" or "50%", align = "right", default,
 --   mapper(value, row, width, column), ellipsis(text, width) }
 -- @param max_width columns of the whole line; default: the terminal, or 80
--- @return function (row) -> line; row: a table by `key`, or nil for the line of titles; and
---   max_width
+-- @return function (row) -> line; row: a table by `key`, or nil for the titles; and max_width
 local function new_table(columns, max_width)
 	max_width = max_width or term_width(80)
 	local widths = column_widths(columns, max_width)
