@@ -50,7 +50,7 @@ EMBED      := $(sort $(shell find host/lua -name '*.lua'))
 SHELLS     := .ci/run $(sort $(wildcard contrib/*.sh contrib/dev/*.sh contrib/examples/*.sh))
 
 .DELETE_ON_ERROR:
-.PHONY: all help deps run test test-asan lint fuzz fuzz-smoke install uninstall dist clean force
+.PHONY: all help deps run test test-asan soak lint fuzz fuzz-smoke install uninstall dist clean force
 
 all: $(BUILD)/gadwall
 
@@ -58,6 +58,7 @@ help:
 	@echo 'make run          build, then start contrib/examples/gadwall.cfg.lua in the foreground'
 	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
+	@echo 'make soak         the specs tagged slow and soak, one after the other'
 	@echo 'make lint         format, static analysis, layers, spelling, man pages'
 	@echo 'make fuzz-smoke   every fuzz target for 20 s (FUZZ_TIME); fuzz/NAME builds one'
 	@echo 'make install      to DESTDIR/PREFIX ($(PREFIX)); uninstall takes it away again'
@@ -108,6 +109,9 @@ test: build-test
 test-asan: build-asan
 	@GADWALL=build/asan/gadwall GADWALL_SLOW=1 SPEC_TIMEOUT=400 LOGS=build/asan/log \
 		TESTS_FLOOR=$(TESTS_FLOOR) $(RUN_TESTS)
+
+soak: build-test
+	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=1800 $(RUN_TESTS)
 
 # clang-tidy is most of the time: one process a core, one file each (several confuse its va_list check).
 TIDY_FLAGS = -std=gnu11 -DGADWALL_FAILPOINTS=1 $(CPPFLAGS) -I$(CURDIR)/host \
