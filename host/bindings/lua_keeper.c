@@ -1,0 +1,500 @@
+/* host.keeper: the worker's words to its keeper, and what it hears. Empty in other roles. */
+#include "bindings/lua_keeper.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "bindings/lua_host.h"
+#include "bindings/worker_channel.h"
+#include "net/loop.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Asking the keeper to bind an address is the one call that waits (s). */
+#define BIND_LIMIT 2.0
+
+enum { TEXT_LIMIT = 64 * 1024, BUNDLE_LIMIT = 256 * 1024 * 1024 };
+
+static struct worker_channel *const c = &worker_channel;
+static int handlers = LUA_NOREF; /* table: what -> function */
+static bool said_leaving;
+
+bool lua_keeper_left(void)
+{
+	return said_leaving;
+}
+
+/* ---- what the keeper says ---- */
+
+static void set_number(lua_State *L, const char *key, lua_Integer value)
+{
+	lua_pushinteger(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *value)
+{
+	lua_pushstring(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static void set_bool(lua_State *L, const char *key, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, key);
+}
+
+/* The text of a sealed memfd; its offset is shared with other processes, so it is not used. */
+static bool push_text(lua_State *L, int fd, size_t limit)
+{
+	luaL_Buffer b;
+	struct stat st;
+	ssize_t n;
+	char *to;
+
+	if (fstat(fd, &st) < 0 || st.st_size < 0 || (size_t)st.st_size > limit)
+		return false;
+	to = luaL_buffinitsize(L, &b, (size_t)st.st_size + 1);
+	n = pread(fd, to, (size_t)st.st_size, 0);
+	luaL_pushresultsize(&b, n > 0 ? (size_t)n : 0);
+	return true;
+}
+
+static void set_text(lua_State *L, struct ipc_message *m, const char *key)
+{
+	char text[IPC_BODY_MAX];
+
+	ipc_get_text(m, text, sizeof text);
+	set_string(L, key, text);
+}
+
+static const char *fill_signal(lua_State *L, struct ipc_message *m)
+{
+	const char *name;
+	int signo = (int)ipc_get_u32(m);
+
+	name = sigabbrev_np(signo);
+	set_number(L, "signo", signo);
+	if (name)
+		lua_pushfstring(L, "SIG%s", name);
+	else
+		lua_pushfstring(L, "SIG%d", signo);
+	lua_setfield(L, -2, "signal");
+	set_text(L, m, "verb");
+	set_text(L, m, "state");
+	set_number(L, "sender", ipc_get_u32(m));
+	return "signal";
+}
+
+static const char *fill_verb(lua_State *L, struct ipc_message *m)
+{
+	set_text(L, m, "verb");
+	set_bool(L, "forced", ipc_get_u32(m) != 0);
+	set_text(L, m, "origin");
+	set_text(L, m, "text");
+	return "verb";
+}
+
+static const char *fill_result(lua_State *L, struct ipc_message *m)
+{
+	set_bool(L, "ok", ipc_get_u32(m) != 0);
+	set_text(L, m, "text");
+	if (m->nfds > 0 && push_text(L, m->fds[0], TEXT_LIMIT))
+		lua_setfield(L, -2, "faults");
+	return "result";
+}
+
+static const char *fill_event(lua_State *L, struct ipc_message *m)
+{
+	int signo;
+
+	set_number(L, "generation", ipc_get_u32(m));
+	set_number(L, "worker", ipc_get_u32(m));
+	set_text(L, m, "event");
+	set_number(L, "exit", ipc_get_u32(m));
+	signo = (int)ipc_get_u32(m);
+	if (signo)
+		set_number(L, "signal", signo);
+	set_number(L, "restarts", ipc_get_u32(m));
+	return "worker";
+}
+
+/* Leaves the message's table on the stack; its name for on(), or NULL for what Lua does not hear.
+ */
+static const char *fill(lua_State *L, struct ipc_message *m)
+{
+	lua_newtable(L);
+	if (!m)
+		return "lost";
+	set_number(L, "id", m->header.id);
+	switch ((enum ipc_type)m->header.type) {
+	case IPC_SIGNAL: return fill_signal(L, m);
+	case IPC_VERB: return fill_verb(L, m);
+	case IPC_RESULT: return fill_result(L, m);
+	case IPC_EVENT: return fill_event(L, m);
+	case IPC_BUNDLE: return "bundle";
+	default: return NULL;
+	}
+}
+
+/* Message as light userdata -> table, name; in a protected call because it allocates. */
+static int l_deliver(lua_State *L)
+{
+	struct ipc_message *m = lua_touserdata(L, 1);
+	const char *what = fill(L, m);
+
+	if (!what || (m && !ipc_end(m)))
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
+	if (lua_getfield(L, -1, what) != LUA_TFUNCTION)
+		return 0;
+	lua_pushvalue(L, 2); /* .. table handlers fn table */
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+static void on_message(struct ipc_message *m)
+{
+	lua_State *L = lua_host_state();
+	struct loop *loop = loop_main();
+
+	if (!L || handlers == LUA_NOREF)
+		return;
+	FAILPOINT("worker-verb");
+	loop_enter(loop);
+	lua_pushcfunction(L, l_deliver);
+	lua_pushlightuserdata(L, m);
+	(void)lua_host_call_logged(L, 1, 0, "in a handler of the keeper's message");
+	loop_leave(loop);
+}
+
+void lua_keeper_local_verb(const char *verb, const char *origin)
+{
+	struct ipc_message m;
+
+	ipc_begin(&m, IPC_VERB, c->generation, c->worker);
+	ipc_put_str(&m, verb);
+	ipc_put_u32(&m, false);
+	ipc_put_str(&m, origin);
+	ipc_put_str(&m, "");
+	on_message(&m);
+}
+
+static int l_on(lua_State *L)
+{
+	static const char *const names[] = {
+	    "signal", "verb", "bundle", "result", "worker", "lost", "regained", NULL};
+
+	(void)luaL_checkoption(L, 1, NULL, names);
+	if (!lua_isnil(L, 2))
+		luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_settop(L, 2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
+	lua_insert(L, 1);
+	lua_rawset(L, 1);
+	return 0;
+}
+
+/* ---- what the worker says ---- */
+
+static int push_errno(lua_State *L, int error)
+{
+	luaL_pushfail(L);
+	lua_pushstring(L, strerror(error));
+	lua_pushinteger(L, error);
+	return 3;
+}
+
+static int push_sent(lua_State *L, const struct ipc_message *m)
+{
+	if (channel_send(m) < 0)
+		return push_errno(L, errno);
+	lua_pushboolean(L, true);
+	return 1;
+}
+
+static int l_bundle(lua_State *L)
+{
+	if (c->bundle < 0 || !push_text(L, c->bundle, BUNDLE_LIMIT))
+		return push_errno(L, ENODATA);
+	return 1;
+}
+
+static int l_take(lua_State *L)
+{
+	int fd = channel_take(luaL_checkstring(L, 1));
+
+	if (fd < 0)
+		luaL_pushfail(L);
+	else
+		lua_pushinteger(L, fd);
+	return 1;
+}
+
+/* Where a held socket is bound, so that a renamed module finds it: type, address, port. */
+static void set_address(lua_State *L, int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un un;
+	} a = {0};
+	socklen_t size = sizeof a;
+	char text[INET6_ADDRSTRLEN];
+	int type = SOCK_STREAM;
+
+	if (getsockname(fd, &a.any, &size) < 0)
+		return;
+	size = sizeof type;
+	(void)getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	set_string(
+	    L, "type", a.any.sa_family == AF_UNIX ? "unix" : (type == SOCK_DGRAM ? "udp" : "tcp"));
+	if (a.any.sa_family == AF_INET) {
+		set_string(L, "address", inet_ntop(AF_INET, &a.v4.sin_addr, text, sizeof text));
+		set_number(L, "port", ntohs(a.v4.sin_port));
+	} else if (a.any.sa_family == AF_INET6) {
+		set_string(L, "address", inet_ntop(AF_INET6, &a.v6.sin6_addr, text, sizeof text));
+		set_number(L, "port", ntohs(a.v6.sin6_port));
+	} else if (a.any.sa_family == AF_UNIX) {
+		bool abstract = a.un.sun_path[0] == '\0';
+
+		lua_pushfstring(L, "%s%s", abstract ? "@" : "", a.un.sun_path + abstract);
+		lua_setfield(L, -2, "address");
+	}
+}
+
+static int l_held(lua_State *L)
+{
+	lua_createtable(L, (int)c->nheld, 0);
+	for (size_t i = 0; i < c->nheld; i++) {
+		lua_newtable(L);
+		set_string(L, "name", c->held[i].name);
+		set_bool(L, "claimed", c->held[i].claimed);
+		if (c->held[i].fd >= 0)
+			set_address(L, c->held[i].fd);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
+}
+
+static int l_hold(lua_State *L)
+{
+	size_t n;
+	const char *name = luaL_checklstring(L, 1, &n);
+	int fd = (int)luaL_checkinteger(L, 2);
+	struct ipc_message m;
+
+	luaL_argcheck(L, n > 0 && n < 256, 1, "a name has 1 to 255 bytes");
+	luaL_argcheck(L, ipc_fd_is(fd, IPC_FD_LISTENER), 2, "not a bound socket");
+	channel_begin(&m, IPC_HOLD);
+	ipc_put_text(&m, name, n);
+	ipc_put_fd(&m, fd);
+	channel_claim(name);
+	FAILPOINT("worker-hold");
+	return push_sent(L, &m);
+}
+
+static int l_unhold(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	struct ipc_message m;
+
+	channel_begin(&m, IPC_UNHOLD);
+	ipc_put_str(&m, name);
+	channel_forget(name);
+	return push_sent(L, &m);
+}
+
+static int l_bind_privileged(lua_State *L)
+{
+	struct ipc_message m;
+	lua_Integer index = luaL_checkinteger(L, 1);
+	char text[IPC_BODY_MAX];
+	uint32_t id = channel_next_id();
+
+	luaL_argcheck(L, index >= 1 && index <= SETTINGS_ADDRESSES, 1, "no such address");
+	channel_begin(&m, IPC_BIND);
+	m.header.id = id;
+	ipc_put_u32(&m, (uint32_t)index - 1);
+	if (channel_send(&m) < 0 || channel_wait(id, BIND_LIMIT, &m) < 0)
+		return push_errno(L, errno);
+	if (m.header.type == IPC_BOUND) {
+		lua_pushinteger(L, ipc_give_fd(&m, 0));
+		return 1;
+	}
+	(void)ipc_get_u32(&m);
+	ipc_get_text(&m, text, sizeof text);
+	ipc_close_fds(&m);
+	luaL_pushfail(L);
+	lua_pushstring(L, text);
+	return 2;
+}
+
+static int l_ready(lua_State *L)
+{
+	FAILPOINT("worker-ready");
+	if (channel_ready() < 0)
+		return push_errno(L, errno);
+	lua_pushboolean(L, true);
+	return 1;
+}
+
+static int l_state(lua_State *L)
+{
+	const char *word = luaL_checkstring(L, 1);
+	int state = host_state_of(word);
+	struct ipc_message m;
+
+	luaL_argcheck(L, state >= 0 && state <= HOST_STOPPED, 1, "not a state");
+	channel_begin(&m, IPC_STATE);
+	ipc_put_u32(&m, (uint32_t)state);
+	ipc_put_f64(&m, luaL_optnumber(L, 4, 0));
+	ipc_put_str(&m, luaL_optstring(L, 2, ""));
+	ipc_put_str(&m, luaL_optstring(L, 3, ""));
+	if (state == HOST_SERVING)
+		FAILPOINT("worker-serving");
+	if (state == HOST_STOPPING)
+		FAILPOINT("worker-stop");
+	return push_sent(L, &m);
+}
+
+static uint32_t opt_count(lua_State *L, const char *key, uint32_t old)
+{
+	lua_Number n = old;
+
+	if (lua_getfield(L, 1, key) == LUA_TBOOLEAN)
+		n = lua_toboolean(L, -1);
+	else if (lua_isnumber(L, -1))
+		n = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static int l_beat(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	c->ready = opt_count(L, "ready", c->ready);
+	c->sessions = opt_count(L, "sessions", c->sessions);
+	c->in_flight = opt_count(L, "in_flight", c->in_flight);
+	return 0;
+}
+
+static int l_request(lua_State *L)
+{
+	const char *verb = luaL_checkstring(L, 1);
+	struct ipc_message m;
+
+	luaL_argcheck(L, host_verb_of(verb) > VERB_NONE, 1, "not a verb");
+	channel_begin(&m, IPC_REQUEST);
+	m.header.id = channel_next_id();
+	ipc_put_str(&m, verb);
+	ipc_put_str(&m, luaL_optstring(L, 2, ""));
+	if (channel_send(&m) < 0)
+		return push_errno(L, errno);
+	lua_pushinteger(L, m.header.id);
+	return 1;
+}
+
+static int l_answer(lua_State *L)
+{
+	static const char *const words[] = {"go", "veto", "handled", NULL};
+	struct ipc_message m;
+
+	channel_begin(&m, IPC_ANSWER);
+	m.header.id = (uint32_t)luaL_checkinteger(L, 1);
+	ipc_put_str(&m, words[luaL_checkoption(L, 2, NULL, words)]);
+	ipc_put_str(&m, luaL_optstring(L, 3, ""));
+	return push_sent(L, &m);
+}
+
+static int l_leaving(lua_State *L)
+{
+	struct ipc_message m;
+
+	channel_begin(&m, IPC_LEAVING);
+	ipc_put_u32(&m, (uint32_t)luaL_optinteger(L, 1, 0) & 0xff);
+	ipc_put_str(&m, luaL_optstring(L, 2, ""));
+	FAILPOINT("worker-leaving");
+	said_leaving = true;
+	return push_sent(L, &m);
+}
+
+static int l_workers(lua_State *L)
+{
+	double now = clock_monotonic();
+
+	lua_createtable(L, (int)c->nstatus, 0);
+	for (size_t i = 0; i < c->nstatus; i++) {
+		const struct channel_status *s = &c->status[i];
+
+		lua_newtable(L);
+		set_number(L, "generation", s->generation);
+		set_number(L, "worker", s->worker);
+		set_number(L, "pid", s->pid);
+		set_string(L, "state", host_state_name((enum host_state)s->state));
+		set_number(L, "restarts", s->restarts);
+		lua_pushnumber(L, s->started);
+		lua_setfield(L, -2, "started");
+		if (s->age >= 0) {
+			lua_pushnumber(L, s->age + (now - s->at));
+			lua_setfield(L, -2, "heartbeat_age");
+		}
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
+}
+
+/* ---- the table ---- */
+
+static void push_hello(lua_State *L)
+{
+	lua_newtable(L);
+	set_number(L, "generation", c->generation);
+	set_number(L, "worker", c->worker);
+	set_number(L, "workers", c->workers);
+	set_bool(L, "passive", c->passive);
+	set_string(L, "nonce", c->nonce);
+	set_number(L, "keeper_pid", c->keeper_pid);
+	if (c->config_file[0])
+		set_string(L, "config_file", c->config_file);
+	set_string(L, "runtime_path", c->settings.runtime_path);
+	set_string(L, "data_path", c->settings.data_path);
+	set_string(L, "admin_socket", c->settings.admin_socket);
+	set_number(L, "inherited", c->inherited);
+	set_number(L, "restarts", c->restarts);
+	lua_pushnumber(L, c->settings.orphan_timeout);
+	lua_setfield(L, -2, "orphan_timeout");
+	lua_pushnumber(L, c->settings.hammer_time);
+	lua_setfield(L, -2, "hammer_time");
+}
+
+int luaopen_host_keeper(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"bundle", l_bundle}, {"take", l_take},
+	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
+	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
+	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
+	    {"on", l_on}, {"workers", l_workers}, {NULL, NULL}};
+
+	lua_newtable(L);
+	if (c->generation == 0)
+		return 1; /* no keeper stands behind this process */
+	luaL_setfuncs(L, functions, 0);
+	push_hello(L);
+	lua_setfield(L, -2, "hello");
+	if (handlers == LUA_NOREF) {
+		lua_newtable(L);
+		handlers = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	c->on_message = on_message;
+	return 1;
+}

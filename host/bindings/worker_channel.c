@@ -1,0 +1,455 @@
+#include "bindings/worker_channel.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the keeper sends at the start comes at once, or something is wrong (s). */
+#define HELLO_LIMIT 10.0
+/* The kernel's timer ends an orphan that did not end itself this long after orphan_timeout (s). */
+#define ORPHAN_GRACE 30.0
+
+struct worker_channel worker_channel = {.fd = -1, .bundle = -1};
+
+static struct worker_channel *const c = &worker_channel;
+
+/* Messages that the channel did not take, or that came while one was waited for. */
+struct queue {
+	struct queue *next;
+	struct ipc_message m;
+};
+
+static struct {
+	struct ev_loop *loop;
+	ev_io read, write;
+	ev_timer beat;
+	double beat_due;
+	struct queue *out, *in;
+	uint32_t next_id;
+} io;
+
+static struct ipc_message in;
+
+static struct queue *queue_add(struct queue **list, const struct ipc_message *m)
+{
+	struct queue *q = malloc(sizeof *q);
+
+	if (!q)
+		return NULL;
+	q->next = NULL;
+	q->m = *m;
+	while (*list)
+		list = &(*list)->next;
+	*list = q;
+	return q;
+}
+
+/* ---- the start ---- */
+
+static int take_settings(struct ipc_message *m)
+{
+	struct settings s;
+	const char *why = settings_read(m->fds[0], &s);
+
+	if (why) {
+		log_error("the keeper's %s", why);
+		errno = EPROTO;
+		return -1;
+	}
+	c->settings = s;
+	fd_close(&c->bundle);
+	c->bundle = ipc_give_fd(m, 1);
+	return 0;
+}
+
+static int take_hello(struct ipc_message *m)
+{
+	c->generation = m->header.generation;
+	c->worker = m->header.worker;
+	c->workers = ipc_get_u32(m);
+	c->passive = ipc_get_u32(m) != 0;
+	c->keeper_pid = ipc_get_u32(m);
+	c->inherited = ipc_get_u32(m);
+	c->restarts = ipc_get_u32(m);
+	ipc_get_text(m, c->nonce, sizeof c->nonce);
+	ipc_get_text(m, c->config_file, sizeof c->config_file);
+	if (!ipc_end(m)) {
+		errno = EPROTO;
+		return -1;
+	}
+	return take_settings(m);
+}
+
+static int take_held(struct ipc_message *m)
+{
+	char name[256];
+	struct channel_held *list, h = {.fd = ipc_give_fd(m, 0)};
+
+	ipc_get_text(m, name, sizeof name);
+	if (!ipc_end(m)) {
+		fd_close(&h.fd);
+		errno = EPROTO;
+		return -1;
+	}
+	list = realloc(c->held, (c->nheld + 1) * sizeof *list);
+	h.name = list ? strdup(name) : NULL;
+	if (list)
+		c->held = list;
+	if (!h.name) {
+		fd_close(&h.fd);
+		errno = ENOMEM;
+		return -1;
+	}
+	c->held[c->nheld++] = h;
+	return 0;
+}
+
+/* The next message, waited for until `due`. */
+static int next_message(double due, struct ipc_message *m)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
+	for (;;) {
+		double left = due - clock_monotonic();
+		int got = ipc_recv(c->fd, m, IPC_FROM_KEEPER);
+
+		if (got > 0)
+			return 0;
+		if (got == 0)
+			errno = EPIPE;
+		if (got == 0 || errno != EAGAIN)
+			return -1;
+		if (left <= 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		if (poll(&p, 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
+			return -1;
+	}
+}
+
+int channel_open(int fd)
+{
+	double due = clock_monotonic() + HELLO_LIMIT;
+	int done = 0;
+
+	c->fd = fd;
+	if (fd_set_flags(fd) < 0)
+		return -1;
+	while (done == 0) {
+		if (next_message(due, &in) < 0)
+			return -1;
+		switch ((enum ipc_type)in.header.type) {
+		case IPC_HELLO: done = take_hello(&in); break;
+		case IPC_HELD: done = take_held(&in); break;
+		case IPC_BEGIN: done = 1; break;
+		default: (void)queue_add(&io.in, &in); continue; /* its fds stay open */
+		}
+		ipc_close_fds(&in);
+	}
+	return done < 0 || c->generation == 0 ? -1 : 0;
+}
+
+/* ---- held ---- */
+
+static struct channel_held *find_held(const char *name)
+{
+	for (size_t i = 0; i < c->nheld; i++)
+		if (strcmp(c->held[i].name, name) == 0)
+			return &c->held[i];
+	return NULL;
+}
+
+int channel_take(const char *name)
+{
+	struct channel_held *h = find_held(name);
+	int fd = h ? h->fd : -1;
+
+	if (h && fd >= 0) {
+		h->fd = -1;
+		h->claimed = true;
+	}
+	return fd;
+}
+
+void channel_claim(const char *name)
+{
+	struct channel_held *h = find_held(name);
+
+	if (h) {
+		h->claimed = true;
+		return;
+	}
+	h = realloc(c->held, (c->nheld + 1) * sizeof *h);
+	if (!h)
+		return;
+	c->held = h;
+	h[c->nheld] = (struct channel_held){.name = strdup(name), .fd = -1, .claimed = true};
+	if (h[c->nheld].name)
+		c->nheld++;
+}
+
+void channel_forget(const char *name)
+{
+	struct channel_held *h = find_held(name);
+
+	if (!h)
+		return;
+	fd_close(&h->fd);
+	free(h->name);
+	*h = c->held[--c->nheld];
+}
+
+/* ---- sending ---- */
+
+uint32_t channel_next_id(void)
+{
+	return ++io.next_id;
+}
+
+void channel_begin(struct ipc_message *m, enum ipc_type type)
+{
+	ipc_begin(m, type, c->generation, c->worker);
+}
+
+static int keep(const struct ipc_message *m)
+{
+	struct queue *q = queue_add(&io.out, m);
+
+	if (!q)
+		return -1;
+	for (int i = 0; i < m->nfds; i++)
+		q->m.fds[i] = fcntl(m->fds[i], F_DUPFD_CLOEXEC, 3);
+	if (io.loop)
+		ev_io_start(io.loop, &io.write);
+	return 0;
+}
+
+int channel_send(const struct ipc_message *m)
+{
+	if (c->fd < 0) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (!io.out && ipc_send(c->fd, m) == 0)
+		return 0;
+	if (io.out || errno == EAGAIN)
+		return keep(m);
+	return -1;
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)events;
+	while (io.out) {
+		struct queue *q = io.out;
+
+		if (ipc_send(c->fd, &q->m) < 0 && errno == EAGAIN)
+			return;
+		io.out = q->next;
+		ipc_close_fds(&q->m);
+		free(q);
+	}
+	ev_io_stop(loop, w);
+}
+
+/* ---- receiving ---- */
+
+static void take_status(struct ipc_message *m)
+{
+	uint32_t first = ipc_get_u32(m), count = ipc_get_u32(m), total = ipc_get_u32(m);
+	struct channel_status *list;
+
+	if (m->bad || total > 4096 || first + count > total)
+		return;
+	if (total != c->nstatus) {
+		list = realloc(c->status, (total + 1) * sizeof *list);
+		if (!list)
+			return;
+		if (total > c->nstatus)
+			memset(list + c->nstatus, 0, (total - c->nstatus) * sizeof *list);
+		c->status = list;
+		c->nstatus = total;
+	}
+	for (uint32_t i = first; i < first + count; i++) {
+		struct channel_status *s = &c->status[i];
+
+		s->generation = ipc_get_u32(m);
+		s->worker = ipc_get_u32(m);
+		s->pid = ipc_get_u32(m);
+		s->state = ipc_get_u32(m);
+		s->restarts = ipc_get_u32(m);
+		s->started = ipc_get_f64(m);
+		s->age = ipc_get_f64(m);
+		s->at = clock_monotonic();
+	}
+}
+
+static void deliver(struct ipc_message *m)
+{
+	if (m->header.type == IPC_STATUS)
+		take_status(m);
+	else if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
+		log_error("a bundle from the keeper was not usable");
+	else if (c->on_message)
+		c->on_message(m);
+	ipc_close_fds(m);
+}
+
+/* The last deadline of an orphan lives in the kernel, not in a loop that may hang. */
+static void arm_kernel_timer(void)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+	struct itimerspec t = {
+	    .it_value = {.tv_sec = (time_t)(c->settings.orphan_timeout + ORPHAN_GRACE) + 1}};
+	sigset_t alarms;
+	timer_t id;
+
+	(void)signal(SIGALRM, SIG_DFL);
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+	if (timer_create(CLOCK_MONOTONIC, &ev, &id) < 0 || timer_settime(id, 0, &t, NULL) < 0)
+		log_error("cannot arm the orphan's last timer: %s", strerror(errno));
+}
+
+static void lose_keeper(void)
+{
+	channel_stop();
+	fd_close(&c->fd);
+	c->lost = true;
+	log_error(
+	    "the keeper (pid %u) has died: this worker drains, finishes and ends within %.0f s",
+	    c->keeper_pid, c->settings.orphan_timeout);
+	arm_kernel_timer();
+	if (c->on_message)
+		c->on_message(NULL);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop;
+	(void)w;
+	(void)events;
+	while (io.in) {
+		struct queue *q = io.in;
+
+		io.in = q->next;
+		in = q->m;
+		free(q);
+		deliver(&in);
+	}
+	for (int i = 0; i < 16 && c->fd >= 0; i++) {
+		int got = ipc_recv(c->fd, &in, IPC_FROM_KEEPER);
+
+		if (got < 0 && errno == EAGAIN)
+			return;
+		if (got < 0)
+			log_error("the keeper's channel: %s", strerror(errno));
+		if (got <= 0)
+			lose_keeper();
+		else
+			deliver(&in);
+	}
+}
+
+int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r)
+{
+	double due = clock_monotonic() + seconds;
+
+	for (;;) {
+		if (c->fd < 0) {
+			errno = EPIPE;
+			return -1;
+		}
+		if (next_message(due, m_r) < 0)
+			return -1;
+		if (m_r->header.id == id &&
+		    (m_r->header.type == IPC_BOUND || m_r->header.type == IPC_RESULT))
+			return 0;
+		(void)queue_add(&io.in, m_r);
+		if (io.loop)
+			ev_feed_event(io.loop, &io.read, EV_READ);
+	}
+}
+
+/* ---- beats ---- */
+
+static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
+{
+	double now = clock_monotonic();
+	struct ipc_message *m = &in;
+
+	(void)loop;
+	(void)events;
+	FAILPOINT("worker-beat");
+	c->lag = now > io.beat_due ? now - io.beat_due : 0;
+	io.beat_due = now + w->repeat;
+	channel_begin(m, IPC_BEAT);
+	ipc_put_u32(m, c->ready);
+	ipc_put_u32(m, c->sessions);
+	ipc_put_u32(m, c->in_flight);
+	ipc_put_f64(m, c->lag);
+	if (c->fd >= 0 && !io.out)
+		(void)ipc_send(
+		    c->fd, m); /* a full channel: the keeper is stopped, and judges nobody */
+}
+
+static double beat_interval(void)
+{
+	double limit = c->settings.worker_timeout, beat = c->settings.worker_heartbeat;
+
+	return limit > 0 && limit / 4 < beat ? limit / 4 : beat;
+}
+
+int channel_ready(void)
+{
+	channel_begin(&in, IPC_READY);
+	c->ready = 1;
+	if (io.loop && !ev_is_active(&io.beat)) {
+		ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
+		ev_set_priority(&io.beat, EV_MAXPRI);
+		io.beat_due = clock_monotonic() + beat_interval();
+		ev_timer_start(io.loop, &io.beat);
+		ev_unref(io.loop);
+	}
+	return channel_send(&in);
+}
+
+/* ---- the loop ---- */
+
+void channel_start(struct ev_loop *loop)
+{
+	io.loop = loop;
+	ev_io_init(&io.read, on_readable, c->fd, EV_READ);
+	ev_io_init(&io.write, on_writable, c->fd, EV_WRITE);
+	ev_set_priority(&io.read, EV_MAXPRI);
+	ev_io_start(loop, &io.read);
+	if (io.in)
+		ev_feed_event(loop, &io.read, EV_READ);
+	if (io.out)
+		ev_io_start(loop, &io.write);
+}
+
+void channel_stop(void)
+{
+	if (!io.loop)
+		return;
+	ev_io_stop(io.loop, &io.read);
+	ev_io_stop(io.loop, &io.write);
+	if (ev_is_active(&io.beat)) {
+		ev_ref(io.loop);
+		ev_timer_stop(io.loop, &io.beat);
+	}
+	io.loop = NULL;
+}

@@ -1,0 +1,77 @@
+/* The worker's end of the channel to its keeper: what came at the start, beats, and what is sent.
+ */
+#ifndef BINDINGS_WORKER_CHANNEL_H
+#define BINDINGS_WORKER_CHANNEL_H
+
+#include "proc/ipc.h"
+#include "proc/settings.h"
+
+#include <ev.h>
+
+/* A held descriptor that arrived at the start. */
+struct channel_held {
+	char *name;   /* owned */
+	int fd;       /* owned until it is taken; -1 then */
+	bool claimed; /* some listener uses it */
+};
+
+/* What the keeper says of one worker. */
+struct channel_status {
+	uint32_t generation, worker, pid, state, restarts;
+	double started, age,
+	    at; /* age: of its last beat when this came, -1 unknown; at: when it came */
+};
+
+/* Called for every message but STATUS, in the loop; its fds are closed afterwards. NULL: the keeper
+ * has died. */
+typedef void channel_message_fn(struct ipc_message *m);
+
+/* One in a process; all fields are ro for others unless said otherwise. */
+struct worker_channel {
+	int fd; /* -1: no keeper */
+	struct settings settings;
+	int bundle; /* sealed memfd */
+	uint32_t generation, worker, workers, keeper_pid, inherited, restarts;
+	bool passive, lost;
+	char nonce[64], config_file[SETTINGS_PATH];
+	struct channel_held *held;
+	size_t nheld;
+	struct channel_status *status;
+	size_t nstatus;
+	/* numbers for the next beat; written by lua_keeper.c */
+	uint32_t ready, sessions, in_flight;
+	double lag; /* longest delay of the beat timer since the last beat, seconds */
+	channel_message_fn *on_message;
+};
+
+extern struct worker_channel worker_channel;
+
+/* Receives HELLO, every HELD and BEGIN from channel `fd` within 10 s. 0, or -1 with errno. */
+int channel_open(int fd);
+
+/* Watches the channel before everything else in a turn. */
+void channel_start(struct ev_loop *loop);
+void channel_stop(void);
+
+/* Starts an outgoing message of this worker; id 0 = a new one. */
+void channel_begin(struct ipc_message *m, enum ipc_type type);
+
+/* A number for a request. */
+uint32_t channel_next_id(void);
+
+/* Sends, or keeps it until the channel takes it; fds are duplicated. 0, or -1 with errno. */
+int channel_send(const struct ipc_message *m);
+
+/* READY, and beats from now on. */
+int channel_ready(void);
+
+/* Waits at most `seconds` for the message with this id; what else comes is kept for the loop.
+ * 0 and *m_r, or -1 with errno (ETIMEDOUT, EPIPE). */
+int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r);
+
+/* The held descriptor of that name, now the caller's and claimed; -1 if there is none. */
+int channel_take(const char *name);
+void channel_claim(const char *name);
+void channel_forget(const char *name);
+
+#endif

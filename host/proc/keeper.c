@@ -1,0 +1,557 @@
+/* The keeper: owns listeners, deadlines, signals, the PID file; starts and ends everything else.
+ *
+ *   reading ──settings──> starting ──READY of all──> serving | passive <──> draining ──> finishing
+ *      │                     │                          │  ^                   │            │
+ *      │ faults              │ worker ends, timeout     │  └─ abort, undrain ──┴─<──────────┤
+ *      v                     v                          v                                   │
+ *    ended 78              ended, its status         stopping <─────────────────────────────┘
+ *                                                       │ last worker has left: its status
+ *   serving … ──deaths──> failed ──READY──> serving     v hammer: 75, crash: 70
+ *                                                     ended
+ *
+ *   reading  -> starting   [keeper_loaded]       the reader's settings are good, the lock is ours
+ *   starting -> serving    [keeper_worker_ready] every worker of generation 1 said READY
+ *   any      -> stopping   [begin_stop]          a stop signal or request; clocks count from it
+ *   serving <-> draining -> finishing            a worker's STATE; the policy is
+ * core/lifecycle.lua's stopping -> serving    [keeper_undo_stop]    a worker's STATE after an abort
+ *   any      -> failed     [worker_died]         restart_limit reached and no worker lives
+ *   any      -> ended      [keeper_end]
+ *
+ * A worker:  waiting ──> starting ──READY──> up ──death──> waiting (back-off) | ended (LEAVING,
+ * stop) no READY in start_timeout, no beat in worker_timeout: SIGABRT, 2 s later SIGKILL
+ *
+ * reading   no folder, no lock: nothing is ours yet. Stop: the reader is killed, exit 0.
+ * starting  lock, PID file, keeper.sock are ours. A worker's end is the host's end, with its
+ * status. serving … a worker's end is a restart. Nothing in here waits: every wait is a deadline in
+ * the table. stopping  nothing is started any more; hammer_at bounds it, with hammer_time -1 only
+ * `hammer` does.
+ *
+ * From keeper_loop on: no allocation, no stdio, no Lua, no libev, no resolver; all memory is
+ * `keeper`. */
+#include "proc/keeper.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/title.h"
+#include "proc/detach.h"
+#include "proc/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct keeper keeper;
+
+/* ---- states ---- */
+
+void keeper_enter(enum host_state state, const char *phase, const char *reason)
+{
+	enum host_state old = keeper.state;
+
+	if (state == old && strcmp(phase, keeper.phase) == 0)
+		return;
+	keeper.state = state;
+	keeper.since = clock_realtime();
+	snprintf(keeper.phase, sizeof keeper.phase, "%s", phase);
+	snprintf(keeper.reason, sizeof keeper.reason, "%.60s", reason);
+	for (char *p = keeper.reason; *p; p++)
+		if (*p < ' ')
+			*p = ' ';
+	if (state != old)
+		log_info("%s -> %s%s%s%s", host_state_name(old), host_state_name(state),
+		    keeper.reason[0] ? " (" : "", keeper.reason, keeper.reason[0] ? ")" : "");
+	if ((state == HOST_STOPPING || state == HOST_FINISHING) && !keeper.told_stopping) {
+		keeper.told_stopping = true;
+		notify_state("STOPPING=1");
+	}
+	keeper.dirty = true;
+}
+
+void keeper_undo_stop(void)
+{
+	keeper.stopping = keeper.told_stopping = false;
+	keeper.stop_count = 0;
+	keeper.hammer_at = KEEPER_NEVER;
+	notify_state("READY=1");
+}
+
+void keeper_end(int code)
+{
+	if (keeper.ended)
+		return;
+	keeper.ended = true;
+	keeper.code = code;
+}
+
+/* INTERFACES.md, exit status: the code of shutdown, then expired, then failed, then clean. */
+static int worse(int a, int b)
+{
+	static const int order[] = {0, KEEPER_EXIT_SOFTWARE, KEEPER_EXIT_EXPIRED};
+	int ra = 3, rb = 3;
+
+	for (int i = 0; i < 3; i++) {
+		if (order[i] == a)
+			ra = i;
+		if (order[i] == b)
+			rb = i;
+	}
+	return ra >= rb ? a : b;
+}
+
+void keeper_check_end(void)
+{
+	if (!keeper.stopping)
+		return;
+	if (keeper.reader.pid && !keeper.loaded) {
+		(void)kill(-keeper.reader.pid, SIGKILL); /* its death ends the host */
+		return;
+	}
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		if (worker_lives(&keeper.workers[i]))
+			return;
+	if (keeper.failed)
+		keeper.code = worse(keeper.code, KEEPER_EXIT_SOFTWARE);
+	keeper_end(keeper.code);
+}
+
+void keeper_left(struct worker *w, int code)
+{
+	if (w->generation == keeper.active && !keeper.stopping) {
+		/* a foreign driver or os.exit: an orderly end of the whole generation */
+		keeper.stopping = true;
+		keeper_enter(HOST_STOPPING, "", "a worker left");
+		signals_stop_others();
+	}
+	if (w->generation == keeper.active || keeper.stopping)
+		keeper.code = worse(keeper.code, keeper.abandon_at != KEEPER_NEVER ? 0 : code);
+	keeper_check_end();
+}
+
+void keeper_start_failed(struct worker *w, int code)
+{
+	if (w->generation == keeper.active) {
+		keeper_end(code);
+		return;
+	}
+	log_warn("generation %u ended before it was ready; generation %u goes on", w->generation,
+	    keeper.active);
+}
+
+void keeper_hammer(const char *why)
+{
+	keeper.hammer_at = KEEPER_NEVER;
+	if (keeper.abandon_at == KEEPER_NEVER)
+		keeper.hammered = true;
+	else
+		keeper.abandon_at = KEEPER_NEVER + 1; /* reached, and still an abandoned start */
+	keeper.stopping = true;
+	log_error("hammer (%s): SIGKILL for every worker", why);
+	keeper_enter(HOST_STOPPING, "hammer", why);
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		struct worker *w = &keeper.workers[i];
+
+		if (!worker_lives(w))
+			continue;
+		worker_kill(w, SIGKILL);
+		(void)kill(-w->pid, SIGKILL); /* not reaped yet, so the number is its group's */
+	}
+	keeper_check_end();
+}
+
+static void host_ready(void)
+{
+	enum host_state state = keeper.opts->passive ? HOST_PASSIVE : HOST_SERVING;
+
+	keeper.was_ready = true;
+	if (keeper.state == HOST_STARTING || keeper.state == HOST_FAILED)
+		keeper_enter(state, "", "ready");
+	notify_state("READY=1");
+	notify_status();
+	detach_done(0);
+	if (keeper.reload_kept) {
+		keeper.reload_kept = false;
+		(void)reload_start();
+	}
+}
+
+void keeper_worker_ready(struct worker *w)
+{
+	struct generation *g = keeper_generation(w->generation);
+
+	if (keeper.failed && w->generation == keeper.active) {
+		keeper.failed = false;
+		keeper_enter(w->said, w->phase, "a worker is ready again");
+	}
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		const struct worker *o = &keeper.workers[i];
+
+		if (o->generation == g->number && o->state != WORKER_NONE && !o->was_up)
+			return;
+	}
+	if (g->was_ready)
+		return;
+	g->was_ready = true;
+	if (g->number == keeper.active && !keeper.stopping)
+		host_ready();
+}
+
+/* ---- generations ---- */
+
+struct generation *keeper_generation(uint32_t number)
+{
+	for (int i = 0; i < KEEPER_GENERATIONS; i++)
+		if (number && keeper.generations[i].number == number)
+			return &keeper.generations[i];
+	return NULL;
+}
+
+static struct worker *free_slot(void)
+{
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		if (keeper.workers[i].state == WORKER_NONE)
+			return &keeper.workers[i];
+	return NULL; /* not reached: there are 16 for each generation */
+}
+
+struct generation *keeper_generation_start(int settings, int bundle)
+{
+	struct generation *g = NULL;
+	uint32_t highest = 0;
+
+	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
+		if (!keeper.generations[i].number)
+			g = &keeper.generations[i];
+		else if (keeper.generations[i].number > highest)
+			highest = keeper.generations[i].number;
+	}
+	if (!g)
+		return NULL;
+	*g = (struct generation){.number = highest + 1, .workers = keeper.settings.workers};
+	g->binary = fcntl(keeper.binary, F_DUPFD_CLOEXEC, 3);
+	g->settings = fcntl(settings, F_DUPFD_CLOEXEC, 3);
+	g->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3);
+	held_offer_all(g->number);
+	for (uint32_t i = 1; i <= g->workers && !keeper.ended; i++) {
+		struct worker *w = free_slot();
+
+		worker_slot_init(w, g->number, i);
+		worker_start(w);
+	}
+	return g;
+}
+
+/* A generation whose last worker has ended gives back its place and what only it used. */
+static void release_generations(void)
+{
+	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
+		struct generation *g = &keeper.generations[i];
+		bool used = g->number == keeper.active;
+
+		for (int k = 0; k < KEEPER_WORKERS && !used; k++)
+			used = keeper.workers[k].generation == g->number &&
+			       (worker_lives(&keeper.workers[k]) ||
+				   keeper.workers[k].state == WORKER_WAITING);
+		if (!g->number || used)
+			continue;
+		held_drop_all(g->number);
+		for (int k = 0; k < KEEPER_WORKERS; k++)
+			if (keeper.workers[k].generation == g->number)
+				keeper.workers[k].state = WORKER_NONE;
+		fd_close(&g->binary);
+		fd_close(&g->settings);
+		fd_close(&g->bundle);
+		g->number = 0;
+	}
+}
+
+void keeper_loaded(void)
+{
+	const struct settings *s = &keeper.settings;
+	bool root = geteuid() == 0;
+	int code;
+
+	if (root && s->uid == SETTINGS_NO_ID && !s->run_as_root) {
+		log_error("refusing to run as root: set user (and group), or run_as_root = true");
+		keeper_end(KEEPER_EXIT_PERMISSION);
+		return;
+	}
+	code = rundir_open();
+	if (code != 0) {
+		keeper_end(code);
+		return;
+	}
+	/* Workers that stay root keep root's rights, and fewer would break what root expects of
+	 * files; a keeper with fewer rights than its workers guards nothing. */
+	if (root && s->uid != SETTINGS_NO_ID && s->uid != 0 && spawn_drop_capabilities() < 0) {
+		log_error("cannot give up capabilities: %s", strerror(errno));
+		keeper_end(KEEPER_EXIT_PERMISSION);
+		return;
+	}
+	if (root && (s->uid == SETTINGS_NO_ID || s->uid == 0))
+		log_warn("workers run as root (run_as_root)");
+	keeper.loaded = true;
+	keeper.active = 1;
+	keeper.state = HOST_STARTING;
+	notify_status();
+	if (!keeper_generation_start(keeper.reader.settings, keeper.reader.bundle))
+		keeper_end(KEEPER_EXIT_OS);
+}
+
+void keeper_retry(void)
+{
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		struct worker *w = &keeper.workers[i];
+
+		if (w->state != WORKER_WAITING)
+			continue;
+		w->restart_at = 0;
+		w->strikes = 0;
+		memset(w->deaths, 0, sizeof w->deaths);
+	}
+}
+
+/* ---- children ---- */
+
+static void child_ended(pid_t pid, int status, bool by_signal)
+{
+	struct worker *w = worker_of_pid(pid);
+
+	if (pid == keeper.reader.pid)
+		reload_died(status, by_signal);
+	else if (w)
+		worker_died(w, status, by_signal);
+	else
+		log_debug("reaped pid %d", (int)pid);
+}
+
+void keeper_reap(void)
+{
+	siginfo_t si;
+
+	/* Looked at before it is reaped: while it is a zombie its number is nobody else's. */
+	for (;;) {
+		si.si_pid = 0;
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+			return;
+		child_ended(si.si_pid, si.si_status, si.si_code != CLD_EXITED);
+		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+	}
+}
+
+/* ---- the loop ---- */
+
+void keeper_restart_clocks(double late)
+{
+	double now = clock_monotonic();
+
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		struct worker *w = &keeper.workers[i];
+
+		w->beat = now;
+		if (w->state == WORKER_STARTING)
+			w->start_due += late;
+	}
+	if (keeper.hammer_at < KEEPER_NEVER)
+		keeper.hammer_at += late;
+	if (late > 0)
+		log_warn("the keeper was held up for %.1f s: all clocks start anew", late);
+}
+
+static double run_clocks(double now)
+{
+	double due = now + 3600, next;
+
+	reload_clock(now);
+	signals_clock(now);
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		worker_clock(&keeper.workers[i], now);
+	next = notify_clock(now);
+	due = next < due ? next : due;
+	next = signals_due();
+	due = next < due ? next : due;
+	if (keeper.reader.pid && keeper.reader.due < due)
+		due = keeper.reader.due;
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		next = worker_due(&keeper.workers[i]);
+		due = next < due ? next : due;
+	}
+	return due;
+}
+
+/* keeper.sock keeps its place for orphans; until upgrades are built nobody is attached. */
+static void refuse_attach(void)
+{
+	int fd = accept4(keeper.sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	fd_close(&fd);
+}
+
+static size_t fill_poll(struct pollfd *p, struct worker **of)
+{
+	size_t n = 0;
+
+	p[n++] = (struct pollfd){.fd = keeper.signals, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = keeper.sock, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = keeper.reader.channel, .events = POLLIN};
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		struct worker *w = &keeper.workers[i];
+		bool more = w->waiting_room || (w->channel >= 0 && w->held_next < KEEPER_HELD);
+
+		if (w->channel < 0)
+			continue;
+		of[n] = w;
+		p[n++] = (struct pollfd){
+		    .fd = w->channel, .events = (short)(POLLIN | (more ? POLLOUT : 0))};
+	}
+	return n;
+}
+
+static void turn(void)
+{
+	static struct pollfd p[3 + KEEPER_WORKERS];
+	static struct worker *of[3 + KEEPER_WORKERS];
+	double before = clock_monotonic(), due = run_clocks(before), now;
+	size_t n = fill_poll(p, of);
+	double wait = due > before ? due - before : 0;
+
+	if (keeper.ended)
+		return;
+	if (poll(p, n, (int)(wait * 1000) + 1) < 0 && errno != EINTR) {
+		log_error("poll: %s", strerror(errno));
+		keeper_end(KEEPER_EXIT_OS);
+		return;
+	}
+	now = clock_monotonic();
+	if (now - before > wait + 1)
+		keeper_restart_clocks(now - before - wait);
+	for (size_t i = 3; i < n; i++) {
+		if (p[i].revents & POLLOUT)
+			worker_writable(of[i]);
+		if (p[i].revents & (POLLIN | POLLHUP | POLLERR) && of[i]->channel == p[i].fd)
+			worker_readable(of[i]);
+	}
+	if (p[2].revents)
+		reload_readable();
+	if (p[1].revents)
+		refuse_attach();
+	if (p[0].revents)
+		signals_readable();
+}
+
+static void tell_changes(void)
+{
+	if (!keeper.dirty)
+		return;
+	keeper.dirty = false;
+	release_generations();
+	rundir_write_state();
+	notify_status();
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		if (keeper.workers[i].state == WORKER_UP)
+			worker_send_status(&keeper.workers[i]);
+}
+
+static int keeper_loop(void)
+{
+	if (reload_start() < 0) {
+		log_error("cannot start the reader: %s", strerror(errno));
+		return KEEPER_EXIT_OS;
+	}
+	while (!keeper.ended) {
+		turn();
+		tell_changes();
+	}
+	return keeper.code;
+}
+
+/* ---- start and end ---- */
+
+static int open_all(const struct keeper_opts *opts)
+{
+	unsigned char nonce[16];
+
+	keeper.opts = opts;
+	keeper.signals = keeper.lock = keeper.sock = keeper.pidfile = -1;
+	keeper.hammer_at = keeper.abandon_at = KEEPER_NEVER;
+	held_init();
+	reload_init();
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		keeper.workers[i].pidfd = keeper.workers[i].channel = -1;
+	for (int fd = 0; fd < 3; fd++)
+		keeper.terminal = (char)(keeper.terminal | (isatty(fd) ? 1 << fd : 0));
+	held_adopt_listen_fds();
+	notify_init();
+	(void)fd_raise_limit();
+	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (keeper.binary < 0 || signals_open_fd() < 0 ||
+	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
+		return -1;
+	for (size_t i = 0; i < sizeof nonce; i++)
+		snprintf(keeper.nonce + 2 * i, 3, "%02x", nonce[i]);
+	/* orphans of ended workers come to us, not to a PID 1 that may not reap */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return 0;
+}
+
+static void close_all(int code)
+{
+	FAILPOINT("keeper-end");
+	if (keeper.reader.pid)
+		(void)kill(-keeper.reader.pid, SIGKILL);
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		struct worker *w = &keeper.workers[i];
+
+		if (!worker_lives(w))
+			continue;
+		worker_kill(w, SIGKILL);
+		(void)kill(-w->pid, SIGKILL);
+		(void)waitid(P_PID, (id_t)w->pid, &(siginfo_t){0}, WEXITED);
+		w->state = WORKER_ENDED;
+		w->pid = 0;
+	}
+	if (keeper.loaded) {
+		keeper.last_exit = code;
+		keeper.last_signal = 0;
+		keeper_enter(HOST_STOPPED, "", "");
+		rundir_write_state();
+	}
+	rundir_close();
+	log_info("ended with status %d", code);
+}
+
+int keeper_main(const struct keeper_opts *opts)
+{
+	static struct keeper_opts copy;
+	static char config_file[4096];
+	int code;
+
+	copy = *opts;
+	if (opts->config_file) {
+		snprintf(config_file, sizeof config_file, "%s", opts->config_file);
+		copy.config_file = config_file; /* the title is written over argv */
+	}
+	log_source("keeper");
+	tzset();
+	if (copy.detach && detach_start(&code))
+		return code;
+	if (open_all(&copy) < 0) {
+		log_error("cannot start: %s", strerror(errno));
+		return KEEPER_EXIT_OS;
+	}
+	title_set("gadwall: keeper");
+	FAILPOINT("keeper-start");
+	code = keeper_loop();
+	close_all(code);
+	detach_done(code);
+	return code;
+}

@@ -1,0 +1,21 @@
+/* The keeper: the one process of a host that must not die. keeper.c draws its states. */
+#ifndef PROC_KEEPER_H
+#define PROC_KEEPER_H
+
+#include <stdbool.h>
+
+/* What `gadwall run` was asked for. Strings are borrowed for the life of the process. */
+struct keeper_opts {
+	const char *config_file; /* -c FILE, or NULL: the reader finds it */
+	const char *root;        /* folder of the checkout, or PREFIX */
+	bool passive;            /* --passive: serve, but no singletons */
+	bool detach;             /* --detach, --daemon: return when ready */
+	bool print_config;       /* --print-config: the reader prints what it found */
+	int argc;
+	char **argv; /* of main: the process title is written over it */
+};
+
+/* Runs a host until it ends; returns the exit status of the host. */
+int keeper_main(const struct keeper_opts *opts);
+
+#endif

@@ -1,0 +1,85 @@
+/* sd_notify: READY, RELOADING, STOPPING, STATUS, WATCHDOG to the service manager, if there is one.
+ */
+#include "proc/table.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct {
+	int fd;
+	struct sockaddr_un address;
+	socklen_t size;
+	double watchdog, watchdog_due;
+	char status[200];
+} notify = {.fd = -1};
+
+void notify_init(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET"), *usec = getenv("WATCHDOG_USEC");
+	const char *pid = getenv("WATCHDOG_PID");
+	size_t n = path ? strlen(path) : 0;
+
+	notify.watchdog_due = KEEPER_NEVER;
+	if (n > 1 && n < sizeof notify.address.sun_path && (*path == '/' || *path == '@')) {
+		notify.address.sun_family = AF_UNIX;
+		memcpy(notify.address.sun_path, path, n);
+		if (*path == '@')
+			notify.address.sun_path[0] = '\0';
+		notify.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+		notify.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	}
+	if (notify.fd >= 0 && usec && (!pid || atoi(pid) == getpid())) {
+		notify.watchdog = strtod(usec, NULL) / 2e6;
+		if (notify.watchdog > 0)
+			notify.watchdog_due = 0;
+	}
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
+
+void notify_state(const char *words)
+{
+	if (notify.fd < 0)
+		return;
+	if (sendto(notify.fd, words, strlen(words), MSG_DONTWAIT | MSG_NOSIGNAL,
+		(struct sockaddr *)&notify.address, notify.size) < 0)
+		log_debug("the service manager did not hear %s: %s", words, strerror(errno));
+}
+
+void notify_status(void)
+{
+	char text[sizeof notify.status];
+	unsigned living = 0, sessions = 0;
+
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		if (!worker_lives(&keeper.workers[i]))
+			continue;
+		living++;
+		sessions += keeper.workers[i].sessions;
+	}
+	snprintf(text, sizeof text, "STATUS=%s%s%s, generation %u, %u worker%s, %u session%s",
+	    host_state_name(keeper.state), keeper.phase[0] ? " " : "", keeper.phase, keeper.active,
+	    living, living == 1 ? "" : "s", sessions, sessions == 1 ? "" : "s");
+	if (strcmp(text, notify.status) == 0)
+		return;
+	memcpy(notify.status, text, sizeof text);
+	notify_state(text);
+}
+
+double notify_clock(double now)
+{
+	if (now >= notify.watchdog_due) {
+		notify_state("WATCHDOG=1");
+		notify.watchdog_due = now + notify.watchdog;
+	}
+	return notify.watchdog_due;
+}

@@ -1,0 +1,298 @@
+/* The runtime folder: lock, state files, PID file, keeper.sock. */
+#include "proc/table.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int dir = -1;
+static char text[16384]; /* the state file: at most 64 lines of workers */
+
+static bool drops(void)
+{
+	return geteuid() == 0 && keeper.settings.uid != SETTINGS_NO_ID && keeper.settings.uid != 0;
+}
+
+static int fault(int code, const char *what)
+{
+	log_error("%s: %s: %s", keeper.settings.runtime_path, what, strerror(errno));
+	return errno == EACCES || errno == EPERM || errno == EROFS ? KEEPER_EXIT_PERMISSION : code;
+}
+
+static void make_parents(const char *path)
+{
+	char part[SETTINGS_PATH];
+
+	for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
+		(void)mkdir(part, 0755); /* the last mkdir says what is wrong */
+	}
+}
+
+static int judge(const struct stat *st)
+{
+	if (geteuid() == 0 && st->st_uid != 0 && drops()) {
+		log_error("%s belongs to uid %u, not to root: remove it or choose another "
+			  "runtime_path",
+		    keeper.settings.runtime_path, (unsigned)st->st_uid);
+		return KEEPER_EXIT_PERMISSION;
+	}
+	if ((st->st_mode & 0002) && geteuid() == 0) {
+		log_error(
+		    "%s can be written by everyone: not as root", keeper.settings.runtime_path);
+		return KEEPER_EXIT_PERMISSION;
+	}
+	if (st->st_mode & 0002)
+		log_warn("%s can be written by everyone", keeper.settings.runtime_path);
+	return 0;
+}
+
+static int make_folder(void)
+{
+	const char *path = keeper.settings.runtime_path;
+	struct stat st;
+
+	make_parents(path);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot make the runtime folder");
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot open the runtime folder");
+	if (judge(&st) != 0)
+		return KEEPER_EXIT_PERMISSION;
+	if (!drops())
+		return 0;
+	/* the second folder: what workers bind and unlink themselves */
+	if ((mkdirat(dir, "user", 0755) < 0 && errno != EEXIST) ||
+	    fchownat(dir, "user", keeper.settings.uid, keeper.settings.gid, AT_SYMLINK_NOFOLLOW) <
+		0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot make the folder user");
+	return 0;
+}
+
+unsigned long long rundir_ticks(pid_t pid)
+{
+	char name[64], line[1024], *p;
+	int fd, field = 2;
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, line, sizeof line - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	p = strrchr(line, ')');
+	if (!p || p[1] != ' ' || p[2] == 'Z')
+		return 0;
+	for (; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	return p ? strtoull(p, NULL, 10) : 0;
+}
+
+/* Workers of a keeper that died: they own the addresses until they have finished. */
+static int refuse_orphans(void)
+{
+	int fd = openat(dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	unsigned generation, number, pid;
+	unsigned long long ticks;
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+
+	fd_close(&fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (const char *p = strstr(text, "\nworker "); p; p = strstr(p + 1, "\nworker ")) {
+		if (sscanf(p, "\nworker %u %u %u %llu", &generation, &number, &pid, &ticks) != 4 ||
+		    ticks == 0 || rundir_ticks((pid_t)pid) != ticks)
+			continue;
+		log_error("cannot run: worker g%u.%u (pid %u) of a keeper that died is still "
+			  "running (it ends within orphan_timeout; or kill it)",
+		    generation, number, pid);
+		return KEEPER_EXIT_UNAVAILABLE;
+	}
+	return 0;
+}
+
+static int take_lock(void)
+{
+	char pid[24];
+	ssize_t n;
+
+	keeper.lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (keeper.lock < 0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot open the lock");
+	if (flock(keeper.lock, LOCK_EX | LOCK_NB) < 0) {
+		n = pread(keeper.lock, pid, sizeof pid - 1, 0);
+		pid[n > 0 ? n : 0] = '\0';
+		log_error("cannot run: already running with pid %d in %s (gadwall stop ends it)",
+		    atoi(pid), keeper.settings.runtime_path);
+		return KEEPER_EXIT_UNAVAILABLE;
+	}
+	n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	if (ftruncate(keeper.lock, 0) < 0 || pwrite(keeper.lock, pid, (size_t)n, 0) != n)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot write the lock");
+	FAILPOINT("keeper-lock");
+	return refuse_orphans();
+}
+
+/* The lock of the active generation is taken by its speaker; here only its place is made. */
+static int make_active(void)
+{
+	int fd = openat(dir, "active", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+	if (fd < 0 || (drops() && fchown(fd, keeper.settings.uid, keeper.settings.gid) < 0))
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot make the file active");
+	close(fd);
+	return 0;
+}
+
+static int open_sock(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int bound;
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%.90s/keeper.sock", keeper.settings.runtime_path);
+	(void)unlinkat(dir, "keeper.sock", 0); /* ours: we hold the lock */
+	keeper.sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (keeper.sock < 0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot make keeper.sock");
+	mask = umask(0117);
+	bound = bind(keeper.sock, (struct sockaddr *)&a, sizeof a);
+	umask(mask);
+	if (bound < 0 || listen(keeper.sock, 64) < 0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot bind keeper.sock");
+	if (drops() &&
+	    fchownat(dir, "keeper.sock", 0, keeper.settings.gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot give keeper.sock to the group");
+	return 0;
+}
+
+/* Written whole under another name, then renamed: a reader sees the old or the new one. */
+static int write_pidfile(void)
+{
+	const char *path = keeper.settings.pidfile;
+	char temp[SETTINGS_PATH + 8], line[24];
+	int old, n;
+
+	if (!path[0])
+		return 0;
+	old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (old >= 0 && flock(old, LOCK_EX | LOCK_NB) < 0) {
+		close(old);
+		log_error("cannot run: the PID file %s is locked by another process", path);
+		return KEEPER_EXIT_UNAVAILABLE;
+	}
+	fd_close(&old);
+	snprintf(temp, sizeof temp, "%s.new", path);
+	(void)unlink(temp);
+	n = snprintf(line, sizeof line, "%d\n", (int)getpid());
+	keeper.pidfile = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (keeper.pidfile < 0 || flock(keeper.pidfile, LOCK_EX | LOCK_NB) < 0 ||
+	    write(keeper.pidfile, line, (size_t)n) != n || rename(temp, path) < 0) {
+		int code = errno == EACCES || errno == EPERM ? KEEPER_EXIT_PERMISSION
+							     : KEEPER_EXIT_UNAVAILABLE;
+
+		log_error("cannot write the PID file %s: %s", path, strerror(errno));
+		(void)unlink(temp);
+		return code;
+	}
+	return 0;
+}
+
+int rundir_open(void)
+{
+	int code = make_folder();
+
+	if (code == 0)
+		code = take_lock();
+	if (code == 0)
+		code = make_active();
+	if (code == 0)
+		code = open_sock();
+	if (code == 0)
+		code = write_pidfile();
+	return code;
+}
+
+static void replace(const char *name, const char *temp, size_t size)
+{
+	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0 || write(fd, text, size) != (ssize_t)size || renameat(dir, temp, dir, name) < 0)
+		log_warn("cannot write %s: %s", name, strerror(errno));
+	fd_close(&fd);
+}
+
+static size_t add(size_t n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static size_t add(size_t n, const char *format, ...)
+{
+	va_list args;
+	int k;
+
+	va_start(args, format);
+	k = vsnprintf(text + n, sizeof text - n, format, args);
+	va_end(args);
+	return k > 0 && n + (size_t)k < sizeof text ? n + (size_t)k : n;
+}
+
+/* For the next keeper: who lives, so that it neither starts beside them nor loses them. */
+static size_t list_workers(size_t n)
+{
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		const struct worker *w = &keeper.workers[i];
+
+		if (w->pid)
+			n = add(n, "worker %u %u %d %llu %s %u\n", w->generation, w->number,
+			    (int)w->pid, w->ticks, host_state_name(w->said), w->restarts);
+	}
+	return n;
+}
+
+void rundir_write_state(void)
+{
+	unsigned living = 0;
+	size_t n;
+
+	if (dir < 0 || keeper.lock < 0)
+		return;
+	n = add(0, "gadwall-state 1\nkeeper %d %llu\nnonce %s\nstate %s %s\nactive %u\n",
+	    (int)getpid(), rundir_ticks(getpid()), keeper.nonce, host_state_name(keeper.state),
+	    keeper.phase[0] ? keeper.phase : "-", keeper.active);
+	n = list_workers(n);
+	n = add(n, "last %d %d\n", keeper.last_exit, keeper.last_signal);
+	replace("state", "state.new", n);
+	for (int i = 0; i < KEEPER_WORKERS; i++)
+		living += worker_lives(&keeper.workers[i]);
+	n = add(0, "pid=%d\nstate=%s\nphase=%s\ngeneration=%u\nworkers=%u\nrestarts=%u\n",
+	    (int)getpid(), host_state_name(keeper.state), keeper.phase, keeper.active, living,
+	    keeper.restarts);
+	n = add(n, keeper.last_signal ? "last_exit=signal %d\n" : "last_exit=%d\n",
+	    keeper.last_signal ? keeper.last_signal : keeper.last_exit);
+	n = add(n, "since=%.3f\nreason=%s\n", keeper.since, keeper.reason);
+	replace("gadwall.state", "gadwall.state.new", n);
+}
+
+void rundir_close(void)
+{
+	if (keeper.sock >= 0)
+		(void)unlinkat(dir, "keeper.sock", 0);
+	if (keeper.pidfile >= 0)
+		(void)unlink(keeper.settings.pidfile);
+	fd_close(&keeper.sock);
+	fd_close(&keeper.pidfile);
+	fd_close(&keeper.lock);
+}
