@@ -10,7 +10,7 @@ FUZZ_BIN   = $(FUZZ_NAMES:%=$(BUILD)/%_fuzz)
 fuzz:
 	@sh contrib/deps.sh build fuzz
 	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/fuzz FAILPOINTS=1 CC=clang \
-		CFLAGS='$(FUZZ_FLAGS)' WARN='-Wall -Wno-unknown-warning-option' fuzz-bin
+		CFLAGS='$(FUZZ_FLAGS)' WARN='-Wall -Wno-unknown-warning-option' HARDEN=-fPIE fuzz-bin
 
 .PHONY: fuzz-bin
 fuzz-bin: $(FUZZ_BIN)
