@@ -31,7 +31,9 @@ for file in host/main.c host/base/*.c host/net/*.c host/bindings/*.c; do
 done
 for file in host/main.c host/*/*.c; do
 	[ -f "$file" ] || continue
-	breach "lua_call raises out of C; use lua_host_call" "$(code '[^_[:alnum:]]lua_callk?\(' /dev/null "$file")"
+	# An l_* function that Lua itself called may raise; such a line says so.
+	breach "lua_call raises out of C; use lua_host_call, or say /* under lua_host_call */" \
+		"$(code '[^_[:alnum:]]lua_callk?\(' /dev/null "$file" | grep -v 'under lua_host_call')"
 	[ "$file" = host/bindings/lua_host.c ] ||
 		breach "exactly one function pcalls: lua_host_call" "$(code '[^_[:alnum:]]lua_pcallk?\(' /dev/null "$file")"
 	header=${file%.c}.h
