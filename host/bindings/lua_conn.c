@@ -1,0 +1,465 @@
+/* Connection handles: how they begin, what calls them, what they can be told. What they know: lua_conn_info.c. */
+#include "base/fd.h"
+#include "bindings/lua_host.h"
+#include "bindings/lua_net.h"
+#include "net/addr.h"
+#include "net/limits.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- from net/ to Lua ---- */
+
+static struct lua_conn *of(struct conn *c)
+{
+	return (struct lua_conn *)((char *)c - offsetof(struct lua_conn, c));
+}
+
+static struct lua_server *server_of(const struct conn *c)
+{
+	if (!c->server)
+		return NULL;
+	return (struct lua_server *)((char *)c->server - offsetof(struct lua_server, l));
+}
+
+/* fatal_errors: a connection whose callback raised is ended. */
+static bool call(lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults)
+{
+	if (lua_handle_call(L, &lc->h, which, nargs, nresults))
+		return true;
+	if (lc->c.loop->settings.fatal_errors)
+		conn_destroy(&lc->c);
+	return false;
+}
+
+static void notify(struct conn *c, enum lua_callback which)
+{
+	struct lua_conn *lc = of(c);
+	lua_State *L = lua_handle_state();
+
+	if (lua_push_callback(L, &lc->h, which, 0))
+		call(L, lc, which, 0, 0);
+}
+
+static void on_connect(struct conn *c)
+{
+	notify(c, CB_CONNECT);
+}
+
+static void on_incoming(struct conn *c, const char *bytes, size_t n, const char *err)
+{
+	struct lua_conn *lc = of(c);
+	lua_State *L = lua_handle_state();
+
+	if (!lua_push_callback(L, &lc->h, CB_INCOMING, n)) {
+		if (!lua_host_room(n))
+			conn_fail(c, "out of memory");
+		return;
+	}
+	lua_pushlstring(L, bytes, n);
+	if (err)
+		lua_pushstring(L, err);
+	call(L, lc, CB_INCOMING, err ? 2 : 1, 0);
+}
+
+static void on_predrain(struct conn *c)
+{
+	notify(c, CB_PREDRAIN);
+}
+
+static void on_drain(struct conn *c)
+{
+	notify(c, CB_DRAIN);
+}
+
+/* Calls it and tells whether it answered with something true. */
+static bool ask(struct conn *c, enum lua_callback which)
+{
+	struct lua_conn *lc = of(c);
+	lua_State *L = lua_handle_state();
+	bool yes;
+
+	if (!lua_push_callback(L, &lc->h, which, 0) || !call(L, lc, which, 0, 1))
+		return false;
+	yes = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return yes;
+}
+
+static bool on_read_timeout(struct conn *c)
+{
+	return ask(c, CB_READTIMEOUT);
+}
+
+static bool on_line_too_long(struct conn *c)
+{
+	return ask(c, CB_LINETOOLONG);
+}
+
+static void on_disconnect(struct conn *c, const char *why)
+{
+	struct lua_conn *lc = of(c);
+	lua_State *L = lua_handle_state();
+
+	if (!lua_push_callback(L, &lc->h, CB_DISCONNECT, 0))
+		return;
+	if (why)
+		lua_pushstring(L, why);
+	else
+		lua_pushnil(L);
+	lua_handle_call(L, &lc->h, CB_DISCONNECT, 1, 0);
+}
+
+static void on_released(struct conn *c)
+{
+	struct lua_conn *lc = of(c);
+
+	if (lc->counted)
+		lua_net_tell(false, server_of(c));
+	lc->counted = false;
+	lua_handle_unpin(&lc->h);
+}
+
+static const struct conn_ops ops = {
+	.connect = on_connect,
+	.incoming = on_incoming,
+	.predrain = on_predrain,
+	.drain = on_drain,
+	.read_timeout = on_read_timeout,
+	.line_too_long = on_line_too_long,
+	.disconnect = on_disconnect,
+	.released = on_released,
+};
+
+/* ---- beginning ---- */
+
+static struct lua_conn *push_new(lua_State *L, struct loop *loop)
+{
+	struct lua_conn *lc =
+		lua_push_handle_new(L, sizeof *lc, LUA_HANDLE_CONN, LUA_CONN_CLASS);
+
+	conn_init(&lc->c, loop, &ops);
+	return lc;
+}
+
+struct newcomer {
+	struct lua_server *server;
+	struct lua_conn *conn;
+};
+
+/* Under lua_host_call: everything here may raise, and owns nothing but what Lua holds. */
+static int l_newcomer(lua_State *L)
+{
+	struct newcomer *n = lua_touserdata(L, 1);
+	struct lua_server *s = n->server;
+	struct lua_conn *lc = push_new(L, s->l.loop);
+
+	lua_check_handle_pin(L, &lc->h, -1);
+	n->conn = lc;
+	lua_check_listeners_fresh(L, s->h.listeners);
+	return 0;
+}
+
+void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
+{
+	lua_State *L = lua_handle_state();
+	struct newcomer n = { s, NULL };
+	struct conn *c;
+
+	if (lua_host_room(4096)) {
+		lua_pushcfunction(L, l_newcomer);
+		lua_pushlightuserdata(L, &n);
+		lua_host_call_logged(L, 1, 0, "accepting a connection");
+	}
+	if (!n.conn) {
+		close(fd);
+		limits_leave(s->l.loop->limits, &peer);
+		listener_conn_gone(&s->l);
+		return;
+	}
+	c = &n.conn->c;
+	n.conn->h.listeners = lua_listeners_hold(s->h.listeners);
+	c->server = &s->l;
+	c->peer = peer;
+	c->read_timeout = s->read_timeout;
+	conn_set_mode(c, s->lines, s->read_size);
+	conn_accept_take(c, fd, s->l.klass);
+	if (s->l.klass == CONN_CLIENT) {
+		n.conn->counted = true;
+		lua_net_tell(true, s);
+	}
+	conn_hold(c);
+	on_connect(c);
+	conn_release(c);
+}
+
+/* Reads the opts table at `index`; conn is the handle's. */
+static enum conn_class check_opts(lua_State *L, int index, struct conn *c)
+{
+	enum conn_class klass;
+	bool lines = false;
+	size_t size = 0;
+
+	if (lua_isnoneornil(L, index))
+		return CONN_PEER;
+	luaL_checktype(L, index, LUA_TTABLE);
+	lua_getfield(L, index, "class");
+	klass = lua_check_class(L, -1, CONN_PEER);
+	lua_getfield(L, index, "read_size");
+	lua_check_mode(L, -1, &lines, &size);
+	conn_set_mode(c, lines, size);
+	lua_getfield(L, index, "read_timeout");
+	c->read_timeout = (float)luaL_optnumber(L, -1, 0);
+	lua_pop(L, 3);
+	return klass;
+}
+
+/* connect(addr, port, listeners, opts) */
+int l_conn_connect(lua_State *L)
+{
+	const char *text = luaL_checkstring(L, 1);
+	lua_Integer port = luaL_optinteger(L, 2, 0);
+	struct loop *loop = lua_check_loop(L);
+	enum conn_class klass;
+	struct lua_conn *lc;
+	struct addr addr;
+	int fd;
+
+	lua_settop(L, 4);
+	if (port < 0 || port > 65535)
+		return lua_push_error(L, EINVAL);
+	if (addr_parse(&addr, text, (unsigned)port) < 0)
+		return lua_push_error(L, errno);
+	lc = push_new(L, loop); /* addr port listeners opts handle */
+	klass = check_opts(L, 4, &lc->c);
+	lc->h.listeners = lua_check_listeners(L, 3);
+	lua_check_handle_pin(L, &lc->h, 5);
+	fd = addr_connect(&addr);
+	if (fd < 0) {
+		int error = errno;
+
+		lua_handle_unpin(&lc->h);
+		return lua_push_error(L, error);
+	}
+	conn_adopt_take(&lc->c, fd, klass);
+	lua_conn_note_peer(L, 5, text, (unsigned)port);
+	return 1;
+}
+
+/* adopt(fd, listeners, opts): opts.ip and opts.port name the peer if the socket cannot. Takes the fd. */
+int l_conn_adopt(lua_State *L)
+{
+	int fd = (int)luaL_checkinteger(L, 1);
+	struct loop *loop = lua_check_loop(L);
+	enum conn_class klass;
+	struct lua_conn *lc;
+
+	lua_settop(L, 3);
+	lc = push_new(L, loop); /* fd listeners opts handle */
+	klass = check_opts(L, 3, &lc->c);
+	lc->h.listeners = lua_check_listeners(L, 2);
+	if (fd_set_flags(fd) < 0)
+		return lua_push_error(L, errno);
+	lua_check_handle_pin(L, &lc->h, 4);
+	conn_adopt_take(&lc->c, fd, klass);
+	if (lua_istable(L, 3)) {
+		lua_getfield(L, 3, "ip");
+		lua_getfield(L, 3, "port");
+		if (lua_isstring(L, -2))
+			lua_conn_note_peer(L, 4, lua_tostring(L, -2),
+				(unsigned)luaL_optinteger(L, -1, 0));
+		lua_pop(L, 2);
+	}
+	return 1;
+}
+
+/* ---- methods ---- */
+
+static struct lua_conn *check(lua_State *L)
+{
+	return lua_check_handle(L, 1, LUA_HANDLE_CONN);
+}
+
+/* write(data): #data; nothing after close; false when the queue is full. */
+static int l_write(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	size_t n;
+	const char *bytes = luaL_checklstring(L, 2, &n);
+	lua_State *before = lua_handle_enter(L);
+	int r = conn_write(&lc->c, bytes, n);
+
+	lua_handle_enter(before);
+	if (r == 0) {
+		lua_pushinteger(L, (lua_Integer)n);
+		return 1;
+	}
+	if (errno == EPIPE)
+		return 0;
+	lua_pushboolean(L, 0);
+	return 1;
+}
+
+static int l_close(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	lua_State *before = lua_handle_enter(L);
+
+	conn_close(&lc->c, NULL);
+	lua_handle_enter(before);
+	return 0;
+}
+
+static int l_destroy(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	lua_State *before = lua_handle_enter(L);
+
+	conn_destroy(&lc->c);
+	lua_handle_enter(before);
+	return 0;
+}
+
+static void call_with_data(lua_State *L, struct lua_conn *lc, enum lua_callback which, int data)
+{
+	if (!lua_push_callback(L, &lc->h, which, 0))
+		return;
+	if (data)
+		lua_pushvalue(L, data);
+	call(L, lc, which, data ? 1 : 0, 0);
+}
+
+/* setlistener(listeners, data): ondetach of the old, onattach(conn, data) of the new; onconnect is not called. */
+static int l_setlistener(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	struct lua_listeners *ls;
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 3);
+	if (lc->c.state == CONN_CLOSED)
+		return 0;
+	conn_hold(&lc->c);
+	call_with_data(L, lc, CB_DETACH, 0);
+	if (lc->c.state != CONN_CLOSED) {
+		ls = lua_check_listeners(L, 2);
+		lua_listeners_release(L, &lc->h.listeners);
+		lc->h.listeners = ls;
+		call_with_data(L, lc, CB_ATTACH, 3);
+	}
+	conn_release(&lc->c);
+	return 0;
+}
+
+static int l_pause(lua_State *L)
+{
+	conn_pause(&check(L)->c);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_resume(lua_State *L)
+{
+	conn_resume(&check(L)->c);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* pausefor(seconds | false) */
+static int l_pausefor(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+
+	conn_pause_for(&lc->c, lua_toboolean(L, 2) ? luaL_checknumber(L, 2) : -1);
+	return 0;
+}
+
+static int l_pause_writes(lua_State *L)
+{
+	conn_lock_writes(&check(L)->c);
+	return 0;
+}
+
+static int l_resume_writes(lua_State *L)
+{
+	conn_unlock_writes(&check(L)->c);
+	return 0;
+}
+
+/* setlimit(bytes per second), 0 = off */
+static int l_setlimit(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	double rate = luaL_checknumber(L, 2);
+
+	lc->c.rate = rate > 0 ? (float)(1 / rate) : 0;
+	return 0;
+}
+
+/* set_mode(bytes | "*a" | "*l" [, longest line]) */
+static int l_set_mode(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	bool lines = false;
+	size_t size = 0;
+
+	lua_check_mode(L, 2, &lines, &size);
+	if (lines && !lua_isnoneornil(L, 3))
+		size = (size_t)luaL_checkinteger(L, 3);
+	conn_set_mode(&lc->c, lines, size);
+	return 0;
+}
+
+/* The argument of setreadtimeout and setwritetimeout: false = off, nil = the setting. */
+static double opt_timeout(lua_State *L, double fallback)
+{
+	if (lua_isboolean(L, 2))
+		return lua_toboolean(L, 2) ? fallback : -1;
+	return luaL_optnumber(L, 2, fallback);
+}
+
+static int l_setreadtimeout(lua_State *L)
+{
+	struct conn *c = &check(L)->c;
+
+	conn_set_read_timeout(c, opt_timeout(L, conn_read_timeout(c)));
+	return 0;
+}
+
+static int l_setwritetimeout(lua_State *L)
+{
+	struct conn *c = &check(L)->c;
+
+	conn_set_write_timeout(c, opt_timeout(L, c->loop->settings.send_timeout));
+	return 0;
+}
+
+static int l_gc(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+
+	conn_fini(&lc->c);
+	lua_listeners_release(L, &lc->h.listeners);
+	return 0;
+}
+
+void lua_push_conn_class(lua_State *L)
+{
+	static const luaL_Reg methods[] = { { "write", l_write }, { "send", l_write },
+		{ "close", l_close }, { "destroy", l_destroy }, { "setlistener", l_setlistener },
+		{ "pause", l_pause }, { "resume", l_resume }, { "pausefor", l_pausefor },
+		{ "pause_writes", l_pause_writes }, { "resume_writes", l_resume_writes },
+		{ "setlimit", l_setlimit }, { "set_mode", l_set_mode },
+		{ "setreadtimeout", l_setreadtimeout }, { "setwritetimeout", l_setwritetimeout },
+		{ NULL, NULL } };
+	static luaL_Reg all[64];
+	size_t n = 0;
+
+	for (const luaL_Reg *r = methods; r->name; r++)
+		all[n++] = *r;
+	for (const luaL_Reg *r = lua_conn_info_methods; r->name; r++)
+		all[n++] = *r;
+	all[n] = (luaL_Reg){ NULL, NULL };
+	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);
+}

@@ -1,0 +1,309 @@
+/* What a connection handle knows: addresses, counts, computed fields, socket options. */
+#include "bindings/lua_net.h"
+#include "net/addr.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static struct lua_conn *check(lua_State *L)
+{
+	return lua_check_handle(L, 1, LUA_HANDLE_CONN);
+}
+
+/* ---- addresses ----
+ * Asked of the kernel once and kept at 1 to 4 of the handle's table: peer, its port, own, its port. */
+
+enum { PEER = 1, OWN = 3 };
+
+static void push_cache(lua_State *L, int handle)
+{
+	handle = lua_absindex(L, handle);
+	if (lua_getiuservalue(L, handle, 1) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 4, 0);
+	lua_pushvalue(L, -1);
+	lua_setiuservalue(L, handle, 1);
+}
+
+static void store(lua_State *L, int which, const char *ip, unsigned port)
+{
+	lua_pushstring(L, ip);
+	lua_rawseti(L, -2, which);
+	lua_pushinteger(L, port);
+	lua_rawseti(L, -2, which + 1);
+}
+
+void lua_conn_note_peer(lua_State *L, int handle, const char *ip, unsigned port)
+{
+	push_cache(L, handle);
+	store(L, PEER, ip, port);
+	lua_pop(L, 1);
+}
+
+/* Pushes address and port of one side, or nil and nil. */
+static void push_name(lua_State *L, struct lua_conn *lc, int which)
+{
+	char text[ADDR_TEXT];
+	unsigned port;
+
+	push_cache(L, 1); /* cache */
+	if (lua_rawgeti(L, -1, which) == LUA_TNIL && lc->c.io.fd >= 0 &&
+		addr_of(lc->c.io.fd, which == PEER, text, &port) == 0 && text[0]) {
+		lua_pushvalue(L, -2);
+		store(L, which, text, port);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	lua_rawgeti(L, -1, which);
+	lua_rawgeti(L, -2, which + 1);
+	lua_remove(L, -3);
+}
+
+/* The first value of the peer's pair, of our own if there is no peer; `value` 0 address, 1 port. */
+static int either(lua_State *L, int value)
+{
+	struct lua_conn *lc = check(L);
+
+	push_name(L, lc, PEER);
+	if (lua_isnil(L, -2)) {
+		lua_pop(L, 2);
+		push_name(L, lc, OWN);
+	}
+	if (value == 0)
+		lua_pop(L, 1);
+	return 1;
+}
+
+static int l_ip(lua_State *L)
+{
+	return either(L, 0);
+}
+
+static int l_port(lua_State *L)
+{
+	return either(L, 1);
+}
+
+static int one_port(lua_State *L, bool of_peer)
+{
+	push_name(L, check(L), of_peer ? PEER : OWN);
+	return 1;
+}
+
+static int l_clientport(lua_State *L)
+{
+	return one_port(L, check(L)->c.server != NULL);
+}
+
+static int l_serverport(lua_State *L)
+{
+	return one_port(L, check(L)->c.server == NULL);
+}
+
+static int l_getpeername(lua_State *L)
+{
+	push_name(L, check(L), PEER);
+	return 2;
+}
+
+static int l_getsockname(lua_State *L)
+{
+	push_name(L, check(L), OWN);
+	return 2;
+}
+
+static int l_tostring(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+
+	lua_settop(L, 1);
+	push_name(L, lc, PEER);
+	push_name(L, lc, OWN); /* conn peer port own port */
+	if (!lua_isnil(L, 2) && !lua_isnil(L, 4))
+		lua_pushfstring(L, "FD %d (%s, %I, %s, %I)", lc->c.io.fd, lua_tostring(L, 2),
+			lua_tointeger(L, 3), lua_tostring(L, 4), lua_tointeger(L, 5));
+	else if (!lua_isnil(L, 2) || !lua_isnil(L, 4))
+		lua_pushfstring(L, "FD %d (%s, %I)", lc->c.io.fd,
+			lua_isnil(L, 4) ? lua_tostring(L, 2) : lua_tostring(L, 4),
+			lua_isnil(L, 4) ? lua_tointeger(L, 3) : lua_tointeger(L, 5));
+	else
+		lua_pushfstring(L, "FD %d", lc->c.io.fd);
+	return 1;
+}
+
+/* ---- facts ---- */
+
+static int l_getfd(lua_State *L)
+{
+	lua_pushinteger(L, check(L)->c.io.fd);
+	return 1;
+}
+
+/* The accepting server's handle, or the connection itself. */
+static int l_server(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	struct lua_server *s;
+
+	if (lc->c.server) {
+		s = (struct lua_server *)((char *)lc->c.server - offsetof(struct lua_server, l));
+		if (lua_rawgeti(L, LUA_REGISTRYINDEX, s->h.pin) != LUA_TNIL)
+			return 1;
+	}
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int l_class(lua_State *L)
+{
+	lua_pushstring(L, conn_class_name((enum conn_class)check(L)->c.klass));
+	return 1;
+}
+
+static int l_state(lua_State *L)
+{
+	lua_pushstring(L, conn_state_name((enum conn_state)check(L)->c.state));
+	return 1;
+}
+
+/* Bytes that wait in this process. */
+static int l_queued(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)conn_queued(&check(L)->c));
+	return 1;
+}
+
+/* A field of the opts table of the accepting server. */
+static int server_opt(lua_State *L, const char *name)
+{
+	struct lua_conn *lc = check(L);
+	struct lua_server *s;
+
+	if (!lc->c.server)
+		return 0;
+	s = (struct lua_server *)((char *)lc->c.server - offsetof(struct lua_server, l));
+	if (lua_rawgeti(L, LUA_REGISTRYINDEX, s->opts) != LUA_TTABLE)
+		return 0;
+	lua_getfield(L, -1, name);
+	return 1;
+}
+
+static int l_service(lua_State *L)
+{
+	return server_opt(L, "service");
+}
+
+/* peercred(): pid, uid, gid of a Unix peer */
+static int l_peercred(lua_State *L)
+{
+	struct ucred cred;
+	socklen_t size = sizeof cred;
+
+	if (getsockopt(check(L)->c.io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+		return lua_push_error(L, errno);
+	lua_pushinteger(L, cred.pid);
+	lua_pushinteger(L, (lua_Integer)cred.uid);
+	lua_pushinteger(L, (lua_Integer)cred.gid);
+	return 3;
+}
+
+/* ---- options ---- */
+
+static const struct option {
+	const char *name; /* LuaSocket's */
+	int level, number;
+} OPTIONS[] = {
+	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
+	{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
+	{ "send-buffer-size", SOL_SOCKET, SO_SNDBUF },
+	{ "recv-buffer-size", SOL_SOCKET, SO_RCVBUF },
+	{ "tcp-nodelay", IPPROTO_TCP, TCP_NODELAY },
+	{ "tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
+	{ "tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL },
+	{ "tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT },
+	{ "tcp-user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ NULL, 0, 0 },
+};
+
+/* setoption(name, value): true; or false, message */
+static int l_setoption(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	const char *name = luaL_checkstring(L, 2);
+	int value = lua_isnumber(L, 3) ? (int)lua_tointeger(L, 3) : lua_toboolean(L, 3);
+	const struct option *o = OPTIONS;
+
+	while (o->name && strcmp(o->name, name) != 0)
+		o++;
+	if (o->name &&
+		setsockopt(lc->c.io.fd, o->level, o->number, &value, sizeof value) == 0) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	lua_pushboolean(L, 0);
+	lua_pushstring(L, o->name ? strerror(errno) : "unsupported option");
+	return 2;
+}
+
+const luaL_Reg lua_conn_info_methods[] = { { "ip", l_ip }, { "port", l_port },
+	{ "clientport", l_clientport }, { "serverport", l_serverport },
+	{ "getpeername", l_getpeername }, { "getsockname", l_getsockname }, { "getfd", l_getfd },
+	{ "server", l_server }, { "class", l_class }, { "state", l_state }, { "queued", l_queued },
+	{ "service", l_service }, { "peercred", l_peercred }, { "setoption", l_setoption },
+	{ "__tostring", l_tostring }, { NULL, NULL } };
+
+/* ---- computed fields ---- */
+
+/* Distinct in this process; the worker's log lines carry its generation and number. */
+static int l_id(lua_State *L)
+{
+	char id[24];
+
+	snprintf(id, sizeof id, "conn%08x", check(L)->c.serial * 2654435761u);
+	lua_pushstring(L, id);
+	return 1;
+}
+
+static int l_created(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+
+	lua_pushnumber(L, lc->c.loop->born_real +
+			(double)(lc->c.born - 1) / WHEEL_TICKS_PER_SECOND);
+	return 1;
+}
+
+static int l_listeners(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+
+	if (!lc->h.listeners)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, lc->h.listeners->table);
+	return 1;
+}
+
+/* What waits, as Prosody's field: nil when nothing does. */
+static int l_writebuffer(lua_State *L)
+{
+	struct lua_conn *lc = check(L);
+	const struct cork *k = &lc->c.loop->cork;
+	size_t n = k->owner == &lc->c ? k->len : 0;
+	luaL_Buffer b;
+
+	if (!n && !lc->c.out)
+		return 0;
+	luaL_buffinit(L, &b);
+	if (lc->c.out)
+		luaL_addlstring(&b, buf_peek(lc->c.out), buf_len(lc->c.out));
+	luaL_addlstring(&b, k->data, n);
+	luaL_pushresult(&b);
+	return 1;
+}
+
+const luaL_Reg lua_conn_computed[] = { { "id", l_id }, { "created", l_created },
+	{ "listeners", l_listeners }, { "writebuffer", l_writebuffer }, { NULL, NULL } };

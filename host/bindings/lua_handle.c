@@ -1,0 +1,247 @@
+#include "bindings/lua_handle.h"
+
+#include "base/log.h"
+#include "bindings/lua_host.h"
+#include "net/neterr.h"
+
+#include <errno.h>
+#include <string.h>
+
+static lua_State *current;
+static int logger = LUA_NOREF;
+
+lua_State *lua_handle_state(void)
+{
+	return current ? current : lua_host_state();
+}
+
+lua_State *lua_handle_enter(lua_State *L)
+{
+	lua_State *before = current;
+
+	current = L;
+	return before;
+}
+
+struct loop *lua_check_loop(lua_State *L)
+{
+	struct loop *loop = loop_main();
+
+	if (!loop)
+		luaL_error(L, "cannot make the event loop: %s", strerror(errno));
+	return loop;
+}
+
+int lua_push_error(lua_State *L, int error)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, net_strerror(error));
+	lua_pushinteger(L, error);
+	return 3;
+}
+
+/* ---- fields ---- */
+
+/* Assigned field, then method (upvalue 1), then computed field (upvalue 2). */
+static int l_index(lua_State *L)
+{
+	struct lua_handle *h = lua_touserdata(L, 1);
+
+	if (h->fields) {
+		lua_getiuservalue(L, 1, 1);
+		lua_pushvalue(L, 2);
+		if (lua_rawget(L, -2) != LUA_TNIL)
+			return 1;
+		lua_settop(L, 2);
+	}
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+		return 1;
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
+		return 1;
+	return lua_tocfunction(L, -1)(L);
+}
+
+static void note_override(lua_State *L, struct lua_handle *h)
+{
+	enum lua_callback which;
+
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return;
+	which = lua_callback_by_name(lua_tostring(L, 2));
+	if (which == CB_COUNT)
+		return;
+	if (lua_isnil(L, 3))
+		h->overrides &= (uint16_t)~(1u << which);
+	else
+		h->overrides |= (uint16_t)(1u << which);
+}
+
+static int l_newindex(lua_State *L)
+{
+	struct lua_handle *h = lua_touserdata(L, 1);
+
+	if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setiuservalue(L, 1, 1);
+	}
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, 3);
+	lua_rawset(L, -3);
+	h->fields = true;
+	note_override(L, h);
+	return 0;
+}
+
+/* ---- life ---- */
+
+void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
+	const luaL_Reg *computed, lua_CFunction gc)
+{
+	luaL_newmetatable(L, name); /* mt */
+	lua_newtable(L);
+	luaL_setfuncs(L, methods, 0); /* mt methods */
+	lua_pushvalue(L, -1);
+	lua_newtable(L);
+	luaL_setfuncs(L, computed, 0);      /* mt methods methods computed */
+	lua_pushcclosure(L, l_index, 2);    /* mt methods index */
+	lua_setfield(L, -3, "__index");
+	lua_pushcfunction(L, l_newindex);
+	lua_setfield(L, -3, "__newindex");
+	lua_pushcfunction(L, gc);
+	lua_setfield(L, -3, "__gc");
+	lua_getfield(L, -1, "__tostring");
+	lua_setfield(L, -3, "__tostring");
+	lua_pushstring(L, name);
+	lua_setfield(L, -3, "__metatable"); /* a module cannot take it apart */
+	lua_remove(L, -2);
+}
+
+void *lua_push_handle_new(lua_State *L, size_t size, enum lua_handle_kind kind, const char *name)
+{
+	struct lua_handle *h = lua_newuserdatauv(L, size, 1);
+
+	memset(h, 0, size);
+	h->kind = (uint32_t)kind;
+	h->pin = LUA_NOREF;
+	luaL_setmetatable(L, name);
+	return h;
+}
+
+void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
+{
+	struct lua_handle *h = lua_touserdata(L, index);
+
+	if (!h || lua_islightuserdata(L, index) || lua_rawlen(L, index) < sizeof *h ||
+		h->kind != (uint32_t)kind)
+		luaL_typeerror(L, index, kind == LUA_HANDLE_CONN ? "connection"
+			: kind == LUA_HANDLE_SERVER ? "server" : "watch");
+	return h;
+}
+
+void lua_check_handle_pin(lua_State *L, struct lua_handle *h, int index)
+{
+	lua_pushvalue(L, index);
+	h->pin = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void lua_handle_unpin(struct lua_handle *h)
+{
+	lua_State *L = lua_handle_state();
+
+	if (!L)
+		return;
+	luaL_unref(L, LUA_REGISTRYINDEX, h->pin);
+	h->pin = LUA_NOREF;
+	lua_listeners_release(L, &h->listeners);
+}
+
+/* ---- callbacks ---- */
+
+/* Leaves the field on the stack if it is there: what the handle was given itself wins. */
+static bool push_override(lua_State *L, struct lua_handle *h, enum lua_callback which)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
+	lua_getiuservalue(L, -1, 1);
+	lua_pushstring(L, lua_callback_name(which));
+	lua_rawget(L, -2); /* handle fields fn */
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+	return true;
+}
+
+bool lua_push_callback(lua_State *L, struct lua_handle *h, enum lua_callback which, size_t room)
+{
+	if (h->pin == LUA_NOREF || !lua_host_room(room))
+		return false;
+	if (h->overrides & (1u << which)) {
+		push_override(L, h, which);
+	} else {
+		if (!h->listeners || h->listeners->fn[which] == LUA_NOREF)
+			return false;
+		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
+	return true;
+}
+
+void lua_handle_log_error(lua_State *L, const char *what, const char *message)
+{
+	if (logger == LUA_NOREF) {
+		log_error("Error %s: %s", what, message);
+		return;
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, logger);
+	lua_pushliteral(L, "error");
+	lua_pushfstring(L, "Error %s: %s", what, message);
+	lua_host_call_logged(L, 2, 0, "in the logger");
+}
+
+/* Prosody gives the error to listeners.onerror, whose result is what is logged. */
+static void report(lua_State *L, struct lua_handle *h, enum lua_callback which)
+{
+	char what[32];
+	const char *message; /* stack: .. error */
+
+	if (h->listeners && h->listeners->fn[CB_ERROR] != LUA_NOREF) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[CB_ERROR]);
+		lua_insert(L, -2);
+		lua_host_call(L, 1, 1); /* .. text, or the error of onerror itself */
+	}
+	message = lua_tostring(L, -1);
+	strcpy(what, "calling ");
+	strcat(what, lua_callback_name(which));
+	if (message)
+		lua_handle_log_error(L, what, message);
+	lua_pop(L, 1);
+}
+
+bool lua_handle_call(lua_State *L, struct lua_handle *h, enum lua_callback which, int nargs,
+	int nresults)
+{
+	lua_State *before = lua_handle_enter(NULL); /* what it calls in turn says where it runs itself */
+	bool ok;
+
+	ok = lua_host_call(L, nargs + 1, nresults);
+	lua_handle_enter(before);
+	if (ok)
+		return true;
+	if (lua_host_room(0))
+		report(L, h, which);
+	else
+		lua_pop(L, 1);
+	return false;
+}
+
+int l_handle_set_logger(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	luaL_unref(L, LUA_REGISTRYINDEX, logger);
+	lua_settop(L, 1);
+	logger = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}

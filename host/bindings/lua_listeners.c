@@ -1,0 +1,122 @@
+#include "bindings/lua_listeners.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const NAMES[CB_COUNT] = {
+	[CB_CONNECT] = "onconnect",
+	[CB_INCOMING] = "onincoming",
+	[CB_DISCONNECT] = "ondisconnect",
+	[CB_DRAIN] = "ondrain",
+	[CB_PREDRAIN] = "onpredrain",
+	[CB_READTIMEOUT] = "onreadtimeout",
+	[CB_LINETOOLONG] = "onlinetoolong",
+	[CB_ATTACH] = "onattach",
+	[CB_DETACH] = "ondetach",
+	[CB_ERROR] = "onerror",
+};
+
+static const char KEY[] = "gadwall.listeners"; /* registry: listener table -> struct */
+
+const char *lua_callback_name(enum lua_callback which)
+{
+	return NAMES[which];
+}
+
+enum lua_callback lua_callback_by_name(const char *name)
+{
+	int i = 0;
+
+	if (name[0] == 'o' && name[1] == 'n')
+		while (i < CB_COUNT && strcmp(NAMES[i], name) != 0)
+			i++;
+	else
+		i = CB_COUNT;
+	return (enum lua_callback)i;
+}
+
+static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
+{
+	int *ref = &ls->fn[which]; /* stack: .. table */
+
+	lua_getfield(L, -1, NAMES[which]); /* .. table fn */
+	if (lua_isnil(L, -1)) {
+		luaL_unref(L, LUA_REGISTRYINDEX, *ref);
+		*ref = LUA_NOREF;
+		lua_pop(L, 1);
+	} else if (*ref == LUA_NOREF) {
+		*ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	} else {
+		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
+	}
+}
+
+void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ls->table);
+	for (int i = 0; i < CB_COUNT; i++)
+		refresh_one(L, ls, i);
+	lua_pop(L, 1);
+}
+
+static struct lua_listeners *make(lua_State *L, int index)
+{
+	struct lua_listeners *ls = malloc(sizeof *ls);
+
+	if (!ls)
+		luaL_error(L, "not enough memory");
+	for (int i = 0; i < CB_COUNT; i++)
+		ls->fn[i] = LUA_NOREF;
+	ls->users = 0;
+	lua_pushvalue(L, index);
+	ls->table = luaL_ref(L, LUA_REGISTRYINDEX);
+	return ls;
+}
+
+struct lua_listeners *lua_check_listeners(lua_State *L, int index)
+{
+	struct lua_listeners *ls;
+
+	luaL_checktype(L, index, LUA_TTABLE);
+	index = lua_absindex(L, index);
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, KEY); /* .. map */
+	lua_pushvalue(L, index);
+	lua_rawget(L, -2); /* .. map known */
+	ls = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	if (!ls) {
+		ls = make(L, index);
+		lua_pushvalue(L, index);
+		lua_pushlightuserdata(L, ls);
+		lua_rawset(L, -3);
+	}
+	ls->users++;
+	lua_pop(L, 1);
+	lua_check_listeners_fresh(L, ls);
+	return ls;
+}
+
+struct lua_listeners *lua_listeners_hold(struct lua_listeners *ls)
+{
+	ls->users++;
+	return ls;
+}
+
+void lua_listeners_release(lua_State *L, struct lua_listeners **listeners)
+{
+	struct lua_listeners *ls = *listeners;
+
+	*listeners = NULL;
+	if (!ls || --ls->users > 0)
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, KEY);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ls->table);
+	lua_pushnil(L);
+	lua_rawset(L, -3); /* assigning nil to a key that exists needs no memory */
+	lua_pop(L, 1);
+	for (int i = 0; i < CB_COUNT; i++)
+		luaL_unref(L, LUA_REGISTRYINDEX, ls->fn[i]);
+	luaL_unref(L, LUA_REGISTRYINDEX, ls->table);
+	free(ls);
+}

@@ -1,0 +1,45 @@
+/* A module's listener table (onconnect, onincoming, …) with its functions at hand: a callback costs no
+ * look-up by name. The functions are looked up again whenever a connection begins, so a table that is completed
+ * or changed after `listen` is honoured for those that come then. */
+#ifndef BINDINGS_LUA_LISTENERS_H
+#define BINDINGS_LUA_LISTENERS_H
+
+#include <lua.h>
+
+enum lua_callback {
+	CB_CONNECT,
+	CB_INCOMING,
+	CB_DISCONNECT,
+	CB_DRAIN,
+	CB_PREDRAIN,
+	CB_READTIMEOUT,
+	CB_LINETOOLONG,
+	CB_ATTACH,
+	CB_DETACH,
+	CB_ERROR,
+	CB_COUNT
+};
+
+struct lua_listeners {
+	int table;        /* registry ref of the module's table */
+	int fn[CB_COUNT]; /* registry refs, LUA_NOREF: none */
+	unsigned users;   /* private */
+};
+
+/* The functions of the table at `index`, shared by all its users; counted, for lua_listeners_release. May raise. */
+struct lua_listeners *lua_check_listeners(lua_State *L, int index);
+
+/* One more user. */
+struct lua_listeners *lua_listeners_hold(struct lua_listeners *listeners);
+
+/* Looks the functions up again. May raise (an __index of the table may). */
+void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *listeners);
+
+/* One user less; the last frees it. Nulls the pointer. */
+void lua_listeners_release(lua_State *L, struct lua_listeners **listeners);
+
+/* "onconnect", …; CB_COUNT if the word is none of them. */
+const char *lua_callback_name(enum lua_callback which);
+enum lua_callback lua_callback_by_name(const char *name);
+
+#endif

@@ -1,0 +1,64 @@
+/* What the files behind host.net, host.loop, host.timer and host.signals share. */
+#ifndef BINDINGS_LUA_NET_H
+#define BINDINGS_LUA_NET_H
+
+#include "bindings/lua_handle.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+struct lua_server {
+	struct lua_handle h;
+	struct listener l;
+	int opts;    /* registry ref: the table given to serve, or LUA_NOREF */
+	int on_close; /* registry ref: callback of close_gracefully */
+	uint32_t read_size;
+	bool lines;
+	float read_timeout;
+};
+
+struct lua_conn {
+	struct lua_handle h;
+	struct conn c;
+	bool counted; /* told to the hook `opened` */
+};
+
+#define LUA_CONN_CLASS   "connection"
+#define LUA_SERVER_CLASS "server"
+
+/* Metatables and methods tables: pushes the methods table. */
+void lua_push_conn_class(lua_State *L);
+void lua_push_server_class(lua_State *L);
+
+/* Methods that need a descriptor only (lua_conn_info.c): ip, port, setoption, … */
+extern const luaL_Reg lua_conn_info_methods[];
+extern const luaL_Reg lua_conn_computed[];
+
+/* host.net.serve(fd, listeners, opts), connect(addr, port, listeners, opts), adopt(fd, listeners, opts). */
+int l_server_serve(lua_State *L);
+int l_conn_connect(lua_State *L);
+int l_conn_adopt(lua_State *L);
+
+/* Makes and announces the handle of a newcomer; takes fd and the peer's place. */
+void lua_conn_accepted(struct lua_server *server, int fd, struct limits_peer *peer);
+
+/* What ip() and port() say as long as the socket itself does not know its peer. */
+void lua_conn_note_peer(lua_State *L, int handle, const char *ip, unsigned port);
+
+/* "client", "peer", "admin" at `index`; `fallback` if nil. Raises on another word. */
+enum conn_class lua_check_class(lua_State *L, int index, enum conn_class fallback);
+
+/* A read mode as set_mode and read_size take it: number, "*a", "*l". Raises on others. */
+void lua_check_mode(lua_State *L, int index, bool *lines_r, size_t *size_r);
+
+/* Calls hook `opened` or `closed` of net.server with module and service of a connection. */
+void lua_net_tell(bool opened, struct lua_server *server);
+
+/* Keeps a userdata in the registry whose gc is `end`: runs when the state closes, after all handles' own. */
+void lua_push_end(lua_State *L, lua_CFunction end);
+
+int luaopen_host_loop(lua_State *L);
+int luaopen_host_timer(lua_State *L);
+int luaopen_host_signals(lua_State *L);
+int luaopen_host_net(lua_State *L);
+
+#endif

@@ -1,0 +1,184 @@
+#include "net/conn_parts.h"
+
+#include "net/neterr.h"
+
+#include <errno.h>
+#include <string.h>
+
+static size_t most(const struct conn *c)
+{
+	size_t n = c->read_size ? c->read_size : c->loop->settings.read_size;
+
+	return n < LOOP_BUFFER ? n : LOOP_BUFFER;
+}
+
+static size_t line_limit(const struct conn *c)
+{
+	return c->read_size ? c->read_size : c->loop->settings.line_limit;
+}
+
+static bool wanted(const struct conn *c)
+{
+	return c->state == CONN_OPEN && !c->paused && !c->finishing;
+}
+
+/* A rate limit is a pause as long as the bytes cost. */
+static void charge(struct conn *c, size_t n)
+{
+	double cost = (double)c->rate * (double)n;
+
+	if (c->rate > 0 && cost > c->loop->settings.min_wait && wanted(c))
+		conn_pause_for(c, cost);
+}
+
+static void deliver_line(struct conn *c, const char *line, size_t n)
+{
+	if (c->skipping) { /* the tail of a line that was too long */
+		c->skipping = false;
+		return;
+	}
+	if (n && line[n - 1] == '\r')
+		n--;
+	c->ops->incoming(c, line, n, NULL);
+}
+
+/* True if the connection goes on. */
+static bool too_long(struct conn *c)
+{
+	bool stays = c->skipping || c->ops->line_too_long(c);
+
+	if (c->state != CONN_OPEN)
+		return false;
+	if (!stays) {
+		conn_fail(c, "line too long");
+		return false;
+	}
+	c->skipping = true;
+	return true;
+}
+
+/* Delivers what it can; returns the number of bytes that are done with. */
+static size_t feed(struct conn *c, const char *bytes, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n && wanted(c)) {
+		const char *from = bytes + done;
+		size_t left = n - done;
+
+		if (c->lines) {
+			const char *end = memchr(from, '\n', left);
+			size_t line = end ? (size_t)(end - from) : left;
+
+			if (line > line_limit(c)) {
+				if (!too_long(c))
+					break;
+				done += end ? 0 : left;
+				if (!end)
+					continue;
+			}
+			if (!end)
+				break;
+			done += line + 1;
+			deliver_line(c, from, line);
+		} else {
+			size_t chunk = left < most(c) ? left : most(c);
+
+			done += chunk;
+			c->ops->incoming(c, from, chunk, chunk < most(c) ? "timeout" : NULL);
+			charge(c, chunk);
+		}
+	}
+	return done;
+}
+
+static void deliver(struct conn *c, const char *bytes, size_t n)
+{
+	size_t done;
+
+	c->feeding = true;
+	done = feed(c, bytes, n);
+	if (done < n && c->state == CONN_OPEN && buf_append(&c->in, bytes + done, n - done) < 0)
+		conn_fail(c, "out of memory");
+	c->feeding = false;
+	if (c->lines)
+		charge(c, n);
+}
+
+/* From the queue, because a callback may not see the shared buffer of another turn. */
+static void deliver_queued(struct conn *c)
+{
+	struct buf *in = c->in;
+	size_t done;
+
+	c->in = NULL;
+	c->feeding = true;
+	done = feed(c, buf_peek(in), buf_len(in));
+	c->feeding = false;
+	if (c->state == CONN_OPEN) {
+		c->in = in;
+		buf_consume(&c->in, done);
+	} else {
+		buf_free(&in);
+	}
+}
+
+static void on_end(struct conn *c, const char *why)
+{
+	c->ended = true;
+	if (c->in && wanted(c)) {
+		struct buf *in = c->in;
+
+		c->in = NULL;
+		if (!c->skipping)
+			c->ops->incoming(c, buf_peek(in), buf_len(in), "closed");
+		buf_free(&in);
+	}
+	conn_close(c, why);
+}
+
+static void on_error(struct conn *c, int error)
+{
+	const char *why = net_strerror(error);
+
+	c->failed = true;
+	conn_drop_output(c);
+	if (strcmp(why, "closed") == 0)
+		on_end(c, why);
+	else
+		conn_fail(c, why);
+}
+
+void conn_feed_leftover(struct conn *c)
+{
+	if (c->in && wanted(c))
+		deliver_queued(c);
+}
+
+void conn_readable(struct conn *c)
+{
+	struct loop *loop = c->loop;
+	ssize_t n;
+
+	if (!wanted(c)) {
+		conn_watch(c);
+		return;
+	}
+	n = c->transport->recv(c, loop->rbuf, c->lines ? LOOP_BUFFER : most(c));
+	if (n > 0) {
+		conn_touch(c);
+		if (!c->in) {
+			deliver(c, loop->rbuf, (size_t)n);
+			return;
+		}
+		if (buf_append(&c->in, loop->rbuf, (size_t)n) < 0)
+			conn_fail(c, "out of memory");
+		else
+			deliver_queued(c);
+	} else if (n == 0) {
+		if (!c->datagram)
+			on_end(c, "closed");
+	} else if (errno != EAGAIN && errno != EINTR) {
+		on_error(c, errno);
+	}
+}

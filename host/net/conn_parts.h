@@ -1,0 +1,29 @@
+/* What conn.c, conn_in.c and conn_out.c share; nobody else includes this. */
+#ifndef NET_CONN_PARTS_H
+#define NET_CONN_PARTS_H
+
+#include "net/conn.h"
+
+/* Makes libev's interest agree with the state. */
+void conn_watch(struct conn *conn);
+
+/* Puts the wheel item at the earliest deadline, if that is earlier than where it stands. */
+void conn_arm(struct conn *conn, uint32_t due);
+
+/* Starts the silence clock anew (a store, as a rule). */
+void conn_touch(struct conn *conn);
+
+/* conn_in.c: the socket is readable; left-over input is to be delivered. */
+void conn_readable(struct conn *conn);
+void conn_feed_leftover(struct conn *conn);
+
+/* conn_out.c: tries to send what waits; may disconnect. */
+void conn_flush(struct conn *conn);
+
+/* One last send without waiting; errors are ignored. */
+void conn_flush_last(struct conn *conn);
+
+/* Forgets all output. */
+void conn_drop_output(struct conn *conn);
+
+#endif

@@ -1,0 +1,200 @@
+#include "net/listener_parts.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A handshake that has begun needs this long on one machine; over a network its SYN is repeated by the peer. */
+static const double SETTLE = 0.002;
+
+/* ---- keeping newcomers out without losing those who are in ---- */
+
+/* Drops packets that have SYN and not ACK: new connects are repeated by their kernel, begun ones go on. */
+static void filter_syns(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the TCP flags */
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		log_warn("no socket filter: a connect during the close may be reset");
+}
+
+static void unfilter(int fd)
+{
+	int none = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+}
+
+static bool path_is_ours(const struct listener *l, const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+static void aside(const struct listener *l, char *name, size_t size)
+{
+	snprintf(name, size, "%s.closing", l->path);
+}
+
+/* The path is moved, not removed: a move can be taken back. */
+static void move_path(const struct listener *l, bool back)
+{
+	char name[sizeof l->path + 16];
+
+	if (!l->path[0])
+		return;
+	aside(l, name, sizeof name);
+	if (back && path_is_ours(l, name))
+		rename(name, l->path);
+	else if (!back && path_is_ours(l, l->path))
+		rename(l->path, name);
+}
+
+static void remove_path(const struct listener *l)
+{
+	char name[sizeof l->path + 16];
+
+	if (!l->path[0])
+		return;
+	aside(l, name, sizeof name);
+	if (path_is_ours(l, name))
+		unlink(name);
+	else if (path_is_ours(l, l->path))
+		unlink(l->path);
+}
+
+/* ---- steps ---- */
+
+static void unlist(struct listener *l)
+{
+	if (!l->link)
+		return;
+	*l->link = l->next;
+	if (l->next)
+		l->next->link = l->link;
+	l->link = NULL;
+}
+
+void listener_maybe_released(struct listener *l)
+{
+	if (l->state == LISTENER_CLOSED && l->current == 0 && l->ops)
+		l->ops->released(l);
+}
+
+/* The keeper's dup keeps the socket in epoll after our close(2): take it out by hand first. */
+static void let_go(struct listener *l)
+{
+	int fd = l->io.fd;
+
+	ev_io_stop(l->loop->ev, &l->io);
+	ev_timer_stop(l->loop->ev, &l->timer);
+	loop_forget_fd(l->loop, fd);
+	ev_io_set(&l->io, -1, 0);
+	unlist(l);
+	l->state = LISTENER_CLOSED;
+	close(fd);
+}
+
+static void closed(struct listener *l)
+{
+	l->current++; /* released comes after closed */
+	l->ops->closed(l);
+	listener_conn_gone(l);
+}
+
+static void finish_close(struct listener *l)
+{
+	enum { EVERYBODY = 1 << 20 };
+
+	listener_accept(l, EVERYBODY);
+	if (l->state == LISTENER_CLOSED) /* by a callback */
+		return;
+	shutdown(l->io.fd, SHUT_RDWR);
+	remove_path(l);
+	let_go(l);
+	closed(l);
+}
+
+void listener_on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, timer));
+	struct loop *loop = l->loop;
+
+	(void)ev;
+	(void)revents;
+	loop_enter(loop);
+	if (l->state == LISTENER_CLOSING)
+		finish_close(l);
+	else
+		listener_watch(l);
+	loop_leave(loop);
+}
+
+static void begin_close(struct listener *l)
+{
+	if (l->tcp)
+		filter_syns(l->io.fd);
+	else
+		move_path(l, false);
+	l->state = LISTENER_CLOSING;
+	listener_watch(l);
+	ev_timer_stop(l->loop->ev, &l->timer);
+	ev_timer_set(&l->timer, SETTLE + (ev_time() - ev_now(l->loop->ev)), 0);
+	ev_timer_start(l->loop->ev, &l->timer);
+}
+
+void listener_close(struct listener *l, bool at_once)
+{
+	if (l->state < LISTENER_CLOSING)
+		begin_close(l);
+	if (!at_once || l->state != LISTENER_CLOSING)
+		return;
+	loop_enter(l->loop);
+	finish_close(l);
+	loop_leave(l->loop);
+}
+
+bool listener_abort(struct listener *l)
+{
+	if (l->state != LISTENER_CLOSING)
+		return l->state != LISTENER_CLOSED;
+	ev_timer_stop(l->loop->ev, &l->timer);
+	if (l->tcp)
+		unfilter(l->io.fd);
+	else
+		move_path(l, true);
+	l->state = LISTENER_SHUT;
+	listener_gate(l, l->gate_open);
+	return true;
+}
+
+void listener_leave(struct listener *l)
+{
+	if (l->state == LISTENER_CLOSED)
+		return;
+	loop_enter(l->loop);
+	let_go(l);
+	closed(l);
+	loop_leave(l->loop);
+}
+
+void listener_fini(struct listener *l)
+{
+	if (l->state != LISTENER_CLOSED)
+		let_go(l);
+	l->ops = NULL;
+}

@@ -1,0 +1,94 @@
+/* The loop: libev's epoll backend, the buffers that all connections share, and the end of a turn.
+ *
+ * A turn: wait; deliver events, each between loop_enter and loop_leave; then, before the next wait, the
+ * nextticks. What callbacks write is corked and leaves at the outermost loop_leave, one send for each
+ * connection; what is written while corks are flushed, or outside any callback, leaves before the next wait. */
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include "net/settings.h"
+#include "net/wheel.h"
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conn;
+struct listener;
+struct limits;
+
+enum { LOOP_BUFFER = 65536 };
+
+/* Output of the callback that runs: bytes of one connection (`owner`), and who else has output to send. */
+struct cork {
+	char *data;           /* LOOP_BUFFER bytes */
+	size_t len;
+	struct conn *owner;   /* NULL: free */
+	struct conn *dirty, **dirty_tail; /* to be flushed at loop_leave */
+	struct conn *later, **later_tail; /* to be flushed before the next wait */
+	bool flushing;
+};
+
+typedef void loop_tick_fn(void *data, intptr_t number);
+
+struct loop {
+	struct ev_loop *ev;           /* ro */
+	char *rbuf;                   /* LOOP_BUFFER bytes; valid between a receive and the next */
+	struct net_settings settings; /* written by the binding */
+	struct limits *limits;        /* of accepted connections */
+	struct conn *conns;           /* every open connection */
+	struct listener *listeners;   /* every listener that is not closed */
+	size_t open_conns;            /* ro */
+	int spare_fd;                 /* given up for a moment when descriptors run out */
+	int epoll_fd;                 /* private: libev's own, or -1 */
+
+	/* private */
+	struct cork cork;
+	struct wheel wheel;
+	ev_timer wheel_timer;
+	ev_prepare prepare;
+	ev_idle idle;
+	struct loop_tick *ticks;
+	size_t n_ticks, cap_ticks;
+	double born; /* monotonic; tick 1 of the wheel */
+	double born_real;
+	unsigned depth;
+	uint64_t events; /* callbacks so far */
+	bool quitting, running;
+};
+
+/* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's default loop. */
+struct loop *loop_main(void);
+
+/* Ends the process's loop: every connection and listener is closed without a callback. */
+void loop_main_free(void);
+
+/* Runs until loop_quit. -1 with EBUSY inside a callback of this loop. */
+int loop_run(struct loop *loop);
+
+/* One turn that does not wait: 1 if anything happened, else 0; -1 with EBUSY inside a callback. */
+int loop_step(struct loop *loop);
+
+/* true: loop_run returns after this turn; false: it does not. */
+void loop_quit(struct loop *loop, bool quit);
+
+/* fn(data, number) before the loop waits again; after it those of the same turn. -1 with ENOMEM. */
+int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t number);
+
+/* Around every callback from libev: corks, counts. */
+void loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
+
+/* Now, in ticks of the wheel (10 ms, never 0), fresh. */
+uint32_t loop_tick_now(const struct loop *loop);
+
+/* The tick `seconds` from now, rounded up. */
+uint32_t loop_tick_after(const struct loop *loop, double seconds);
+
+/* Puts an item of the wheel at a tick and sees to it that the loop wakes for it. */
+void loop_deadline(struct loop *loop, struct wheel_item *item, uint32_t due);
+
+/* Takes fd out of epoll at once: for a socket that another process holds too, closing it does not. */
+void loop_forget_fd(struct loop *loop, int fd);
+
+#endif

@@ -1,0 +1,194 @@
+#include "net/timer.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 256 };
+
+struct timer {
+	ev_timer ev;
+	struct timers *owner;
+	uint32_t slot;
+	uint32_t generation; /* odd while alive */
+	uint32_t next_free;
+	bool firing, stopped;
+};
+
+struct timers {
+	struct loop *loop;
+	timer_fire_fn *fire;
+	timer_drop_fn *drop;
+	void *data;
+	struct timer **chunks; /* stable addresses: libev's heap points into them */
+	size_t n_chunks, pending;
+	uint32_t free; /* slot + 1, 0 = none */
+};
+
+static struct timer *at(const struct timers *ts, uint32_t slot)
+{
+	return &ts->chunks[slot / CHUNK][slot % CHUNK];
+}
+
+static uint64_t id_of(const struct timer *t)
+{
+	return (uint64_t)t->generation << 32 | t->slot;
+}
+
+static struct timer *find(const struct timers *ts, uint64_t id)
+{
+	uint32_t slot = TIMER_SLOT(id);
+	struct timer *t;
+
+	if (slot / CHUNK >= ts->n_chunks)
+		return NULL;
+	t = at(ts, slot);
+	return (t->generation & 1) && t->generation == id >> 32 ? t : NULL;
+}
+
+static void drop(struct timer *t)
+{
+	struct timers *ts = t->owner;
+
+	ev_timer_stop(ts->loop->ev, &t->ev);
+	t->generation++;
+	t->next_free = ts->free;
+	ts->free = t->slot + 1;
+	ts->pending--;
+	ts->drop(ts->data, t->slot);
+}
+
+/* libev counts from the begin of its turn; a long callback has moved the present on since. */
+static void start(struct timer *t, double delay)
+{
+	struct ev_loop *ev = t->owner->loop->ev;
+	double late = ev_time() - ev_now(ev);
+
+	ev_timer_stop(ev, &t->ev);
+	if (!(delay > 0))
+		delay = 0;
+	else if (delay > 1e9)
+		delay = 1e9;
+	if (late > 0 && late < 60)
+		delay += late;
+	ev_timer_set(&t->ev, delay, 0);
+	ev_timer_start(ev, &t->ev);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct timer *t = (struct timer *)w;
+	struct timers *ts = t->owner;
+	struct loop *loop = ts->loop;
+	double again;
+
+	(void)ev;
+	(void)revents;
+	loop_enter(loop);
+	t->firing = true;
+	t->stopped = false;
+	again = ts->fire(ts->data, id_of(t), t->slot);
+	t->firing = false;
+	if (t->stopped)
+		drop(t);
+	else if (again >= 0)
+		start(t, again);
+	else if (!ev_is_active(&t->ev)) /* not rescheduled by its own callback */
+		drop(t);
+	loop_leave(loop);
+}
+
+struct timers *timers_new(struct loop *loop, timer_fire_fn *fire, timer_drop_fn *on_drop, void *data)
+{
+	struct timers *ts = calloc(1, sizeof *ts);
+
+	if (!ts)
+		return NULL;
+	ts->loop = loop;
+	ts->fire = fire;
+	ts->drop = on_drop;
+	ts->data = data;
+	return ts;
+}
+
+void timers_free(struct timers **timers)
+{
+	struct timers *ts = *timers;
+
+	if (!ts)
+		return;
+	for (size_t i = 0; i < ts->n_chunks; i++) {
+		for (int j = 0; j < CHUNK; j++)
+			ev_timer_stop(ts->loop->ev, &ts->chunks[i][j].ev);
+		free(ts->chunks[i]);
+	}
+	free(ts->chunks);
+	free(ts);
+	*timers = NULL;
+}
+
+static int add_chunk(struct timers *ts)
+{
+	struct timer **chunks = realloc(ts->chunks, (ts->n_chunks + 1) * sizeof *chunks);
+	struct timer *chunk;
+	uint32_t first = (uint32_t)ts->n_chunks * CHUNK;
+
+	if (!chunks)
+		return -1;
+	ts->chunks = chunks;
+	chunk = calloc(CHUNK, sizeof *chunk);
+	if (!chunk)
+		return -1;
+	chunks[ts->n_chunks++] = chunk;
+	for (uint32_t i = CHUNK; i-- > 0;) {
+		ev_timer_init(&chunk[i].ev, on_timer, 0, 0);
+		chunk[i].owner = ts;
+		chunk[i].slot = first + i;
+		chunk[i].next_free = ts->free;
+		ts->free = first + i + 1;
+	}
+	return 0;
+}
+
+uint64_t timer_add(struct timers *ts, double delay)
+{
+	struct timer *t;
+
+	if (!ts->free && add_chunk(ts) < 0)
+		return 0;
+	t = at(ts, ts->free - 1);
+	ts->free = t->next_free;
+	ts->pending++;
+	t->generation++;
+	start(t, delay);
+	return id_of(t);
+}
+
+bool timer_stop(struct timers *ts, uint64_t id)
+{
+	struct timer *t = find(ts, id);
+
+	if (!t)
+		return false;
+	if (t->firing)
+		t->stopped = true;
+	else
+		drop(t);
+	return true;
+}
+
+bool timer_reschedule(struct timers *ts, uint64_t id, double delay)
+{
+	struct timer *t = find(ts, id);
+
+	if (!t)
+		return false;
+	t->stopped = false;
+	start(t, delay);
+	return true;
+}
+
+size_t timers_pending(const struct timers *ts)
+{
+	return ts->pending;
+}

@@ -1,0 +1,52 @@
+#include "net/transport.h"
+
+#include "base/failpoint.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+/* A failpoint's errno fails the call, its "short" moves one byte; false: the call is over. */
+static bool passes(int action, size_t *n)
+{
+	if (action > 0) {
+		errno = action;
+		return false;
+	}
+	if (action < 0)
+		*n = 1;
+	return true;
+}
+
+static ssize_t plain_recv(struct conn *conn, void *bytes, size_t n)
+{
+	if (!passes(FAILPOINT_ERRNO("net-recv"), &n))
+		return -1;
+	return recv(conn->io.fd, bytes, n, MSG_DONTWAIT);
+}
+
+static ssize_t plain_send(struct conn *conn, const void *bytes, size_t n)
+{
+	if (!passes(FAILPOINT_ERRNO("net-send"), &n))
+		return -1;
+	return send(conn->io.fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void plain_discard(struct conn *conn)
+{
+	enum { AT_ONCE = 1 << 20, TIMES = 4 };
+
+	if (conn->datagram)
+		return;
+	/* MSG_TRUNC on TCP drops bytes without copying them */
+	for (int i = 0; i < TIMES; i++)
+		if (recv(conn->io.fd, NULL, AT_ONCE, MSG_DONTWAIT | MSG_TRUNC) <= 0)
+			return;
+}
+
+const struct transport transport_plain = {
+	.name = "plain",
+	.recv = plain_recv,
+	.send = plain_send,
+	.discard = plain_discard,
+};

@@ -1,0 +1,22 @@
+/* How a connection's bytes move: plain sockets here, TLS later. The connection knows no more than this. */
+#ifndef NET_TRANSPORT_H
+#define NET_TRANSPORT_H
+
+#include <sys/types.h>
+
+struct conn;
+
+struct transport {
+	const char *name;
+	/* As recv(2) and send(2) on a non-blocking socket: bytes, 0 at the end of the stream, -1 with errno. */
+	ssize_t (*recv)(struct conn *conn, void *bytes, size_t n);
+	ssize_t (*send)(struct conn *conn, const void *bytes, size_t n);
+	/* Discards input that nobody will read, so that closing does not reset the connection. */
+	void (*discard)(struct conn *conn);
+	/* Frees what the transport keeps for the connection; NULL if nothing. */
+	void (*fini)(struct conn *conn);
+};
+
+extern const struct transport transport_plain;
+
+#endif
