@@ -1,0 +1,117 @@
+-- What a verb does in this worker, once it is its turn: each is called with the arguments of the
+-- request and answers true (or a word), or nil and the kebab-case reason why it does not apply.
+
+local idle <const> = require "core.idle"
+local start <const> = require "core.start"
+local stop <const> = require "core.stop"
+
+local actions <const> = {}
+local by_verb <const> = {}
+--- verb → function(args)
+actions.by_verb = by_verb
+
+local life -- core/lifecycle_host.lua, given by init
+
+--- Joins this file to the machine.
+function actions.init(machine)
+	life = machine
+end
+
+function by_verb.drain(args)
+	local what, err = life.allowed("drain")
+	if what == "later" then
+		start.later("drain", function () by_verb.drain(args) end)
+	elseif what == "run" and args.service then
+		idle.drain_service(args.service, args.reason, args.origin)
+		life.beat()
+	elseif what == "run" and life.state() == "passive" then
+		return nil, "passive"
+	elseif what == "run" then
+		idle.drain(args.reason, args.origin)
+	end
+	return what, err
+end
+
+function by_verb.undrain(args)
+	local what, err = life.allowed("undrain")
+	if what and args.service then
+		idle.undrain_service(args.service, args.reason, args.origin)
+	elseif what == "later" then
+		start.later("drain", nil)
+	elseif what == "run" and not idle.teardown_begun() then
+		idle.undrain(args.reason, args.origin)
+	end
+	return what, err
+end
+
+function by_verb.finish(args)
+	local what, err = life.allowed("finish")
+	if what == "stop" then
+		return by_verb.shutdown(args)
+	elseif what == "run" then
+		if life.state() == "serving" then
+			idle.drain(args.reason, args.origin)
+		end
+		idle.finish(args.reason, args.origin, args.idle_wait)
+	end
+	return what, err
+end
+
+function by_verb.shutdown(args)
+	if life.state() == "stopping" then
+		-- The keeper says which one is a repetition: a first stop may come from both sides at once.
+		if args.forced or args.now then
+			stop.hurry(args.origin, args.now)
+		end
+		return true
+	elseif life.state() == "stopped" then
+		return true
+	end
+	local in_teardown = idle.teardown_begun()
+	args.host_started, args.drained = start.is_started(), idle.drained_for()
+	idle.forget()
+	life.enter("stopping", args.reason, args.origin)
+	if in_teardown then
+		stop.overtake_finish(args)
+	else
+		stop.begin(args)
+	end
+	return true
+end
+
+function by_verb.abort(args)
+	local what, err = life.allowed("abort")
+	if what and stop.can_abort() and start.is_started() then
+		stop.abort()
+		life.enter("serving", args.reason, args.origin)
+		prosody.events.fire_event("shutdown-aborted", { reason = args.reason, origin = args.origin })
+	end
+	return what, err
+end
+
+function by_verb.extend(args)
+	local what, err = life.allowed("extend")
+	if what and args.seconds then
+		stop.extend(args.seconds)
+	end
+	return what, err
+end
+
+function by_verb.reload(args)
+	local what, err = life.allowed("reload")
+	if what == "run" then
+		return life.reload(args)
+	elseif what == "later" then
+		start.later("reload", function () life.reload(args) end)
+	end
+	return what, err
+end
+
+by_verb["reopen-logs"] = function ()
+	if prosody.reopen_logfiles then
+		prosody.reopen_logfiles()
+	end
+	return true
+end
+
+return actions

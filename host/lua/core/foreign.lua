@@ -1,0 +1,86 @@
+-- Foreign drivers: a module may replace `prosody.shutdown` and drive the stop itself, as
+-- Prosody's own mod_graceful_shutdown does. It is met here: its function is called once for each
+-- stop, the state becomes stopping at the call, and a repeated call goes to the host, which
+-- hurries.
+
+local foreign <const> = {}
+
+-- replacement → the guard that the table `prosody` shows in its place; a chain of replacements
+-- that call each other finds the same guard for the same function every time.
+local guards <const> = setmetatable({}, { __mode = "k" })
+local originals <const> = setmetatable({}, { __mode = "k" })
+
+-- The replacement in force (nil: the host's own), and the ones that this stop has called.
+local current, called = nil, {}
+local host_shutdown
+
+local function guard_of(replacement)
+	local guard = guards[replacement]
+	if guard then
+		return guard
+	end
+	guard = function (reason, code)
+		if foreign.running and not called[replacement] then
+			-- Called by another replacement that wraps it: it is its turn.
+			called[replacement] = true
+			return replacement(reason, code)
+		end
+		return host_shutdown(reason, code)
+	end
+	guards[replacement], originals[guard] = guard, replacement
+	return guard
+end
+
+--- Makes `prosody.shutdown` a looked-up name: what a module assigns is kept and guarded.
+-- @param prosody the table
+-- @param shutdown the host's own function(reason, code); any call of a replacement becomes a call
+--   of it, and so the state is stopping before the replacement runs
+function foreign.install(prosody, shutdown)
+	host_shutdown = shutdown
+	local mt = getmetatable(prosody) or {}
+	local old_index, old_newindex = mt.__index, mt.__newindex
+	prosody.shutdown = nil
+	function mt.__index(t, key)
+		if key == "shutdown" then
+			return current and guard_of(current) or host_shutdown
+		elseif type(old_index) == "function" then
+			return old_index(t, key)
+		end
+		return old_index and old_index[key]
+	end
+	function mt.__newindex(t, key, value)
+		if key == "shutdown" then
+			value = originals[value] or value
+			current = value ~= host_shutdown and value or nil
+		elseif type(old_newindex) == "function" then
+			old_newindex(t, key, value)
+		else
+			rawset(t, key, value)
+		end
+	end
+	setmetatable(prosody, mt)
+end
+
+--- The function that drives instead of the host.
+-- @return function(reason, code), or nil
+function foreign.driver()
+	return current
+end
+
+--- Calls the replacement, once for a stop.
+-- @return true and its results; false and the error if it raised; nil if it was called already
+function foreign.drive(reason, code)
+	if not current or called[current] then
+		return nil
+	end
+	called[current] = true
+	foreign.running = true
+	return pcall(current, reason, code)
+end
+
+--- A new stop may call the replacements again (after an abort).
+function foreign.reset()
+	called, foreign.running = {}, false
+end
+
+return foreign

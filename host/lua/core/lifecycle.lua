@@ -1,0 +1,311 @@
+-- The lifecycle of the host: one machine, one setter.
+--
+--    starting ──> serving <──> draining <──> finishing ──> stopped
+--       │  └─> passive ─┘ └────────┬───────────┘              ^
+--       └──────────────────────> stopping (phases) ───────────┘
+--                                  └─ abort, until the first listener closes ──> serving
+--
+--    starting  -> serving    [loaded]     all listeners listen, every hold on server-starting
+--    released
+--    starting  -> passive    [loaded]     the same, in a host that was told to wait
+--    passive   -> serving    [activate]
+--    serving   -> draining   [drain, finish]
+--    draining  -> serving    [undrain]
+--    draining  -> finishing  [finish]
+--    finishing -> draining   [undrain]    until the teardown begins
+--    finishing -> stopped    [stopped]    the teardown is over
+--    any but stopped -> stopping [stop]
+--    stopping  -> serving    [abort]      until the first listener is closed
+--    stopping  -> stopped    [stopped]    the report is written
+--
+-- starting   modules load; nothing is ready. Left by readiness, by a stop, or by start_timeout.
+-- passive    serves, but no singleton runs.
+-- serving    ready.
+-- draining   not ready, listeners open, new work still served. No deadline: a person ends it.
+-- finishing  waits for the own sessions, at most finish_idle_wait; then a teardown that evicts
+-- nothing. stopping   phases under one budget (shutdown_timeout); the keeper's hammer stands
+-- behind it. stopped    nothing runs any more; the loop is about to end.
+--
+-- The legal moves are data: core/lifecycle_states.lua. Policy only: no descriptor is held here.
+
+local actions <const> = require "core.actions"
+local foreign <const> = require "core.foreign"
+local idle <const> = require "core.idle"
+local log <const> = require "util.logger".init("lifecycle")
+local plan <const> = require "core.plan"
+local start <const> = require "core.start"
+local states <const> = require "core.lifecycle_states"
+local stop <const> = require "core.stop"
+local stop_status <const> = require "core.stop_status"
+local time <const> = require "util.time"
+local verbs <const> = require "core.verbs"
+
+local lifecycle <const> = {}
+
+-- What the parts of the machine (core/stop.lua, core/idle.lua, …) may ask of it and nobody else.
+local life <const> = require "core.lifecycle_host"
+
+local state, since, why = "starting", time.now(), nil
+local probe_at
+
+-- The state ---------------------------------------------------------------------------------------
+
+--- The state in one word.
+-- @return "starting", "passive", "serving", "draining", "finishing", "stopping" or "stopped"
+function lifecycle.state()
+	return state
+end
+
+--- The phase of a stop that runs now.
+-- @return its name, or nil
+function lifecycle.phase()
+	local current = stop.current()
+	local phase = state ~= "serving" and current and current.run and current.run.current
+	return phase and phase.name or nil
+end
+
+--- When the state was entered (real-time seconds), and the reason that was given.
+function lifecycle.since()
+	return since, why
+end
+
+--- Whether the host, or one service, takes new work from balancers.
+-- @param service optional name
+-- @return true; or false and the word for the health body
+function lifecycle.ready(service)
+	if state ~= "serving" and state ~= "passive" then
+		return false, state
+	elseif service and idle.draining(service) then
+		return false, "draining"
+	end
+	return true, state
+end
+
+-- The one setter.
+local function enter(to, reason, origin)
+	local from = state
+	if not states.legal[from][to] then
+		error(("the lifecycle has no move from %s to %s"):format(from, to), 2)
+	end
+	state, since, why = to, time.now(), reason
+	log("info", "%s -> %s (%s)", from, to, reason or origin or "no reason given")
+	life.set_word("state", states.prosody_word[to])
+	life.tell_state(to, lifecycle.phase(), reason)
+	life.beat()
+	prosody.events.fire_event("lifecycle-changed",
+		{ from = from, to = to, reason = reason, origin = origin, at = since })
+end
+
+--- A readiness probe was answered (lame-duck looks at how long ago that was).
+function lifecycle.probe_seen()
+	probe_at = time.monotonic()
+end
+
+--- Seconds since the last readiness probe.
+-- @return number, math.huge if there never was one
+function lifecycle.probe_age()
+	return probe_at and time.monotonic() - probe_at or math.huge
+end
+
+-- Refusals ----------------------------------------------------------------------------------------
+
+-- nil, reason, detail; the detail has `line`, the refusal as a person reads it.
+local function refuse(verb, reason, text)
+	local detail = { phase = lifecycle.phase(), left = stop.left(), state = state, text = text }
+	local words = reason
+	if reason == "stopping" and not stop.can_abort() then
+		words = "stopping-aborted"
+	end
+	detail.left = detail.left < math.huge and detail.left or nil
+	detail.line = states.refusal(verb, words, detail)
+	return nil, reason, detail
+end
+
+-- What to do with a verb in this state; "run" with the name of the verb, or the answer at once.
+local function allowed(verb)
+	local what = states.verbs[verb][state]
+	if what == "run" or what == "noop" or what == "later" or what == "hurry" or what == "stop" then
+		return what
+	end
+	return refuse(verb == "shutdown" and "stop" or verb, what)
+end
+
+-- Verbs that people and modules call --------------------------------------------------------------
+
+--- Drains the whole host or one service; reversible.
+-- @param service name, or nil for the host
+-- @param reason optional string
+-- @param origin "console", "http", "lua" (default)
+-- @return true, also if it drains already; or nil, "kebab-reason", detail (detail.line: for people)
+function lifecycle.drain(service, reason, origin)
+	local what, err, detail = allowed("drain")
+	if not what then
+		return nil, err, detail
+	elseif service and not life.has_service(service) then
+		return refuse("drain", "unknown-service", ("no service or module '%s'"):format(service))
+	elseif what ~= "noop" then
+		verbs.ask("drain", { service = service, reason = reason, origin = origin or "lua" }, true)
+	end
+	return true
+end
+
+--- Brings the host or a service back; also out of the idle wait of finish.
+-- @return as drain()
+function lifecycle.undrain(service, reason, origin)
+	local what, err, detail = allowed("undrain")
+	if not what then
+		return nil, err, detail
+	elseif state == "finishing" and idle.teardown_begun() then
+		return refuse("undrain", "teardown-begun")
+	elseif what ~= "noop" or service then
+		verbs.ask("undrain", { service = service, reason = reason, origin = origin or "lua" }, true)
+	end
+	return true
+end
+
+--- Drains, waits for the own sessions, ends without evicting.
+-- @param reason optional string
+-- @param origin as in drain()
+-- @param idle_wait seconds, or nil: finish_idle_wait
+-- @return as drain()
+function lifecycle.finish(reason, origin, idle_wait)
+	local what, err, detail = allowed("finish")
+	if not what then
+		return nil, err, detail
+	elseif what == "stop" then
+		return lifecycle.stop(reason, nil, { origin = origin })
+	elseif what ~= "noop" then
+		verbs.ask("finish",
+			{ reason = reason, origin = origin or "lua", idle_wait = idle_wait }, true)
+	end
+	return true
+end
+
+--- Stops the host in phases. A stop that is under way is hurried.
+-- @param reason optional string
+-- @param code optional exit status
+-- @param opts optional table: `origin` ("lua"), `now` true: every budget is 0, goodbyes are still
+--   written
+-- @return true; the end is told by lifecycle.when_ended
+function lifecycle.stop(reason, code, opts)
+	opts = opts or {}
+	if state ~= "stopped" then
+		verbs.ask("shutdown", {
+			reason = reason, code = code, origin = opts.origin or "lua", now = opts.now,
+		})
+	end
+	return true
+end
+
+--- Takes a stop back to serving, until the first listener is closed.
+-- @return true; or nil, reason, detail
+function lifecycle.abort(reason, origin)
+	local what, err, detail = allowed("abort")
+	if not what then
+		return nil, err, detail
+	end
+	local can, because = stop.can_abort()
+	if not can then
+		return refuse("abort", because)
+	elseif not start.is_started() then
+		return refuse("abort", "starting")
+	end
+	verbs.ask("abort", { reason = reason or "aborted", origin = origin or "lua" }, true)
+	return true
+end
+
+--- Gives the stop, its phase and the hammer more time.
+-- @param seconds number above 0
+-- @return true; or nil, reason, detail
+function lifecycle.extend(seconds)
+	local what, err, detail = allowed("extend")
+	if not what then
+		return nil, err, detail
+	elseif type(seconds) ~= "number" or not (seconds > 0 and seconds < math.huge) then
+		return refuse("extend", "bad-seconds")
+	end
+	verbs.ask("extend", { seconds = seconds }, true)
+	return true
+end
+
+--- Ends everything now, without a word to anybody; only for the third request and for an operator.
+function lifecycle.hammer()
+	return life.fall()
+end
+
+--- The next step of a repeated stop request.
+-- @param origin who asks
+function lifecycle.hurry(origin)
+	if state ~= "stopping" then
+		return refuse("hurry", "not-stopping")
+	end
+	verbs.ask("shutdown", { origin = origin or "lua" })
+	return true
+end
+
+--- Another binary takes over: not in this version.
+function lifecycle.upgrade()
+	local what, err, detail = allowed("upgrade")
+	return what and nil, err, detail
+end
+
+lifecycle.plan = plan.build
+lifecycle.plan_text = plan.text
+lifecycle.when_ended = stop.when_ended
+lifecycle.handler_error = stop.handler_error
+lifecycle.items = life.items
+lifecycle.note_error = stop.note_error
+lifecycle.watch_idle = idle.watch
+lifecycle.draining = idle.draining
+lifecycle.drained_services = idle.services
+lifecycle.starting_event = start.event
+lifecycle.loaded = start.loaded
+lifecycle.set_reload = life.set_reload
+
+--- The report of the last stop, or of the one under way as far as it is known.
+-- @return table or nil
+function lifecycle.report()
+	local current = stop.current()
+	return current and current.report or nil
+end
+
+--- The phase that every list ends with.
+-- @param event of shutdown-started, or nil for a plan
+-- @param budget seconds
+-- @return { name, budget, work, … }
+function lifecycle.quit_phase(event, budget)
+	if event then
+		return event:quit_phase(budget)
+	end
+	return { name = "quit", budget = budget, events = { "server-cleanup", "server-stopped" } }
+end
+
+--- The object "stop" of the status JSON, or nil when no stop is under way.
+function lifecycle.stop_status()
+	return stop_status.build(state)
+end
+
+--- Called when the loop has ended, or os.exit was called: completes whatever stop there was.
+-- @param code exit status that was asked for, or nil
+-- @return the exit status of the host
+function lifecycle.leave(code)
+	return life.leave(code)
+end
+
+--- Makes the machine ready, before any manager or module: signals and verbs are heard from here on.
+function lifecycle.init()
+	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
+	life.ready, life.allowed = lifecycle.ready, allowed
+	idle.init(life)
+	stop.init(life)
+	start.init(life)
+	actions.init(life)
+	life.init(verbs.init(life, actions.by_verb))
+	life.set_word("state", "starting")
+	foreign.install(prosody, function (reason, code)
+		lifecycle.stop(reason, code)
+		return true, "shutdown initiated"
+	end)
+end
+
+return lifecycle

@@ -1,0 +1,100 @@
+-- From the first module to "ready": the holds on `server-starting`, and what was asked for
+-- meanwhile.
+
+local holds <const> = require "core.holds"
+local log <const> = require "util.logger".init("lifecycle")
+local options <const> = require "core.lifecycle_options"
+local time <const> = require "util.time"
+local timer <const> = require "util.timer"
+local verbs <const> = require "core.verbs"
+
+local start <const> = {}
+
+local life               -- core/lifecycle_host.lua, given by init
+local set, guard         -- the holds on server-starting, and the timer of start_timeout
+local loaded, started = false, false
+local kept = {}          -- verb → function, run once after ready
+
+--- Joins this file to the machine.
+function start.init(machine)
+	life = machine
+end
+
+--- Whether `server-started` has happened.
+function start.is_started()
+	return started
+end
+
+--- Keeps something until the host is ready; the last of one kind counts.
+-- @param verb the kind
+-- @param fn function, or nil to forget it
+function start.later(verb, fn)
+	kept[verb] = fn
+end
+
+local function may_be_ready()
+	return loaded and not started and set.size == 0 and life.state() == "starting"
+end
+
+local function tell_ready()
+	local keeper = verbs.keeper()
+	life.set_word("start_time", math.floor(time.now()))
+	life.enter(keeper and keeper.hello.passive and "passive" or "serving", "ready")
+	if keeper then
+		keeper.ready()
+	end
+	life.beat()
+end
+
+local function ready()
+	if not may_be_ready() then
+		return
+	end
+	if guard then
+		timer.stop(guard)
+	end
+	set:close()
+	started = true
+	tell_ready()
+	prosody.events.fire_event("server-started",
+		{ generation = prosody.generation, inherited = prosody.inherited or false })
+	verbs.tell_hooked_signals()
+	for _, verb in ipairs { "reload", "drain" } do
+		if kept[verb] then
+			kept[verb]()
+		end
+	end
+end
+
+--- The payload of `server-starting`: handlers may hold readiness.
+-- @return event table
+function start.event()
+	local limit = options.period("start_timeout", 60)
+	set = holds.new {
+		deadline = limit < math.huge and time.monotonic() + limit or nil,
+		on_empty = function () timer.add_task(0, ready) end,
+	}
+	return holds.attach({}, set)
+end
+
+-- The keeper ends a start that takes too long; the worker says before that who held it.
+local function too_long()
+	guard = nil
+	for _, holder in ipairs(set:holders()) do
+		log("error", "not ready: held by '%s' of %s for %.1f s", holder.hold,
+			holder.module or "the host", holder.since)
+	end
+	verbs.ask("shutdown", { reason = "start_timeout", code = 70, origin = "lua" })
+end
+
+--- Everything is loaded and listens: ready as soon as nobody holds.
+function start.loaded()
+	loaded = true
+	local left = set:remaining()
+	if set.size > 0 and left < math.huge then
+		guard = timer.add_task(left * 0.98, too_long)
+	end
+	ready()
+end
+
+return start

@@ -1,0 +1,64 @@
+-- The object "stop" of `status --json` (INTERFACES.md 5): how far a stop is and who holds it.
+
+local array <const> = require "util.array"
+local datetime <const> = require "util.datetime"
+local json <const> = require "util.json"
+local options <const> = require "core.lifecycle_options"
+local stop <const> = require "core.stop"
+local time <const> = require "util.time"
+
+local stop_status <const> = {}
+
+local function known(value)
+	return value == nil and json.null or value
+end
+
+local function finite(seconds)
+	return seconds and seconds < math.huge and seconds or json.null
+end
+
+local function hammer_left(mine)
+	local at = mine.started + options.period("hammer_time", 60)
+	return finite(math.max(0, at - time.monotonic()))
+end
+
+local function phases(mine)
+	local list = array {}
+	for _, phase in ipairs(mine.run and mine.run:status() or mine.phases) do
+		list:push {
+			phase = phase.phase, state = phase.state or "ended", seconds = known(phase.seconds),
+			budget = known(phase.budget), result = known(phase.result),
+		}
+	end
+	return list
+end
+
+local function holders(mine)
+	local list = array {}
+	local phase = mine.run and mine.run.current
+	for _, holder in ipairs(phase and phase.holds:holders() or {}) do
+		list:push {
+			module = known(holder.module), hold = holder.hold, conn = known(holder.conn),
+			since = holder.since, left = finite(holder.left),
+		}
+	end
+	return list
+end
+
+--- Builds the object.
+-- @param state of the host
+-- @return table, or nil when no stop is under way
+function stop_status.build(state)
+	local mine = stop.current()
+	if not mine or mine.aborted or state ~= "stopping" and state ~= "stopped" then
+		return nil
+	end
+	local left = stop.left()
+	return {
+		deadline = left < math.huge and datetime.datetime(time.now() + left) or json.null,
+		left = finite(left), budget = finite(mine.budget), evict = mine.evict,
+		hammer_left = hammer_left(mine), phases = phases(mine), holders = holders(mine),
+	}
+end
+
+return stop_status

@@ -1,0 +1,137 @@
+-- The last phase (INTERFACES.md 1, Phase quit): final events, modules, the flush of every queue.
+--
+-- It runs for every kind of stop, also when a foreign driver leaves the loop by itself; then only
+-- the events are left to do.
+
+local async <const> = require "util.async"
+local configmanager <const> = require "core.configmanager"
+local fire <const> = require "core.fire"
+local log <const> = require "util.logger".init("lifecycle")
+local modulemanager <const> = require "core.modulemanager"
+local report <const> = require "core.report"
+local server <const> = require "net.server"
+local sessions <const> = require "core.sessions"
+local time <const> = require "util.time"
+local timer <const> = require "util.timer"
+
+local teardown <const> = {
+	--- Seconds that the flush gets even when the stop has none left: what is queued is tried once.
+	least = 0.2,
+}
+
+-- How often the flush looks at the queues: they are the kernel's to empty, and nobody tells of
+-- that.
+local flush_look <const> = 0.01
+
+--- Seconds for the flush when no phase says otherwise: `shutdown_deadline` of network_settings.
+function teardown.flush_time()
+	local settings = configmanager.get("*", "network_settings")
+	return type(settings) == "table" and tonumber(settings.shutdown_deadline) or 5
+end
+
+--- Steps 1 and 2: `server-cleanup`, `server-stopped` (final metrics).
+-- @param mine the stop's record
+-- @param note_error function(event, module, error)
+function teardown.events(mine, note_error)
+	mine.seconds = time.monotonic() - mine.started
+	fire.in_order("server-cleanup", {}, { on_error = note_error })
+	fire.in_order("server-stopped", { report = report.build(mine) }, { on_error = note_error })
+end
+
+-- Whether a module provides something of class admin: the console, health.
+local function is_admin(entry)
+	local env = modulemanager.get_module(entry.host, entry.name)
+	local items = env and rawget(env.module, "items") or {}
+	for _, item in ipairs(items["net-provider"] or {}) do
+		if item.class == "admin" then
+			return true
+		end
+	end
+	return false
+end
+
+-- All modules, the last one loaded first, those of class admin at the end.
+local function unload_order()
+	local others, admin = {}, {}
+	for _, entry in ipairs(modulemanager.names(nil, true)) do
+		table.insert(is_admin(entry) and admin or others, entry)
+	end
+	return table.move(admin, 1, #admin, #others + 1, others)
+end
+
+local function unload_modules(note_error)
+	for _, entry in ipairs(unload_order()) do
+		local ok, done, err = pcall(modulemanager.unload, entry.host, entry.name)
+		if not ok or done == nil and err ~= "module-not-loaded" then
+			err = ok and err or done
+			log("error", "unload of mod_%s: %s", entry.name, tostring(err))
+			note_error("module.unload", entry.name, err)
+		end
+	end
+end
+
+-- Connections other than class admin that still have something to send, and how much.
+local function unsent()
+	local connections, bytes = 0, 0
+	for _, handle in ipairs(server.handles()) do
+		if handle.class and handle:class() ~= "admin" then
+			local queued = handle:queued()
+			if queued > 0 then
+				connections, bytes = connections + 1, bytes + queued
+			end
+		end
+	end
+	return connections, bytes
+end
+
+local function close_all_but_admin()
+	for _, handle in ipairs(server.handles()) do
+		if handle:class() ~= "admin" then
+			handle:close()
+		end
+	end
+end
+
+-- Waits until every queue is empty; the phase's deadline cuts it.
+local function flush(mine, phase)
+	local before, bytes_before = unsent()
+	close_all_but_admin()
+	local started = time.monotonic()
+	local wait, done = async.waiter()
+	local over = false
+	local function finish(result)
+		if over then
+			return
+		end
+		over = true
+		local connections, bytes = unsent()
+		mine.lost = { connections = connections, bytes_unsent = bytes, jobs = (sessions.jobs()) }
+		log(connections == 0 and "info" or "warn",
+			"flushed %d bytes of %d connections in %.3f s%s", bytes_before - bytes, before,
+			time.monotonic() - started, connections == 0 and ""
+			or (", %d bytes of %d connections are lost"):format(bytes, connections))
+		done()
+		return result
+	end
+	phase.on_cut = function () return finish(unsent() == 0 and "clean" or "expired") end
+	timer.add_task(0, function ()
+		if not over and unsent() > 0 then
+			return flush_look
+		end
+		finish()
+	end)
+	wait()
+end
+
+--- The work of the phase.
+-- @param mine the stop's record
+-- @param _ the phase's event
+-- @param phase the running phase
+-- @param note_error function(event, module, error)
+function teardown.work(mine, _, phase, note_error)
+	teardown.events(mine, note_error)
+	unload_modules(note_error)
+	flush(mine, phase)
+end
+
+return teardown

@@ -1,0 +1,258 @@
+-- Between the keeper and the machine: signals with their hooks, verbs to all workers and their
+-- echo.
+--
+-- A verb goes to the keeper, which counts it, starts its clocks and sends it to every worker,
+-- this one too. drain, undrain, finish, abort and extend act here at once and are recognised when
+-- they come back, so that who asked sees the new state. A stop comes back first: only the keeper
+-- knows whether it is a repetition. Without a keeper the worker does everything itself.
+
+local json <const> = require "util.json"
+local log <const> = require "util.logger".init("lifecycle")
+local options <const> = require "core.lifecycle_options"
+local signal <const> = require "util.signal"
+local signals_map <const> = require "core.signals_map"
+local time <const> = require "util.time"
+
+local verbs <const> = {}
+
+-- A storm of stop requests is one request (PROCESSES.md, Signals); with a keeper it counts them
+-- itself.
+local storm <const> = 1
+
+local life              -- core/lifecycle.lua, given by init
+local keeper            -- host.keeper, or nil
+local actions           -- verb → function(args)
+local own, number = {}, 0 -- requests that have acted here already
+local last_stop = -math.huge
+local after             -- the signal whose verb is on its way: its event signal-after
+local told_way = {}     -- signals for which the log has said that a module has them
+
+-- Requests ----------------------------------------------------------------------------------------
+
+local function encode(verb, args, mark)
+	if verb == "extend" then
+		return ("%g #%s"):format(args.seconds, mark)
+	end
+	local text = json.encode {
+		reason = args.reason and args.reason:sub(1, 400), code = args.code, origin = args.origin,
+		now = args.now or nil, service = args.service, idle_wait = args.idle_wait, mark = mark,
+	}
+	return text
+end
+
+local function decode_text(text)
+	local seconds, mark = text:match("^([%d.e+-]+) #(%S+)$")
+	if seconds then
+		return { seconds = tonumber(seconds), mark = mark }
+	end
+	local args = text:sub(1, 1) == "{" and json.decode(text) or nil
+	if type(args) == "table" then
+		return args
+	end
+	return { reason = text ~= "" and text or nil }
+end
+
+-- What the keeper sends back: our own text, a plain reason, or nothing (a signal).
+local function decode(message)
+	local args = decode_text(message.text or "")
+	local name = message.origin and message.origin:match("^SIG%u+%d*$")
+	if name then
+		args.origin, args.signal = "signal " .. name, name
+	end
+	args.origin = args.origin or "keeper"
+	args.reason = args.reason or name or message.origin
+	args.forced = message.forced and message.forced ~= 0
+	return args
+end
+
+local function run(verb, args)
+	local action = actions[verb]
+	if not action then
+		log("warn", "cannot %s: not available in this version", verb)
+		return "not-applicable", "not available"
+	end
+	local ok, done, reason = pcall(action, args)
+	if not ok then
+		log("error", "verb %s: %s", verb, tostring(done))
+		return "not-applicable", tostring(done)
+	elseif done == nil and reason then
+		log("info", "cannot %s: %s", verb, reason)
+		return "not-applicable", reason
+	end
+	return "done"
+end
+
+local function run_alone(verb, args)
+	if verb == "shutdown" and life.state() == "stopping" and not args.now then
+		local now = time.monotonic()
+		if now - last_stop < storm then
+			return
+		end
+		last_stop, args.forced = now, true
+	elseif verb == "shutdown" then
+		last_stop = time.monotonic()
+	end
+	run(verb, args)
+end
+
+--- Whether a keeper hears us.
+function verbs.has_keeper()
+	return keeper ~= nil
+end
+
+--- Has a verb carried out in every worker of the host. The caller has checked that it is allowed.
+-- @param verb its name
+-- @param args table: reason, code, origin, now, service, seconds, idle_wait
+-- @param here true: act in this worker now, and do not act again when the verb comes back
+function verbs.ask(verb, args, here)
+	if not keeper then
+		return run_alone(verb, args)
+	end
+	local mark
+	if here then
+		number = number + 1
+		mark = ("%d.%d"):format(keeper.hello.worker or 1, number)
+		own[mark] = true
+		run(verb, args)
+	end
+	local ok, err = keeper.request(verb, encode(verb, args, mark))
+	if not ok then
+		log("error", "the keeper did not take the verb %s: %s", verb, tostring(err))
+		if not here then
+			run_alone(verb, args)
+		end
+	end
+end
+
+-- Signals -----------------------------------------------------------------------------------------
+
+local function name_of(signo)
+	if type(signo) == "string" then
+		return signals_map.canonical(signo)
+	end
+	for name, value in pairs(signal) do
+		if value == signo and type(name) == "string" and name:match("^SIG%u") then
+			return name
+		end
+	end
+	return "SIG" .. tostring(signo)
+end
+
+local function map()
+	return (signals_map.build(options.get("signals"), options.get("lameduck_signals")))
+end
+
+local function is_hooked(name)
+	return #(prosody.events.get_handlers("signal/" .. name) or {}) > 0
+end
+
+--- Tells the log which default signals a module has taken; called when modules have been loaded.
+function verbs.tell_hooked_signals()
+	local current = map()
+	for name in pairs(signals_map.defaults) do
+		if not told_way[name] and signals_map.gives_way(current, name) and is_hooked(name) then
+			told_way[name] = true
+			log("info", "%s belongs to a module that hooks it; its default verb gives way "
+				.. "(set signals.%s in the config to have it back)", name, name)
+		end
+	end
+end
+
+local function fire_after(event, result, reason)
+	event.result, event.reason = result, reason
+	prosody.events.fire_event("signal-after/" .. event.signal, event)
+end
+
+-- Nothing holds back a second stop or the hammer.
+local function is_free(event)
+	return event.state == "stopping" and (event.verb == "shutdown" or event.verb == "hammer")
+end
+
+-- What the hooks and handlers say about a signal: "go", "veto" or "handled", and why.
+local function judge(name, signo, event)
+	local free = is_free(event)
+	local verdict = prosody.events.fire_event("signal-before/" .. name, event)
+	if not free and (verdict == false or type(verdict) == "string") then
+		return "veto", verdict or "a module has vetoed it"
+	end
+	local handler = signal.handler and signal.handler(signo)
+	if handler then
+		handler(signo)
+		return "handled"
+	end
+	local hooked = is_hooked(name)
+	local result = prosody.events.fire_event("signal/" .. name, event)
+	if (result == true or hooked and signals_map.gives_way(map(), name)) and not free then
+		return "handled"
+	end
+	return "go"
+end
+
+local function on_signal(message)
+	local name = name_of(message.signal)
+	local verb = message.verb ~= "" and message.verb ~= "none" and message.verb or nil
+	local event = { signal = name, verb = verb, state = life.state() }
+	local ok, result, text = pcall(judge, name, message.signal, event)
+	if not ok then
+		log("error", "%s: %s", name, tostring(result))
+		result, text = "go", nil
+	end
+	if result == "veto" then
+		log("warn", "%s vetoed: %s", name, text)
+	end
+	keeper.answer(message.id, result, text or "")
+	if result ~= "go" then
+		fire_after(event, result == "veto" and "vetoed" or result, text)
+	elseif not verb then
+		log("info", "%s does nothing while %s", name, event.state)
+		fire_after(event, "not-applicable", event.state)
+	else
+		after = event
+	end
+end
+
+local function on_verb(message)
+	local args = decode(message)
+	local result, reason
+	if args.mark and own[args.mark] then
+		own[args.mark] = nil
+		return
+	end
+	result, reason = run(message.verb, args)
+	if after and args.signal == after.signal then
+		local event = after
+		after = nil
+		fire_after(event, result, reason)
+	end
+end
+
+local function on_lost()
+	log("error", "the keeper is gone: this worker finishes and ends")
+	keeper = nil
+	run("finish", {
+		reason = "the keeper is gone", origin = "keeper",
+		idle_wait = options.period("orphan_timeout", 60),
+	})
+end
+
+--- Joins this file to the machine and to the keeper, if there is one.
+-- @param machine core.lifecycle's own table
+-- @param table_of_actions verb → function(args) → true, or nil and the reason
+function verbs.init(machine, table_of_actions)
+	life, actions = machine, table_of_actions
+	local ok, found = pcall(require, "host.keeper")
+	keeper = ok and type(found) == "table" and found or nil
+	if keeper then
+		keeper.on("signal", on_signal)
+		keeper.on("verb", on_verb)
+		keeper.on("lost", on_lost)
+	end
+	return keeper
+end
+
+--- The keeper's table, or nil.
+function verbs.keeper()
+	return keeper
+end
+
+return verbs
