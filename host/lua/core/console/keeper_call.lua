@@ -1,0 +1,79 @@
+--- Asking the keeper something and waiting for its answer (host.keeper, message "result").
+
+local json <const> = require "util.json"
+local log <const> = require "util.logger".init("config")
+local promise <const> = require "util.promise"
+local timer <const> = require "util.timer"
+
+local keeper_call <const> = {}
+
+-- The reader has 10 s, the keeper kills it after 12.
+local answer_max <const> = 15
+
+local waiting <const> = {}
+local keeper
+
+-- @return list of faults of the reader, or nil
+local function faults_of(message)
+	local list <const> = message.faults and json.decode(message.faults)
+	return type(list) == "table" and (list.faults or list) or nil
+end
+
+--- A fault as check prints it. @return one line
+function keeper_call.fault_line(fault)
+	local hint <const> = type(fault.suggestion) == "string"
+		and (" (did you mean '%s'?)"):format(fault.suggestion) or ""
+	return ("%s:%s:%s: %s: %s%s"):format(fault.file or "?", tostring(fault.line or 1),
+		tostring(fault.column or 1), fault.severity or "error", fault.message or "?", hint)
+end
+
+-- A reload that a signal began has nobody to tell: its faults go to the log.
+local function tell_log(message)
+	local faults <const> = faults_of(message) or {}
+	for _, fault in ipairs(faults) do
+		log("error", "%s", keeper_call.fault_line(fault))
+	end
+	log("error", "The config was not reloaded (%s); the one in force stays", message.text)
+	prosody.events.fire_event("config-reload-failed", { faults = faults })
+end
+
+local function on_result(message)
+	local resolve <const> = waiting[message.id]
+	if resolve then
+		waiting[message.id] = nil
+		resolve { ok = message.ok, text = message.text, faults = faults_of(message) }
+	elseif not message.ok then
+		tell_log(message)
+	end
+end
+
+--- Begins to hear answers; called when the console loads.
+-- @return whether there is a keeper
+function keeper_call.start()
+	local ok, found = pcall(require, "host.keeper")
+	keeper = ok and type(found) == "table" and found.hello and found or nil
+	if keeper then
+		keeper.on("result", on_result)
+	end
+	return keeper ~= nil
+end
+
+--- @param verb one of host.keeper.request's @param text for it
+-- @return a promise of { ok, text, faults }; nil where there is no keeper
+function keeper_call.request(verb, text)
+	local id <const> = keeper and keeper.request(verb, text or "")
+	if not id then
+		return nil
+	end
+	return promise.new(function (resolve)
+		waiting[id] = resolve
+		timer.add_task(answer_max, function ()
+			if waiting[id] then
+				waiting[id] = nil
+				resolve { ok = false, text = "the keeper did not answer" }
+			end
+		end)
+	end)
+end
+
+return keeper_call

@@ -1,0 +1,189 @@
+--- The status object as text for people; used by the console and by `gadwall status`.
+
+local json <const> = require "util.json"
+
+local status_text <const> = {}
+
+local null <const> = json.null
+
+local function value(v, otherwise)
+	if v == nil or v == null then
+		return otherwise
+	end
+	return v
+end
+
+--- Seconds as "1 d 2 h", "3 m 20 s", "4.2 s".
+function status_text.seconds(seconds)
+	seconds = tonumber(seconds) or 0
+	if seconds >= 86400 then
+		return ("%d d %d h"):format(seconds // 86400, seconds % 86400 // 3600)
+	elseif seconds >= 3600 then
+		return ("%d h %d m"):format(seconds // 3600, seconds % 3600 // 60)
+	elseif seconds >= 60 then
+		return ("%d m %d s"):format(seconds // 60, seconds % 60)
+	end
+	return ("%.1f s"):format(seconds)
+end
+
+--- Bytes as "7.3 MiB".
+function status_text.bytes(bytes)
+	bytes = tonumber(bytes)
+	if not bytes then
+		return "?"
+	elseif bytes >= 1024 * 1024 then
+		return ("%.1f MiB"):format(bytes / 1024 / 1024)
+	elseif bytes >= 1024 then
+		return ("%.1f KiB"):format(bytes / 1024)
+	end
+	return ("%d B"):format(bytes)
+end
+
+--- A bar of `width` characters. @param done 0 to 1
+function status_text.bar(done, width)
+	local full <const> = math.floor(math.max(0, math.min(1, done)) * width + 0.5)
+	return ("█"):rep(full) .. ("░"):rep(width - full)
+end
+
+local function head(lines, o)
+	local state = o.state
+	if value(o.phase) then
+		state = ("%s, phase %s"):format(state, o.phase)
+	end
+	if value(o.reason) then
+		state = ("%s (%s)"):format(state, o.reason)
+	end
+	lines[#lines + 1] = ("gadwall %s   %s"):format(o.version, state)
+	lines[#lines + 1] = ("pid %s   generation %s   up %s   %s"):format(value(o.pid, "?"),
+		value(o.generation, "?"), status_text.seconds(value(o.uptime, 0)),
+		o.ready and "ready" or "not ready")
+	local config <const> = value(o.config)
+	if config then
+		lines[#lines + 1] = ("config %s"):format(value(config.file, "?"))
+	end
+end
+
+local function workers(lines, o)
+	for _, generation in ipairs(value(o.generations, {})) do
+		for _, w in ipairs(generation.workers) do
+			local memory <const> = value(w.rss_bytes) and ("   %s, Lua %s"):format(
+				status_text.bytes(w.rss_bytes), status_text.bytes(w.lua_bytes)) or ""
+			lines[#lines + 1] = ("worker %s   pid %s   %s   restarts %d%s"):format(w.worker,
+				value(w.pid, "?"), value(w.state, "?"), w.restarts, memory)
+		end
+	end
+end
+
+local function address(listener)
+	if listener.type == "unix" then
+		return listener.address
+	end
+	local host <const> = listener.address:find(":", 1, true) and "[" .. listener.address .. "]"
+		or listener.address
+	return ("%s:%d"):format(host, listener.port)
+end
+
+local function services(lines, o)
+	local list <const> = value(o.services, {})
+	if #list > 0 then
+		lines[#lines + 1] = ""
+		lines[#lines + 1] = ("%-14s %-7s %-10s %6s %9s  %s"):format("service", "class", "state",
+			"open", "accepted", "addresses")
+	end
+	for _, service in ipairs(list) do
+		local addresses <const> = {}
+		for _, listener in ipairs(service.listeners) do
+			addresses[#addresses + 1] = address(listener)
+		end
+		lines[#lines + 1] = ("%-14s %-7s %-10s %6d %9d  %s"):format(service.service, service.class,
+			service.state, value(service.connections, 0), value(service.accepted, 0),
+			table.concat(addresses, " "))
+	end
+end
+
+local function in_flight(lines, o)
+	local flight <const> = value(o.in_flight)
+	if not flight or flight.total == 0 then
+		return
+	end
+	local parts <const> = {}
+	for name, count in pairs(flight.by_module) do
+		parts[#parts + 1] = ("%s %d"):format(name, count)
+	end
+	table.sort(parts)
+	lines[#lines + 1] = ("in flight %d   %s"):format(flight.total, table.concat(parts, "   "))
+end
+
+local function troubles(lines, o)
+	for _, module in ipairs(value(o.modules, {})) do
+		if module.status == "error" or module.status == "warn" then
+			lines[#lines + 1] = ("%s: module %s: %s"):format(module.status, module.module,
+				value(module.message, ""))
+		end
+	end
+	for _, limit in ipairs(value(o.limits, {})) do
+		lines[#lines + 1] = ("limit %s: %d hits, last %s"):format(limit.limit, limit.hits,
+			value(limit.last, "?"))
+	end
+	if value(o.last_exit) then
+		lines[#lines + 1] = ("last exit of a worker: %s"):format(o.last_exit)
+	end
+end
+
+local function progress(phase, seconds, budget)
+	if phase.state == "ended" then
+		return 1
+	elseif phase.state == "waiting" or not budget or budget <= 0 then
+		return 0
+	end
+	return seconds / budget
+end
+
+local function phase_line(phase, width)
+	local budget <const> = value(phase.budget)
+	local seconds <const> = value(phase.seconds, 0)
+	local tail = phase.state == "waiting" and "" or (" %.1f s"):format(seconds)
+	if budget and budget ~= math.huge then
+		tail = tail .. (" of %.3g s"):format(budget)
+	end
+	if value(phase.result) then
+		tail = tail .. "  " .. phase.result
+	end
+	return ("  %-16s %s%s"):format(phase.phase,
+		status_text.bar(progress(phase, seconds, budget), width), tail)
+end
+
+--- The phases of a stop with bars, and who holds.
+-- @param stop the object "stop" @return list of lines
+function status_text.stop(stop, width)
+	local lines <const> = {}
+	if value(stop.left) then
+		lines[1] = ("stop: %.1f s of %.3g s left"):format(stop.left, value(stop.budget, 0))
+	end
+	for _, phase in ipairs(value(stop.phases, {})) do
+		lines[#lines + 1] = phase_line(phase, width or 20)
+	end
+	for _, holder in ipairs(value(stop.holders, {})) do
+		lines[#lines + 1] = ("  held by %s: %s%s, for %.1f s"):format(value(holder.module, "?"),
+			value(holder.hold, "?"), value(holder.conn) and " (" .. holder.conn .. ")" or "",
+			value(holder.since, 0))
+	end
+	return lines
+end
+
+--- @param o the status object @return list of lines
+function status_text.render(o)
+	local lines <const> = {}
+	head(lines, o)
+	workers(lines, o)
+	local stop <const> = value(o.stop)
+	for _, line in ipairs(stop and status_text.stop(stop) or {}) do
+		lines[#lines + 1] = line
+	end
+	services(lines, o)
+	in_flight(lines, o)
+	troubles(lines, o)
+	return lines
+end
+
+return status_text

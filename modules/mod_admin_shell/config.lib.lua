@@ -1,0 +1,207 @@
+-- Section config: get, set, reload, diff; and the word reload.
+
+local async <const> = require "util.async"
+local configmanager <const> = require "core.configmanager"
+local keeper_call <const> = require "core.console.keeper_call"
+local promise <const> = require "util.promise"
+local timer <const> = require "util.timer"
+
+local lib <const> = {}
+
+local desc <const> = "the config: get, set, reload, diff"
+
+-- A new bundle is applied right after the keeper's answer, or has been already.
+local apply_max <const> = 10
+
+local function names_of(set)
+	local list <const> = {}
+	for name in pairs(set or {}) do
+		list[#list + 1] = tostring(name)
+	end
+	table.sort(list)
+	return list
+end
+
+local function get(self, host, key)
+	if key == nil then
+		host, key = "*", host
+	end
+	local value <const> = configmanager.get(host, key)
+	if value == nil then
+		local row <const> = require "core.options".row(key)
+		if row and row.default ~= nil then
+			return true, ("%s (default)"):format(self.session:serialize(row.default)), row.default
+		end
+		return nil, ("'%s' is not set"):format(key)
+	end
+	local where <const> = configmanager.where(host, key)
+	return true, ("%s%s"):format(self.session:serialize(value), where and " (" .. where .. ")" or ""),
+		value
+end
+
+-- Words arrive as text: what reads as a number or boolean is one.
+local function literal(text)
+	if type(text) ~= "string" then
+		return text
+	elseif text == "true" or text == "false" then
+		return text == "true"
+	end
+	return tonumber(text) or text
+end
+
+local function set(_, host, key, value)
+	if value == nil then
+		host, key, value = "*", host, key
+	end
+	if not configmanager.set(host, key, literal(value)) then
+		return nil, ("cannot set '%s'"):format(tostring(key))
+	end
+	return true, ("%s = %s until the next reload"):format(key, tostring(literal(value)))
+end
+
+-- Resolves with the event's table once the config is in force, or with { faults }.
+local function applied()
+	local undo
+	local done <const> = promise.new(function (resolve)
+		local function good(event) resolve { event = event } end
+		local function bad(event) resolve { faults = event.faults } end
+		prosody.events.add_handler("config-reloaded", good, -1000)
+		prosody.events.add_handler("config-reload-failed", bad, -1000)
+		undo = function ()
+			prosody.events.remove_handler("config-reloaded", good)
+			prosody.events.remove_handler("config-reload-failed", bad)
+		end
+	end)
+	return done, function (seconds)
+		return promise.race { done, promise.new(function (resolve)
+			timer.add_task(seconds, function () resolve {} end)
+		end) }
+	end, function () undo() end
+end
+
+local function print_faults(self, faults)
+	for _, fault in ipairs(faults) do
+		self.session.error(keeper_call.fault_line(fault))
+	end
+end
+
+local function tell_changes(self, event)
+	local changed <const> = names_of(event.changed)
+	for _, name in ipairs(names_of(event.deferred)) do
+		self.session.print(("'%s' has changed and takes effect after: %s"):format(name,
+			event.deferred[name]))
+	end
+	return true, "config reloaded; changed: " .. (#changed > 0 and table.concat(changed, ", ")
+		or "nothing"), { changed = changed, deferred = event.deferred }
+end
+
+local function failed(self, text, faults)
+	print_faults(self, faults or {})
+	return nil, ("cannot reload: %s (the config in force stays)"):format(text),
+		{ faults = faults or {} }
+end
+
+local function refusal()
+	local lifecycle <const>, states <const> = require "core.lifecycle", require "core.lifecycle_states"
+	local what <const> = states.verbs.reload[lifecycle.state()]
+	if what == "run" or what == "later" then
+		return nil
+	end
+	local stop <const> = lifecycle.stop_status()
+	return states.refusal("reload", what, { phase = lifecycle.phase(),
+		left = type(stop) == "table" and tonumber(stop.left) or 0 })
+end
+
+local function reload(self)
+	local refused <const> = refusal()
+	if refused then
+		return nil, refused
+	end
+	local done, wait, undo = applied()
+	local request <const> = keeper_call.request("reload")
+	local answer
+	if request then
+		answer = async.wait_for(request)
+		if not answer.ok then
+			undo()
+			local faults <const> = answer.faults
+			return failed(self, faults and ("%d fault%s"):format(#faults, #faults == 1 and "" or "s")
+				or answer.text, faults)
+		end
+	else
+		prosody.reload_config()
+	end
+	local result <const> = async.wait_for(done and wait(apply_max)) or {}
+	undo()
+	if result.faults then
+		return failed(self, #result.faults .. " faults", result.faults)
+	elseif not result.event then
+		return nil, "cannot reload: the new config was not applied in time (see the log)"
+	end
+	return tell_changes(self, result.event)
+end
+
+-- The word: the config, or one module.
+local function reload_word(self, name, flags)
+	if not name then
+		return reload(self)
+	end
+	return module:require("module").reload(self, name, flags and flags.host)
+end
+
+-- Running config against the file, option by option.
+local function diff(self)
+	local state <const> = configmanager.build(prosody.config_file)
+	if state:errors() > 0 then
+		return failed(self, "the file has faults", state.faults)
+	end
+	local running <const>, count = configmanager.getconfig(), 0
+	local changed <const> = require "core.config_reload".changed(running, state.config)
+	for _, name in ipairs(names_of(changed)) do
+		for _, host in ipairs(names_of(state.config)) do
+			local here <const> = rawget(rawget(running, host) or {}, name)
+			local there <const> = rawget(rawget(state.config, host) or {}, name)
+			if here ~= nil or there ~= nil then
+				self.session.print(("%s %s: running %s, file %s"):format(host, name,
+					self.session:serialize(here), self.session:serialize(there)))
+			end
+		end
+		count = count + 1
+	end
+	return true, count == 0 and "no difference" or count .. " options differ", names_of(changed)
+end
+
+--- @return list of commands
+function lib.commands()
+	keeper_call.start()
+	local function command(name, text, args, handler)
+		return { section = "config", section_desc = desc, name = name, desc = text, args = args,
+			handler = handler }
+	end
+	local optional <const> = { name = "option", optional = true }
+	return {
+		command("get", "value of an option and where it was set",
+			{ { name = "option", type = "option" }, optional }, get),
+		command("set", "until the next reload", { { name = "option", type = "option" },
+			{ name = "value" }, { name = "value", optional = true } }, set),
+		command("reload", "checks the file and puts it in force", {}, reload),
+		command("diff", "running config against the file", {}, diff),
+		{ name = "reload", desc = "checks and applies the config; or reloads one module",
+			args = { { name = "module", type = "module", optional = true } },
+			flags = { { name = "host", value = "HOST", help = "only on this host" } },
+			handler = reload_word },
+	}
+end
+
+lib.sources = {
+	option = function ()
+		local names <const> = {}
+		for _, row in ipairs(require "core.options".list) do
+			names[#names + 1] = row.name
+		end
+		table.sort(names)
+		return names
+	end,
+}
+
+return lib

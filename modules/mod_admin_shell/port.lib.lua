@@ -1,0 +1,203 @@
+-- Sections host, port and conn.
+
+local portmanager <const> = require "core.portmanager"
+local status <const> = require "core.status"
+local status_text <const> = require "core.status_text"
+
+local lib <const> = {}
+
+-- host --
+
+local function host_list(self)
+	local list <const> = require "core.hostmanager".list()
+	for _, host in ipairs(list) do
+		local words = host.type
+		words = words .. (host.implicit and ", implicit" or "")
+		words = words .. (host.active and "" or ", not active")
+		self.session.print(("%-24s %s"):format(host.host, words))
+	end
+	return true, ("%d host%s"):format(#list, #list == 1 and "" or "s"), list
+end
+
+local function host_activate(_, name)
+	local ok, err = require "core.hostmanager".activate(name)
+	if not ok then
+		return nil, ("cannot activate '%s': %s"):format(name, tostring(err))
+	end
+	return true, name .. " is active"
+end
+
+local function host_deactivate(_, name, reason)
+	local ok, err = require "core.hostmanager".deactivate(name, reason)
+	if not ok then
+		return nil, ("cannot deactivate '%s': %s"):format(name, tostring(err))
+	end
+	return true, name .. " is not active any more"
+end
+
+-- port --
+
+local function port_list(self)
+	local rows <const> = {}
+	for _, service in ipairs(portmanager.list()) do
+		for _, listener in ipairs(service.listeners) do
+			rows[#rows + 1] = { service = service.service, class = service.class,
+				address = listener.address, port = listener.port, type = listener.type,
+				module = service.module }
+			self.session.print(("%-14s %-7s %-24s %6s  %s"):format(service.service, service.class,
+				listener.address, listener.type == "unix" and "unix" or listener.port,
+				service.module or ""))
+		end
+		if #service.listeners == 0 then
+			self.session.print(("%-14s %-7s (no open port)"):format(service.service, service.class))
+		end
+	end
+	return true, ("%d open"):format(#rows), rows
+end
+
+-- Ports of class admin are how this command arrives: they are closed by name of interface only.
+local function port_close(self, port, interface)
+	local closed = 0
+	for _, service in ipairs(portmanager.list()) do
+		for _, listener in ipairs(service.listeners) do
+			local same <const> = listener.port == port
+				and (not interface or listener.address == interface)
+			if same and (service.class ~= "admin" or interface) then
+				if portmanager.close(listener.address, listener.port) then
+					closed = closed + 1
+					self.session.print(("closed %s port %d"):format(listener.address, port))
+				end
+			end
+		end
+	end
+	if closed == 0 then
+		return nil, ("no open port %d%s"):format(port, interface and " on " .. interface or "")
+	end
+	return true, ("%d closed; connections go on"):format(closed)
+end
+
+-- conn --
+
+local function read(handle, method)
+	local fn <const> = handle[method]
+	local ok, value = pcall(fn or error, handle)
+	return ok and value or nil
+end
+
+local function id_of(handle)
+	return read(handle, "id") or tostring(handle):match("^%S+")
+end
+
+-- Connections, without the listening sockets.
+local function connections()
+	local list <const> = {}
+	for _, handle in ipairs(status.handles()) do
+		if read(handle, "server") ~= handle then
+			list[#list + 1] = handle
+		end
+	end
+	return list
+end
+
+local function find_conn(id)
+	for _, handle in ipairs(connections()) do
+		if id_of(handle) == id then
+			return handle
+		end
+	end
+end
+
+local function describe(handle)
+	local info <const> = handle.info and read(handle, "info")
+	return {
+		conn = id_of(handle), ip = read(handle, "ip"), port = read(handle, "clientport"),
+		server_port = read(handle, "serverport"), queued = read(handle, "queued"),
+		module = handle.module, service = handle.service, class = read(handle, "class"),
+		info = type(info) == "table" and info or nil,
+	}
+end
+
+local function conn_list(self, pattern)
+	local rows <const> = {}
+	for _, handle in ipairs(connections()) do
+		local row <const> = describe(handle)
+		local line <const> = ("%-20s %-24s %6s  %-10s %s"):format(row.conn, row.ip or "?",
+			row.port or "", row.class or "", row.service or row.module or "")
+		if not pattern or line:find(pattern, 1, true) then
+			rows[#rows + 1] = row
+			self.session.print(line)
+		end
+	end
+	return true, ("%d connections"):format(#rows), rows
+end
+
+local function conn_show(self, id)
+	local handle <const> = find_conn(id)
+	if not handle then
+		return nil, ("no connection '%s' (see: conn list)"):format(id)
+	end
+	local row <const> = describe(handle)
+	local names <const> = {}
+	for name in pairs(row) do
+		names[#names + 1] = name
+	end
+	table.sort(names)
+	for _, name in ipairs(names) do
+		self.session.print(("%-12s %s"):format(name, self.session:serialize(row[name])))
+	end
+	if row.queued then
+		self.session.print("send queue   " .. status_text.bytes(row.queued))
+	end
+	return true, tostring(handle), row
+end
+
+local function conn_close(_, id)
+	local handle <const> = find_conn(id)
+	if not handle then
+		return nil, ("no connection '%s' (see: conn list)"):format(id)
+	end
+	handle:close()
+	return true, id .. " closes when its queue is empty"
+end
+
+-- { section, name, help, args, handler }
+local host_arg <const> = { name = "host", type = "host" }
+local id_arg <const> = { name = "conn", type = "conn" }
+local rows <const> = {
+	{ "host", "list", "hosts of the config", {}, host_list },
+	{ "host", "activate", "loads a host's modules", { host_arg }, host_activate },
+	{ "host", "deactivate", "unloads them",
+		{ host_arg, { name = "reason", optional = true } }, host_deactivate },
+	{ "port", "list", "services and where they listen", {}, port_list },
+	{ "port", "close", "closes a port until the next reload",
+		{ { name = "port", type = "integer" }, { name = "interface", optional = true } }, port_close },
+	{ "conn", "list", "connections; only those whose line has TEXT",
+		{ { name = "text", optional = true } }, conn_list },
+	{ "conn", "show", "one connection", { id_arg }, conn_show },
+	{ "conn", "close", "closes one connection after its queue", { id_arg }, conn_close },
+}
+
+local descriptions <const> = { host = "hosts of the config", port = "listening ports",
+	conn = "connections: list, show, close" }
+
+--- @return list of commands
+function lib.commands()
+	local list <const> = {}
+	for i, row in ipairs(rows) do
+		list[i] = { section = row[1], section_desc = descriptions[row[1]], name = row[2],
+			desc = row[3], args = row[4], handler = row[5] }
+	end
+	return list
+end
+
+lib.sources = {
+	conn = function ()
+		local ids <const> = {}
+		for _, handle in ipairs(connections()) do
+			ids[#ids + 1] = id_of(handle)
+		end
+		return ids
+	end,
+}
+
+return lib

@@ -1,0 +1,161 @@
+-- Section server: version, uptime, memory, state, report, and the verbs of the lifecycle.
+
+local lifecycle <const> = require "core.lifecycle"
+local status <const> = require "core.status"
+local status_text <const> = require "core.status_text"
+local time <const> = require "util.time"
+
+local server <const> = {}
+
+local desc <const> = "the host: version, memory, drain, stop"
+local no_args <const> = {}
+
+-- What a refused verb is answered with: one line that says what to do.
+local function answer(done, ok, reason, detail)
+	if ok then
+		return true, done
+	end
+	return nil, detail and detail.line or reason
+end
+
+local function not_yet(verb)
+	return function ()
+		return nil, ("cannot %s: not in this version yet (stop it and run the new binary)"):format(verb)
+	end
+end
+
+local function print_status(self)
+	local object <const> = status.build()
+	if not self.session.json then
+		for _, line in ipairs(status_text.render(object)) do
+			self.session.print(line)
+		end
+	end
+	local healthy, why = status.healthy(object)
+	return true, healthy and object.state or why, object
+end
+
+local function memory(self)
+	local used <const> = status.memory()
+	self.session.print("process: " .. status_text.bytes(used.rss_bytes))
+	self.session.print("Lua:     " .. status_text.bytes(used.lua_bytes))
+	return true, "memory of this worker", used
+end
+
+local function uptime()
+	local seconds <const> = time.now() - prosody.start_time
+	return true, ("running for %s (since %s)"):format(status_text.seconds(seconds),
+		os.date("%Y-%m-%d %H:%M:%S", math.floor(prosody.start_time))), seconds
+end
+
+local function shutdown(_, reason, code)
+	-- In the table at each use: a module may have replaced it (INTERFACES.md 1, Foreign drivers).
+	prosody.shutdown(reason, tonumber(code))
+	return true, "Shutdown initiated"
+end
+
+local function report()
+	local last <const> = lifecycle.report()
+	if not last then
+		return nil, "no stop has ended in this worker"
+	end
+	return true, ("%s, exit %d, %.1f s"):format(last.result, last.exit, last.seconds), last
+end
+
+-- Waits until nothing is in flight; an event wakes it, nothing polls.
+local function wait_idle(session, service)
+	local sessions <const> = require "core.sessions"
+	local promise <const> = require "util.promise"
+	if sessions.total(service) == 0 then
+		return
+	end
+	local stop
+	local idle <const> = promise.new(function (resolve)
+		stop = sessions.on_fall(function ()
+			if sessions.total(service) == 0 then
+				resolve(true)
+			end
+		end)
+		session.on_close(function () resolve(false) end)
+	end)
+	require "util.async".wait_for(idle)
+	stop()
+end
+
+local function drain(self, service, flags)
+	flags = flags or {}
+	local ok, reason, detail = lifecycle.drain(service, flags.reason, "console")
+	if not ok then
+		return answer(nil, ok, reason, detail)
+	end
+	if flags.wait then
+		self.session.print("draining")
+		wait_idle(self.session, service)
+		return true, "drained: nothing is in flight"
+	end
+	return true, service and service .. " is draining" or "draining"
+end
+
+local function undrain(_, service)
+	return answer(service and service .. " is ready again" or "serving",
+		lifecycle.undrain(service, nil, "console"))
+end
+
+local drain_flags <const> = {
+	{ name = "wait", help = "until nothing is in flight" },
+	{ name = "reason", value = "TEXT", help = "for the log" },
+}
+local service_arg <const> = { { name = "service", type = "service", optional = true } }
+
+-- { name, help, args, handler, flags }
+local rows <const> = {
+	{ "version", "the version that runs", no_args, function ()
+		return true, tostring(prosody.version)
+	end },
+	{ "uptime", "how long it has been running", no_args, uptime },
+	{ "memory", "bytes of the process and of Lua", no_args, memory },
+	{ "state", "state, phase, services, modules", no_args, print_status },
+	{ "report", "the report of the last stop", no_args, report },
+	{ "shutdown", "stops the host in phases",
+		{ { name = "reason", optional = true }, { name = "code", type = "integer", optional = true } },
+		shutdown },
+	{ "drain", "not ready, still serving; reversible", service_arg, drain, drain_flags },
+	{ "undrain", "ready again", service_arg, undrain },
+	{ "upgrade", "a new binary without a lost request", no_args, not_yet("upgrade") },
+	{ "rollback", "back to the previous generation", no_args, not_yet("rollback") },
+	{ "activate", "a passive host becomes active", no_args, not_yet("activate") },
+}
+
+-- Those that are words of their own too: `status`, `drain` …
+local as_words <const> = { state = "status", drain = "drain", undrain = "undrain",
+	upgrade = "upgrade", rollback = "rollback", activate = "activate", version = "version",
+	uptime = "uptime" }
+
+local function command(row, section, name)
+	return { section = section, section_desc = section and desc, name = name, desc = row[2],
+		args = row[3], handler = row[4], flags = row[5], any_args = row[1] == "upgrade" }
+end
+
+--- @return list of commands
+function server.commands()
+	local list <const> = {}
+	for _, row in ipairs(rows) do
+		list[#list + 1] = command(row, "server", row[1])
+		if as_words[row[1]] then
+			list[#list + 1] = command(row, nil, as_words[row[1]])
+		end
+	end
+	return list
+end
+
+server.sources = {
+	service = function ()
+		local names <const> = {}
+		for _, service in ipairs(require "core.portmanager".list()) do
+			names[#names + 1] = service.service
+		end
+		return names
+	end,
+}
+
+return server

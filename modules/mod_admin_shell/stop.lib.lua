@@ -1,0 +1,139 @@
+-- The words stop and finish: they can wait for the end, and hear of it before the console closes.
+
+local async <const> = require "util.async"
+local lifecycle <const> = require "core.lifecycle"
+local promise <const> = require "util.promise"
+local timer <const> = require "util.timer"
+
+local stop <const> = {}
+
+-- How often a waiting client is told of a phase that has begun.
+local look <const> = 0.1
+-- Time for the answer to leave before the process is ended without a word.
+local flush <const> = 0.05
+
+local stop_flags <const> = {
+	{ name = "plan", help = "say what would happen, do nothing" },
+	{ name = "wait", help = "answer when it has ended" },
+	{ name = "reason", value = "TEXT", help = "for clients, log and report" },
+	{ name = "code", value = "N", type = "integer", help = "exit status of the host" },
+	{ name = "now", help = "no waiting; goodbyes are still written" },
+	{ name = "hammer", help = "end it at once" },
+	{ name = "extend", value = "SECONDS", type = "period", help = "more time" },
+	{ name = "abort", help = "back to serving" },
+}
+
+local finish_flags <const> = {
+	{ name = "wait", help = "answer when it has ended" },
+	{ name = "reason", value = "TEXT", help = "for the log" },
+	{ name = "idle-wait", value = "SECONDS", type = "period", help = "longest wait for sessions" },
+}
+
+local function answer(done, ok, reason, detail)
+	if ok then
+		return true, done
+	end
+	return nil, detail and detail.line or reason
+end
+
+-- Tells the client of every phase, until the end.
+local function follow_phases(session, ended)
+	local last
+	timer.add_task(look, function ()
+		local phase <const> = lifecycle.phase()
+		if ended() or not session.is_connected() then
+			return nil
+		end
+		if phase and phase ~= last then
+			session:event({ phase = phase }, "phase " .. phase)
+		end
+		last = phase
+		return look
+	end)
+end
+
+-- The end is told in here and not after an await: the connection closes right after the waiters
+-- have been called.
+local function tell_end(session, report, why)
+	if not report then
+		return session:finish("Error", "the stop was " .. tostring(why), 1)
+	end
+	session:result(report)
+	if report.exit == 0 then
+		return session:finish("OK", ("ended clean after %.1f s"):format(report.seconds), 0)
+	end
+	session:finish("Error", ("ended %s with status %d after %.1f s"):format(report.result,
+		report.exit, report.seconds), 1)
+end
+
+local function begin_waiting(session)
+	local ended = false
+	local done <const> = promise.new(function (resolve)
+		lifecycle.when_ended(function (report, why)
+			ended = true
+			tell_end(session, report, why)
+			resolve(true)
+		end)
+		session.on_close(function () ended = true; resolve(true) end)
+	end)
+	follow_phases(session, function () return ended end)
+	return done
+end
+
+local function run_and_wait(session, wait, words, ok, reason, detail)
+	if not ok then
+		return answer(nil, ok, reason, detail)
+	elseif not wait then
+		return true, words
+	end
+	session.print(words)
+	async.wait_for(begin_waiting(session))
+	return true, "ended"
+end
+
+local function print_plan(self)
+	for _, line in ipairs(lifecycle.plan_text()) do
+		self.session.print(line)
+	end
+	return true, "nothing has been done", lifecycle.plan()
+end
+
+local function hammer()
+	timer.add_task(flush, lifecycle.hammer)
+	return true, "the hammer falls"
+end
+
+local function run_stop(self, flags)
+	flags = flags or {}
+	if flags.plan then
+		return print_plan(self)
+	elseif flags.hammer then
+		return hammer()
+	elseif flags.extend then
+		return answer(("%g s more"):format(flags.extend), lifecycle.extend(flags.extend))
+	elseif flags.abort then
+		return answer("serving again", lifecycle.abort(flags.reason, "console"))
+	end
+	return run_and_wait(self.session, flags.wait, "Shutdown initiated", lifecycle.stop(flags.reason,
+		flags.code, { origin = "console", now = flags.now }))
+end
+
+local function run_finish(self, flags)
+	flags = flags or {}
+	return run_and_wait(self.session, flags.wait, "finishing",
+		lifecycle.finish(flags.reason, "console", flags.idle_wait))
+end
+
+--- @return list of commands
+function stop.commands()
+	return {
+		{ name = "stop", desc = "ends the host in phases", args = {}, flags = stop_flags,
+			handler = run_stop },
+		{ name = "finish", desc = "drains, waits for sessions, ends without evicting", args = {},
+			flags = finish_flags, handler = run_finish },
+		{ section = "server", name = "finish", args = {}, flags = finish_flags,
+			desc = "drains, waits for sessions, ends without evicting", handler = run_finish },
+	}
+end
+
+return stop
