@@ -1,7 +1,7 @@
 --- Hosts: the sections that modules are loaded on (Prosody's core.hostmanager).
 
 local config <const> = require "core.configmanager"
-local events <const> = require "util.events"
+local runtime <const> = require "core.runtime"
 local log <const> = require "util.logger".init("hostmanager")
 
 local hostmanager <const> = {}
@@ -38,7 +38,7 @@ function hostmanager.activate(host)
 	end
 	local component = config.rawget(host, "component_module") ~= nil
 	local session = setmetatable({
-		host = host, type = component and "component" or "local", events = events.new(),
+		host = host, type = component and "component" or "local", events = runtime.new_events(),
 		modules = {}, s2sout = {}, sessions = not component and {} or nil,
 		send = function () return nil, "no-router" end, close = function () end,
 	}, host_mt)

@@ -1,0 +1,153 @@
+--- One instance of a module: its environment, and the steps of its life.
+
+local logger <const> = require "util.logger"
+local module_files <const> = require "core.module_files"
+local moduleapi <const> = require "core.moduleapi"
+local multitable <const> = require "util.multitable"
+
+local log <const> = logger.init("modulemanager")
+
+local module_instance <const> = {}
+
+local function with_traceback(err)
+	if type(err) == "table" then
+		return err
+	end
+	return debug.traceback(tostring(err), 2)
+end
+
+--- Whether the module itself defines a function, as in `function module.save()`.
+function module_instance.has_method(env, method)
+	return type(rawget(env.module, method)) == "function"
+end
+
+--- Calls one of them.
+-- @return true and its results; or false and the error with a traceback
+function module_instance.call_method(env, method, ...)
+	local fn = rawget(env.module, method)
+	if type(fn) ~= "function" then
+		return false, "no-such-method"
+	end
+	return xpcall(fn, with_traceback, ...)
+end
+
+--- Makes an instance from a chunk that was compiled already, or from the file.
+-- @param state nil at a first load; the saved state, or true without one, at a reload
+-- @param text, path source to use instead of the file's (a return to the version that ran)
+-- @return environment; or nil and the message
+function module_instance.new(host, name, state, text, path)
+	local api = moduleapi.new(name, host)
+	api.reloading, api.saved_state = state ~= nil, state ~= true and state or nil
+	local env = setmetatable({ module = api }, { __index = _G })
+	api.environment = env
+	local metadata
+	if not text then
+		text, path, metadata = module_files.loader:load_resource(name)
+		if not text then
+			return nil, path == "no such file" and
+				("no file mod_%s.lua in %s"):format(name, prosody.paths.plugins) or path
+		end
+	end
+	local chunk, err = load(text, "@" .. path, "t", env)
+	if not chunk then
+		return nil, err
+	end
+	api.path, api.meta, api._chunk, api._text = path, metadata, chunk, text
+	return env
+end
+
+--- The part of a global module on a host.
+function module_instance.new_host_part(host, name, global)
+	local host_log <const> = logger.init(host .. ":" .. name)
+	local api = setmetatable({
+		global = false, host = host, event_handlers = multitable.new(), _hooks = {}, items = {},
+		_log = host_log, log = function (_, ...) return host_log(...) end, loaded = true,
+		status_type = "core", status_message = "Loaded",
+	}, { __index = global.module })
+	local env = setmetatable({ module = api }, { __index = global })
+	api.environment = env
+	return env
+end
+
+--- Runs the chunk and module.load().
+-- @return true; or nil and the error
+function module_instance.start(env)
+	local api = env.module
+	local chunk = api._chunk
+	api._chunk = nil
+	local ok, err = xpcall(chunk, with_traceback)
+	if ok and module_instance.has_method(env, "load") then
+		ok, err = module_instance.call_method(env, "load")
+	end
+	if not ok then
+		api:set_status("warn", "Error during load (see log)")
+		return nil, tostring(err)
+	end
+	api.loaded = true
+	api.reloading, api.saved_state = nil, nil
+	api:set_status("core", "Loaded", false)
+	return true
+end
+
+--- Schedules module.ready() for when the server has started; until then it holds readiness if it waits.
+function module_instance.ready(env)
+	if not module_instance.has_method(env, "ready") then
+		return
+	end
+	env.module:on_ready(function ()
+		local ok, err = module_instance.call_method(env, "ready")
+		if not ok then
+			log("error", "Error in module.ready of '%s': %s", env.module.name, err)
+		end
+	end)
+end
+
+--- Calls module.unload(); an error is logged and passed over.
+function module_instance.stop(env)
+	if not module_instance.has_method(env, "unload") then
+		return
+	end
+	local ok, err = module_instance.call_method(env, "unload")
+	if not ok then
+		log("warn", "Non-fatal error unloading module '%s' on '%s': %s", env.module.name,
+			env.module.host, err)
+	end
+end
+
+--- Takes away everything that the instance has attached: handlers, then items in reverse.
+-- @return what attach() needs to bring it back
+function module_instance.detach(env)
+	local api = env.module
+	local kept = { hooks = api._hooks, items = rawget(api, "items") or {}, lists = {} }
+	for i = #api._hooks, 1, -1 do
+		local hook = api._hooks[i]
+		hook[1].remove_handler(hook[2], hook[3])
+	end
+	for key, list in pairs(kept.items) do
+		local copy = table.move(list, 1, #list, 1, {})
+		kept.lists[key] = copy
+		for i = #copy, 1, -1 do
+			list[i] = nil
+			moduleapi.events_of(api).fire_event("item-removed/" .. key,
+				{ source = api, item = copy[i] })
+		end
+	end
+	api.loaded = false
+	return kept
+end
+
+--- Brings an instance that was detached back as it was.
+function module_instance.attach(env, kept)
+	local api = env.module
+	api.loaded = true
+	for _, hook in ipairs(kept.hooks) do
+		hook[1].add_handler(hook[2], hook[3], hook[4])
+	end
+	for key, list in pairs(kept.lists) do
+		for _, item in ipairs(list) do
+			api:add_item(key, item)
+		end
+	end
+end
+
+return module_instance

@@ -1,0 +1,136 @@
+--- module: what this host adds (INTERFACES.md 6), cron, stores, and words of XMPP that do nothing here.
+
+local api <const> = {}
+
+--- Counts work in flight, so that lame-duck and finish wait for it.
+-- @param name what it is
+-- @param service name of a service it belongs to, default none
+-- @return done(), to be called once
+function api:begin(name, service)
+	local sessions <const> = require "core.sessions"
+	return sessions.begin(self.name, name, service)
+end
+
+--- A part of the lifecycle that a later version may lack is a clear error, not a nil call.
+local function delegate(name)
+	return function (module, ...)
+		local lifecycle <const> = require "core.lifecycle"
+		local fn = lifecycle["module_" .. name]
+		if not fn then
+			error(("module:%s is not available in this version"):format(name), 2)
+		end
+		return fn(module, ...)
+	end
+end
+
+--- A background job with start, cancel and its own time to be joined at the end.
+api.background = delegate "background"
+
+--- Tables and descriptors that pass to the next generation.
+api.handover = delegate "handover"
+api.keep_fd = delegate "keep_fd"
+api.kept_fd = delegate "kept_fd"
+
+--- Work that runs in one process only: the active generation's speaker.
+-- @param name unique in the module
+-- @param start called when the right is ours; may be at once
+-- @param stop called before another one starts
+function api:singleton(name, start, stop)
+	local ok, lifecycle = pcall(require, "core.lifecycle")
+	if ok and lifecycle.module_singleton then
+		return lifecycle.module_singleton(self, name, start, stop)
+	end
+	local function begin()
+		local done, err = xpcall(start, debug.traceback)
+		if not done then
+			self:log("error", "singleton %s: %s", name, err)
+		end
+	end
+	local keeper_ok, keeper = pcall(require, "host.keeper")
+	local hello = keeper_ok and keeper.hello or {}
+	if (hello.worker or 1) ~= 1 then
+		return
+	end
+	if hello.passive then
+		self:hook_global("generation-activated", begin)
+	else
+		self:on_ready(begin)
+	end
+	if stop then
+		self:hook_global("generation-deactivated", function () stop() end)
+	end
+end
+
+--- Fires an event in all workers of the generation, this one included.
+function api:fire_event_all(event, data)
+	local ok, lifecycle = pcall(require, "core.lifecycle")
+	if ok and lifecycle.module_fire_event_all then
+		return lifecycle.module_fire_event_all(self, event, data)
+	end
+	return self:fire_event(event, data)
+end
+
+--- Tasks of mod_cron: { name, when = "hourly" | "daily" | "weekly", run }.
+function api:cron(task)
+	self:depends("cron")
+	self:add_item("task", task)
+end
+
+local function cron_word(when)
+	return function (module, name, fn)
+		if type(name) == "function" then
+			name, fn = nil, name
+		end
+		return module:cron { name = name, when = when, run = fn }
+	end
+end
+
+api.hourly, api.daily, api.weekly = cron_word "hourly", cron_word "daily", cron_word "weekly"
+
+--- Storage comes with a storage manager; without one the answer says so.
+function api:open_store(name, kind)
+	local ok, storagemanager = pcall(require, "core.storagemanager")
+	if not ok then
+		return nil, "no-storage"
+	elseif self.host == "*" then
+		return nil, "global-storage-not-supported"
+	end
+	return storagemanager.open(self.host, name or self.name, kind)
+end
+
+-- Announcements about XMPP are items that nobody reads; a module that sends stanzas is told.
+function api:add_feature(xmlns)
+	self:add_item("feature", xmlns)
+end
+
+function api:add_identity(category, kind, name)
+	self:add_item("identity", { category = category, type = kind, name = name })
+end
+
+function api:add_extension(data)
+	self:add_item("extension", data)
+end
+
+local function no_xmpp(name)
+	return function (module)
+		module:log("warn", "module:%s does nothing: this host does not speak XMPP", name)
+		return nil, "not-supported"
+	end
+end
+
+for _, name in ipairs { "send", "send_iq", "broadcast", "hook_tag", "hook_stanza" } do
+	api[name] = no_xmpp(name)
+end
+
+function api.may()
+	return true
+end
+
+function api.could()
+	return true
+end
+
+function api.default_permission() end
+function api.default_permissions() end
+
+return api

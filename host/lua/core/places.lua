@@ -1,0 +1,86 @@
+--- Where a config's runtime files are (INTERFACES.md 2: runtime_path, data_path, pidfile, admin_socket).
+
+local config <const> = require "core.configmanager"
+local paths <const> = require "util.paths"
+
+local places <const> = {}
+
+local function current_folder()
+	return require "posix.unistd".getcwd()
+end
+
+--- An absolute form without "." and ".." components.
+function places.absolute(path, folder)
+	path = paths.resolve_relative_path(folder or current_folder(), path)
+	if path:sub(1, 1) ~= "/" then
+		path = current_folder() .. "/" .. path
+	end
+	local parts = {}
+	for part in path:gmatch("[^/]+") do
+		if part == ".." then
+			parts[#parts] = nil
+		elseif part ~= "." then
+			parts[#parts + 1] = part
+		end
+	end
+	return "/" .. table.concat(parts, "/")
+end
+
+--- The checkout that a config lies in, or nil.
+local function checkout_of(file)
+	local info <const> = require "host.info"
+	local folder = paths.dirname(file)
+	if info.checkout and (folder .. "/"):sub(1, #info.root + 1) == info.root .. "/" then
+		return info.root
+	end
+end
+
+local function env_folder(name)
+	local value = os.getenv(name)
+	-- systemd gives a list; the first one is ours.
+	return value and value ~= "" and value:match("^[^:]+") or nil
+end
+
+local function runtime_folder(file, root)
+	local checkout = checkout_of(file)
+	local xdg = env_folder "XDG_RUNTIME_DIR"
+	return env_folder "RUNTIME_DIRECTORY" or checkout and checkout .. "/run"
+		or root and "/run/gadwall" or xdg and xdg .. "/gadwall"
+		or ("/tmp/gadwall-%d"):format(require "posix.unistd".geteuid())
+end
+
+local function data_folder(file, root, runtime)
+	local checkout = checkout_of(file)
+	return env_folder "STATE_DIRECTORY" or checkout and checkout .. "/run/data"
+		or root and "/var/lib/gadwall" or runtime .. "/data"
+end
+
+--- Finds all places for the config in force.
+-- @param file the config's path
+-- @param root whether the keeper is root; default: we are
+-- @return { config, folder, runtime, user_runtime, data, admin_socket, pidfile } with absolute paths
+function places.find(file, root)
+	if root == nil then
+		root = require "posix.unistd".geteuid() == 0
+	end
+	file = places.absolute(file)
+	local folder = paths.dirname(file)
+	local function option(name)
+		local value = config.get("*", name)
+		return type(value) == "string" and value ~= "" and places.absolute(value, folder) or nil
+	end
+	local found = { config = file, folder = folder }
+	found.runtime = option "runtime_path" or runtime_folder(file, root)
+	found.data = option "data_path" or data_folder(file, root, found.runtime)
+	local drops = root and (config.get("*", "user") or config.get("*", "prosody_user"))
+	found.user_runtime = drops and found.runtime .. "/user" or found.runtime
+	local socket = config.get("*", "admin_socket")
+	found.admin_socket = places.absolute(type(socket) == "string" and socket or "gadwall.sock",
+		found.user_runtime)
+	local pidfile = config.get("*", "pidfile")
+	found.pidfile = pidfile ~= false and places.absolute(type(pidfile) == "string" and pidfile
+		or "gadwall.pid", found.runtime)
+	return found
+end
+
+return places

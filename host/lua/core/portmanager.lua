@@ -1,0 +1,374 @@
+--- Services and their listeners (Prosody's core.portmanager, facts/prosody-api.md 2.5).
+-- During the start services are only registered; open_all() binds them together, so that all that fails can be named
+-- at once. While a module is reloaded its listeners are parked: open, and taken over by the new instance.
+
+local config <const> = require "core.configmanager"
+local log <const> = require "util.logger".init("portmanager")
+local multitable <const> = require "util.multitable"
+local port_address <const> = require "core.port_address"
+local port_listener <const> = require "core.port_listener"
+
+local portmanager <const> = {}
+
+-- service name → list of providers, the first is in force
+local services <const> = setmetatable({}, { __index = function (t, name)
+	t[name] = {}
+	return rawget(t, name)
+end })
+
+-- name, interface, port → { server, service, tls_cfg, listener }; the form that Prosody's modules read
+local active <const> = multitable.new()
+
+-- All open listeners, in the order of opening.
+local listeners <const> = {}
+
+-- service name → { source, service, listeners }: left by a module that is being reloaded
+local parked <const> = {}
+
+-- service name → list of { address, message } that could not be opened
+local failures <const> = {}
+
+local opened = false
+
+local function enter(listener)
+	listeners[#listeners + 1] = listener
+	active:set(listener.service_name, listener.interface, listener.port,
+		{ server = listener.server, service = listener.service, listener = listener })
+end
+
+local function forget(listener)
+	for i = #listeners, 1, -1 do
+		if listeners[i] == listener then
+			table.remove(listeners, i)
+		end
+	end
+	active:remove(listener.service_name, listener.interface, listener.port)
+end
+
+local function close_listener(listener, reason)
+	forget(listener)
+	port_listener.close(listener, reason)
+end
+
+--- The listener in use at an address, or nil.
+local function find(interface, port)
+	for _, listener in ipairs(listeners) do
+		if listener.interface == interface and listener.port == port then
+			return listener
+		end
+	end
+end
+
+local function set_status(service, kind, message)
+	local source = service._source
+	if source and source.set_status and source.loaded ~= false then
+		source:set_status(kind, message)
+	end
+end
+
+local function note_failure(service, address, message)
+	local list = failures[service.name] or {}
+	failures[service.name] = list
+	list[#list + 1] = { address = address, message = message }
+	log("error", "Failed to open %s for service '%s': %s", port_listener.show(address), service.name,
+		message)
+	set_status(service, "warn", "cannot listen on " .. port_listener.show(address))
+end
+
+--- Opens one address of a service, unless it is open already.
+-- @return the listener, or nil
+local function open_address(service, address)
+	local other = address.port ~= 0 and find(address.interface, address.port)
+	if other then
+		note_failure(service, address, ("the service '%s' listens there"):format(other.service_name))
+		return nil
+	end
+	local listener, err, skip = port_listener.open(service, address)
+	if not listener then
+		if not skip then
+			note_failure(service, address, err)
+		end
+		return nil
+	end
+	enter(listener)
+	return listener
+end
+
+--- The listener of a service that was opened for this address (same name), if there is one.
+local function take_named(list, name)
+	for i, listener in ipairs(list) do
+		if listener.address.name == name then
+			return table.remove(list, i)
+		end
+	end
+end
+
+local function shown(list)
+	local texts = {}
+	for _, listener in ipairs(list) do
+		texts[#texts + 1] = ("[%s]:%d"):format(listener.interface, listener.port)
+	end
+	return #texts == 0 and "no ports" or table.concat(texts, ", ")
+end
+
+--- Brings a service's listeners in line with the config: keeps what is wanted, opens what is new.
+-- @param existing listeners to use before opening any
+-- @return what is left of existing
+local function open_service(service, existing)
+	local wanted, faults = port_address.wanted(service)
+	local now = {}
+	failures[service.name] = nil
+	for _, fault in ipairs(faults) do
+		log("error", "Invalid value in option '%s' of service '%s': %s", fault.option or "?",
+			service.name, tostring(fault.value))
+	end
+	if service.encryption == "ssl" and #wanted > 0 then
+		log("error", "Service '%s' needs TLS, which this version does not have", service.name)
+		set_status(service, "error", "TLS is not available in this version")
+		return existing
+	end
+	for _, address in ipairs(wanted) do
+		local listener = take_named(existing, address.name)
+		if listener then
+			port_listener.adopt(listener, service)
+			active:set(service.name, listener.interface, listener.port,
+				{ server = listener.server, service = service, listener = listener })
+		else
+			listener = open_address(service, address)
+		end
+		now[#now + 1] = listener
+	end
+	log("info", "Activated service '%s' on %s", service.name, shown(now))
+	return existing
+end
+
+local function listeners_of(name, service)
+	local list = {}
+	for _, listener in ipairs(listeners) do
+		if (not name or listener.service_name == name)
+		and (not service or listener.service == service) then
+			list[#list + 1] = listener
+		end
+	end
+	return list
+end
+
+--- Opens the ports of a service.
+-- @return true; or nil and the reason
+function portmanager.activate(name)
+	local service = services[name][1]
+	if not service then
+		return nil, "Unknown service: " .. tostring(name)
+	end
+	for _, listener in ipairs(open_service(service, listeners_of(name))) do
+		close_listener(listener, "not in the config")
+	end
+	return true
+end
+
+--- Closes the ports of a service; connections go on. An unknown service is harmless.
+-- @param name of the service, or nil with a provider
+-- @param service only listeners of this provider
+function portmanager.deactivate(name, service)
+	for _, listener in ipairs(listeners_of(name or service and service.name, service)) do
+		close_listener(listener, "service deactivated")
+	end
+	log("info", "Deactivated service '%s'", name or service and service.name or "?")
+end
+
+--- Takes over what the module's old instance left open.
+local function take_parked(name, service)
+	local left = parked[name]
+	if not left or not service._source or left.source.name ~= service._source.name then
+		return nil
+	end
+	parked[name] = nil
+	left.remaining = open_service(service, left.listeners)
+	return left
+end
+
+--- Registers a provider of a service; the first of a name is in force and is activated.
+-- @param service the item of module:provides("net", …)
+function portmanager.register_service(name, service)
+	service.name = service.name or name
+	table.insert(services[name], service)
+	local left = take_parked(name, service)
+	if left then
+		for _, listener in ipairs(left.remaining) do
+			close_listener(listener, "not in the config")
+		end
+		port_listener.move_connections(left.service, service)
+	elseif opened and services[name][1] == service then
+		portmanager.activate(name)
+	end
+	prosody.events.fire_event("service-added", { name = name, service = service })
+	return true
+end
+
+--- Removes a provider; the next of the same name takes over.
+function portmanager.unregister_service(name, service)
+	local list = services[name]
+	local first = list[1] == service
+	for i = #list, 1, -1 do
+		if list[i] == service then
+			table.remove(list, i)
+		end
+	end
+	local source = service._source
+	if source and source.reloading and first then
+		parked[name] = { source = source, service = service, listeners = listeners_of(name, service) }
+	elseif first then
+		portmanager.deactivate(nil, service)
+		if list[1] and opened then
+			portmanager.activate(name)
+		end
+	end
+	prosody.events.fire_event("service-removed", { name = name, service = service })
+end
+
+--- The reload or unload of a module has ended: what nobody took over is closed.
+-- @param source the old instance's api
+function portmanager.settle(source)
+	for name, left in pairs(parked) do
+		if left.source.name == source.name then
+			parked[name] = nil
+			for _, listener in ipairs(left.listeners) do
+				close_listener(listener, "module no longer provides it")
+			end
+		end
+	end
+end
+
+--- Closes one listener. Connections go on.
+-- @return true; or false, "port-not-open"
+function portmanager.close(interface, port)
+	local listener = find(interface, port)
+	if not listener then
+		return false, "port-not-open"
+	end
+	close_listener(listener, "closed")
+	return true
+end
+
+--- Closes all listeners of a class, or of all classes.
+-- @param class "client", "peer" or "admin"
+-- @return how many
+function portmanager.close_class(class)
+	local count = 0
+	for i = #listeners, 1, -1 do
+		local listener = listeners[i]
+		if listener and (not class or listener.class == class) then
+			close_listener(listener, "stopping")
+			count = count + 1
+		end
+	end
+	return count
+end
+
+--- @return service, server handle; or nil, "not-found"
+function portmanager.get_service_at(interface, port)
+	local listener = find(interface, port)
+	if not listener then
+		return nil, "not-found"
+	end
+	return listener.service, listener.server
+end
+
+function portmanager.get_service(name)
+	return services[name][1]
+end
+
+function portmanager.get_active_services()
+	return active
+end
+
+function portmanager.get_registered_services()
+	return services
+end
+
+--- TLS settings of an open port; there are none in this version.
+function portmanager.get_tls_config_at()
+	return nil, "no-tls"
+end
+
+--- The class of a service, after the option SERVICE_class.
+function portmanager.class_of(name)
+	local service = services[name][1]
+	return service and port_address.class(service) or nil
+end
+
+--- Binds all registered services (the end of the start).
+-- @return true; or nil and a list of { service, address, message }
+function portmanager.open_all()
+	opened = true
+	for name, list in pairs(services) do
+		if list[1] and #listeners_of(name) == 0 then
+			portmanager.activate(name)
+		end
+	end
+	local all = portmanager.failures()
+	if #all > 0 then
+		return nil, all
+	end
+	return true
+end
+
+--- What could not be opened, now.
+-- @return list of { service, address (text), message }
+function portmanager.failures()
+	local all = {}
+	for name, list in pairs(failures) do
+		for _, failure in ipairs(list) do
+			all[#all + 1] = { service = name, address = port_listener.show(failure.address),
+				message = failure.message }
+		end
+	end
+	table.sort(all, function (a, b) return a.service .. a.address < b.service .. b.address end)
+	return all
+end
+
+--- Applies the ports of a new config to every service; what did not change is not touched.
+function portmanager.sync()
+	for name, list in pairs(services) do
+		local service = list[1]
+		if service and opened and port_listener.differs(service, listeners_of(name)) then
+			portmanager.activate(name)
+		end
+	end
+end
+
+--- Services for status and console (INTERFACES.md 5).
+-- @return list of { service, module, class, vital, listeners, connections, accepted, refused }
+function portmanager.list()
+	local list = {}
+	for name, providers in pairs(services) do
+		if providers[1] then
+			list[#list + 1] = port_listener.describe(name, providers[1], listeners_of(name))
+		end
+	end
+	table.sort(list, function (a, b) return a.service < b.service end)
+	return list
+end
+
+--- Begins to follow the providers that modules add and remove.
+-- @param events prosody.events
+function portmanager.start(events)
+	local function watch(host_events)
+		host_events.add_handler("item-added/net-provider", function (event)
+			event.item._source = event.source
+			portmanager.register_service(event.item.name, event.item)
+		end)
+		host_events.add_handler("item-removed/net-provider", function (event)
+			portmanager.unregister_service(event.item.name, event.item)
+		end)
+	end
+	watch(events)
+	-- A module of one host may provide a service too; before host-activated loads its modules.
+	events.add_handler("host-activated", function (host)
+		watch(prosody.hosts[host].events)
+	end, 100)
+	events.add_handler("config-reloaded", portmanager.sync, -1)
+	return config
+end
+
+return portmanager

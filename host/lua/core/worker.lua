@@ -1,0 +1,226 @@
+--- A worker's life, top to bottom (facts/prosody-api.md 2.9 for the order).
+
+local EX_UNAVAILABLE <const>, EX_SOFTWARE <const>, EX_CONFIG <const> = 69, 70, 78
+
+local async <const> = require "util.async"
+local bundle <const> = require "core.bundle"
+local config <const> = require "core.configmanager"
+local config_reload <const> = require "core.config_reload"
+local globals <const> = require "core.globals"
+local log <const> = require "util.logger".init("worker")
+local options <const> = require "core.options"
+local places <const> = require "core.places"
+local runtime <const> = require "core.runtime"
+
+--- host.keeper, or a stand-in that says there is none (development: `core.worker FILE`).
+local function find_keeper()
+	local ok, keeper = pcall(require, "host.keeper")
+	if ok then
+		return keeper, keeper.hello
+	end
+	return nil, {}
+end
+
+local function print_faults(faults)
+	for _, fault in ipairs(faults) do
+		io.stderr:write(("%s:%d:%d: %s: %s\n"):format(fault.file, fault.line, fault.column or 1,
+			fault.severity, fault.message))
+	end
+end
+
+--- 1. The config, from the bundle; nothing is logged before it says where to.
+local function read_config(keeper, file)
+	local source, err = bundle.disk(), nil
+	if keeper then
+		source, err = bundle.open(keeper.bundle())
+		if not source then
+			io.stderr:write("gadwall: the bundle cannot be used: ", tostring(err), "\n")
+			return nil
+		end
+	end
+	local state = config.build(file, source)
+	if state:errors() > 0 then
+		print_faults(state.faults)
+		return nil
+	end
+	config.apply(state)
+	return state
+end
+
+local function find_places(hello, file)
+	local found = places.find(file)
+	found.runtime = hello.runtime_path or found.runtime
+	found.data = hello.data_path or found.data
+	found.admin_socket = hello.admin_socket or found.admin_socket
+	return found
+end
+
+--- 3. Limits of the loop and of callbacks.
+local function set_limits()
+	local guard <const> = require "host.guard"
+	local net <const> = require "host.net"
+	local function period(name)
+		local value = options.read(name)
+		return value == math.huge and 0 or value
+	end
+	runtime.set_gc(config.get("*", "gc"))
+	guard.limits { slow = period "slow_callback", timeout = period "callback_timeout",
+		memory = options.read("lua_memory_limit") }
+	net.settings(options.read("network_settings"))
+	if net.limits then
+		net.limits { max_connections = options.read("max_connections"),
+			max_connections_per_ip = options.read("max_connections_per_ip"),
+			max_connection_rate_per_ip = options.read("max_connection_rate_per_ip"),
+			limits_exempt = options.read("limits_exempt") }
+	end
+end
+
+local function on_slow(seconds, traceback, what)
+	log("warn", "A callback took %.3f s%s: %s", seconds, what and " (" .. what .. ")" or "",
+		tostring(traceback))
+	prosody.events.fire_event("callback-slow",
+		{ event = what, seconds = seconds, traceback = traceback })
+end
+
+--- 2. Where log lines go; from here on everything is logged.
+local function start_logging(hello)
+	local log_sinks <const> = require "core.log_sinks"
+	log_sinks.folder = prosody.paths.data
+	if (hello.workers or 1) > 1 or (hello.generation or 1) > 1 then
+		log_sinks.worker_mark = ("[g%d.%d]"):format(prosody.generation, prosody.worker)
+	end
+	require "core.loggingmanager".start(prosody.events)
+end
+
+--- 4. Managers, in the order in which they hook their events.
+local function start_managers()
+	local events <const> = prosody.events
+	local hostmanager <const> = require "core.hostmanager"
+	local modulemanager <const> = require "core.modulemanager"
+	local portmanager <const> = require "core.portmanager"
+	require "core.statsmanager"
+	portmanager.start(events)
+	modulemanager.start(events)
+	events.add_handler("server-starting", hostmanager.sync)
+	-- After the options, before portmanager: a module that comes brings its ports itself.
+	events.add_handler("config-reloaded", function ()
+		set_limits()
+		hostmanager.sync()
+		modulemanager.sync()
+	end)
+end
+
+--- prosody.reload_config and reopen_logfiles, Prosody's calls.
+local function add_functions(keeper)
+	function prosody.reload_config()
+		log("info", "Reloading configuration file")
+		if keeper then
+			-- The reader has to judge it first; the new bundle comes by itself.
+			return keeper.request("reload", "") ~= nil
+		end
+		return config_reload.apply(bundle.disk())
+	end
+	function prosody.reopen_logfiles()
+		log("info", "Re-opening log files")
+		prosody.events.fire_event("reopen-log-files")
+	end
+end
+
+local function listen_to_keeper(keeper)
+	if not keeper then
+		return
+	end
+	keeper.on("bundle", function ()
+		prosody.main_thread:run(function ()
+			config_reload.apply_bundle(keeper.bundle())
+		end)
+	end)
+end
+
+--- Whether this is the start of the host, at which every listener must bind.
+local function is_first_start(hello)
+	return (hello.restarts or 0) == 0 and (hello.generation or 1) == 1
+end
+
+--- 6. Ports.
+local function open_ports(hello)
+	local ok, failures = require "core.portmanager".open_all()
+	if ok or not is_first_start(hello) then
+		return true
+	end
+	for _, failure in ipairs(failures) do
+		io.stderr:write(("gadwall: cannot listen on %s for service '%s': %s\n"):format(
+			failure.address, failure.service, failure.message))
+	end
+	return nil
+end
+
+--- Everything after the config, in the main runner so that handlers may wait.
+local function start(keeper, hello, fail)
+	local lifecycle <const> = require "core.lifecycle"
+	start_logging(hello)
+	require "host.guard".on_slow(on_slow)
+	set_limits()
+	lifecycle.init()
+	globals.sandbox_require()
+	globals.function_metatable()
+	add_functions(keeper)
+	start_managers()
+	listen_to_keeper(keeper)
+	log("info", "gadwall %s, generation %d, worker %d", prosody.version, prosody.generation,
+		prosody.worker)
+	for _, fault in ipairs(config.state().faults) do
+		log("warn", "Configuration warning: %s:%d: %s", fault.file, fault.line, fault.message)
+	end
+	globals.lock()
+	prosody.events.fire_event("server-starting", lifecycle.starting_event())
+	if lifecycle.state() ~= "starting" then
+		return
+	end
+	if not open_ports(hello) then
+		return fail(EX_UNAVAILABLE)
+	end
+	lifecycle.loaded()
+end
+
+--- @param file config file, when there is no keeper
+-- @return exit status
+return function (file)
+	local keeper, hello = find_keeper()
+	file = hello.config_file or file
+	local state = read_config(keeper, file)
+	if not state then
+		return EX_CONFIG
+	end
+	runtime.build(hello)
+	runtime.configure(prosody, find_places(hello, file), config)
+
+	local loop <const> = require "host.loop"
+	local timer <const> = require "util.timer"
+	async.set_nexttick(function (fn) timer.add_task(0, fn) end)
+	require "util.promise".set_nexttick(function (fn) timer.add_task(0, fn) end)
+	local failed
+	local function fail(code)
+		failed = code
+		loop.quit()
+	end
+	prosody.main_thread = async.runner(function (fn) return fn() end, {
+		error = function (_, err)
+			log("error", "Error in the main thread: %s", tostring(err))
+			if prosody.state == "starting" then
+				fail(EX_SOFTWARE)
+			end
+		end,
+	})
+	prosody.main_thread:run(function () start(keeper, hello, fail) end)
+	if not failed then
+		loop.run()
+	end
+	if failed then
+		if keeper then
+			keeper.leaving(failed, "")
+		end
+		return failed
+	end
+	return require "core.lifecycle".leave()
+end
