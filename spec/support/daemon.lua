@@ -155,8 +155,9 @@ function methods:wait_ready(seconds)
 		end
 	end, seconds or (os.getenv("GADWALL_SLOW") and 40 or 10))
 	if not state or state == "ended" then
-		error(("not ready (%s); log:\n%s"):format(state or self:state().state or "no state file",
-			self:log()), 2)
+		local seen, log = state or self:state().state or "no state file", self:log()
+		self:destroy()
+		error(("not ready (%s); log:\n%s"):format(seen, log), 2)
 	end
 	remember(self)
 	self.fd_base = self:fd_counts()
