@@ -108,6 +108,16 @@ size_t lua_host_bytes(void)
 	return host.used;
 }
 
+bool lua_host_room(size_t n)
+{
+	enum { SPARE = 16384 };
+
+	if (!host.limit || host.used + n + SPARE <= host.limit)
+		return true;
+	lua_gc(host.L, LUA_GCCOLLECT);
+	return host.used + n + SPARE <= host.limit;
+}
+
 void lua_host_memory(size_t limit)
 {
 	host.limit = limit;

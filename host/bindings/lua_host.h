@@ -52,6 +52,10 @@ void lua_host_memory(size_t limit);
 /* Bytes that the state holds now. */
 size_t lua_host_bytes(void);
 
+/* Whether `n` more bytes fit under the limit, after a collection if need be. Outside a protected call Lua may
+ * only be given something when this says so: its memory error would find nobody to catch it. */
+bool lua_host_room(size_t n);
+
 /* The state of this process (NULL before lua_host_new). */
 lua_State *lua_host_state(void);
 
