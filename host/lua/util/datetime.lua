@@ -8,7 +8,9 @@ local match <const>, format <const>, tonumber <const> = string.match, string.for
 local function write(pattern, suffix, t)
 	local seconds = floor(t or os_time())
 	local text = os_date("!" .. pattern, seconds)
-	if t and t ~= seconds then text = text .. format(".%06d", floor(t % 1 * 1000000)) end
+	if t and t ~= seconds then
+		text = text .. format(".%06d", math.min(floor(t % 1 * 1000000 + 0.5), 999999))
+	end
 	return text .. suffix
 end
 

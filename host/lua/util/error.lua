@@ -16,7 +16,7 @@ end
 local function instance(template, context, source)
 	context = context or {}
 	if inject_traceback then
-		context.traceback = require "util.debug".get_traceback_table(nil, 3)
+		context.traceback = require "util.debug".get_traceback_table(nil, 2)
 	end
 	return setmetatable({
 		instance_id = id.short(),

@@ -160,8 +160,8 @@ end
 
 --- @param options nil, a preset ("debug", "oneline", "compact", "pretty") or a table: preset,
 --   fallback(value, why) -> text, fatal (false: a mark instead of an error), freeze, unquoted (true
---   or pattern), hex (prefix), maxdepth, multiref, table_iterator, keywords, indentwith, itemstart, itemsep,
---   itemlast, tstart, tend, kstart, kend, equals
+--   or pattern), hex (prefix), maxdepth, multiref, table_iterator, keywords, indentwith, itemstart,
+--   itemsep, itemlast, tstart, tend, kstart, kend, equals
 -- @return function (value) -> text
 local function new(options)
 	local opt = settle(options)
