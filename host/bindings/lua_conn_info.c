@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -258,13 +259,37 @@ const luaL_Reg lua_conn_info_methods[] = { { "ip", l_ip }, { "port", l_port },
 
 /* ---- computed fields ---- */
 
+enum { ID_SIZE = 24 };
+
 /* Distinct in this process; the worker's log lines carry its generation and number. */
+static void id_of(struct lua_conn *lc, char id[ID_SIZE])
+{
+	snprintf(id, ID_SIZE, "conn%08x", lc->c.serial * 2654435761u);
+}
+
 static int l_id(lua_State *L)
 {
-	char id[24];
+	char id[ID_SIZE];
 
-	snprintf(id, sizeof id, "conn%08x", check(L)->c.serial * 2654435761u);
+	id_of(check(L), id);
 	lua_pushstring(L, id);
+	return 1;
+}
+
+static int l_log(lua_State *L)
+{
+	char id[ID_SIZE];
+
+	id_of(check(L), id);
+	return lua_push_logger(L, id);
+}
+
+/* Callers of Prosody ask it for names, or whether it is still there. */
+static int l_conn(lua_State *L)
+{
+	if (check(L)->c.state == CONN_CLOSED)
+		return 0;
+	lua_settop(L, 1);
 	return 1;
 }
 
@@ -305,5 +330,6 @@ static int l_writebuffer(lua_State *L)
 	return 1;
 }
 
-const luaL_Reg lua_conn_computed[] = { { "id", l_id }, { "created", l_created },
+const luaL_Reg lua_conn_computed[] = { { "id", l_id }, { "log", l_log },
+	{ "conn", l_conn }, { "created", l_created },
 	{ "listeners", l_listeners }, { "writebuffer", l_writebuffer }, { NULL, NULL } };

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static lua_State *current;
-static int logger = LUA_NOREF;
+static int logger = LUA_NOREF, init_logger = LUA_NOREF;
 
 lua_State *lua_handle_state(void)
 {
@@ -240,8 +240,22 @@ bool lua_handle_call(lua_State *L, struct lua_handle *h, enum lua_callback which
 int l_handle_set_logger(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TFUNCTION);
+	luaL_checktype(L, 2, LUA_TFUNCTION);
 	luaL_unref(L, LUA_REGISTRYINDEX, logger);
-	lua_settop(L, 1);
+	luaL_unref(L, LUA_REGISTRYINDEX, init_logger);
+	lua_settop(L, 2);
+	init_logger = luaL_ref(L, LUA_REGISTRYINDEX);
 	logger = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
+}
+
+int lua_push_logger(lua_State *L, const char *source)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, init_logger);
+	if (lua_isnil(L, -1))
+		return 0;
+	lua_pushstring(L, source);
+	if (!lua_host_call(L, 1, 1))
+		return lua_error(L);
+	return 1;
 }

@@ -64,8 +64,11 @@ bool lua_handle_call(lua_State *L, struct lua_handle *handle, enum lua_callback 
 /* Logs through the runtime's logger (set by net.server), else base/log. */
 void lua_handle_log_error(lua_State *L, const char *what, const char *message);
 
-/* host.net.set_logger(fn): fn(level, message). */
+/* host.net.set_logger(fn, init): fn(level, message); init(source) makes the function of the field `log`. */
 int l_handle_set_logger(lua_State *L);
+
+/* Pushes init(source), for an l_ function: may raise; returns the number of values. */
+int lua_push_logger(lua_State *L, const char *source);
 
 /* Pushes nil, LuaSocket's words and errno; returns 3. */
 int lua_push_error(lua_State *L, int error);

@@ -19,12 +19,29 @@ static void on_accepted(struct listener *l, int fd, struct limits_peer *peer)
 	lua_conn_accepted(of(l), fd, peer);
 }
 
+/* opts.on_close(ended): ended is false if others who hold the socket serve on. */
+static void tell_opts(lua_State *L, struct lua_server *s)
+{
+	if (!lua_host_room(0) || lua_rawgeti(L, LUA_REGISTRYINDEX, s->opts) != LUA_TTABLE)
+		return;
+	lua_pushliteral(L, "on_close");
+	lua_rawget(L, -2);
+	lua_remove(L, -2);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushboolean(L, !s->left);
+	lua_host_call_logged(L, 1, 0, "after closing a listener");
+}
+
 /* Prosody: ondisconnect(server) on the listener table; then whoever asked for the close. */
 static void on_closed(struct listener *l)
 {
 	struct lua_server *s = of(l);
 	lua_State *L = lua_handle_state();
 
+	tell_opts(L, s);
 	if (lua_push_callback(L, &s->h, CB_DISCONNECT, 0))
 		lua_handle_call(L, &s->h, CB_DISCONNECT, 0, 0);
 	if (s->on_close == LUA_NOREF || !lua_host_room(0))
@@ -181,6 +198,7 @@ static int l_destroy(lua_State *L)
 	struct lua_server *s = check(L);
 	lua_State *before = lua_handle_enter(L);
 
+	s->left = true;
 	listener_leave(&s->l);
 	lua_handle_enter(before);
 	return 0;

@@ -149,6 +149,13 @@ static int l_quit(lua_State *L)
 	return 0;
 }
 
+/* leave(bool): run returns once every connection and listener has gone; false takes it back. */
+static int l_leave(lua_State *L)
+{
+	loop_leave_when_empty(lua_check_loop(L), lua_toboolean(L, 1));
+	return 0;
+}
+
 static int l_now(lua_State *L)
 {
 	lua_pushnumber(L, clock_realtime());
@@ -193,7 +200,8 @@ static int l_nexttick(lua_State *L)
 
 int luaopen_host_loop(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "run", l_run }, { "quit", l_quit }, { "now", l_now },
+	static const luaL_Reg functions[] = { { "run", l_run }, { "quit", l_quit },
+		{ "leave", l_leave }, { "now", l_now },
 		{ "monotonic", l_monotonic }, { "nexttick", l_nexttick }, { "watch", l_watch },
 		{ NULL, NULL } };
 	static const luaL_Reg methods[] = { { "close", l_watch_close },

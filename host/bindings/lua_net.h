@@ -13,6 +13,7 @@ struct lua_server {
 	int on_close; /* registry ref: callback of close_gracefully */
 	uint32_t read_size;
 	bool lines;
+	bool left; /* destroyed, not closed: the socket lives on elsewhere */
 	float read_timeout;
 };
 

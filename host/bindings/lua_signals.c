@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static int handlers = LUA_NOREF; /* registry ref of a table: number -> function */
 
@@ -67,6 +69,35 @@ static int l_kill(lua_State *L)
 	return result(L, kill((pid_t)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2)));
 }
 
+/* open_fd(signo): a signalfd; the signal is blocked from now on. */
+static int l_open_fd(lua_State *L)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	if (sigaddset(&set, (int)luaL_checkinteger(L, 1)) < 0 ||
+		sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return lua_push_error(L, errno);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd < 0)
+		return lua_push_error(L, errno);
+	lua_pushinteger(L, fd);
+	return 1;
+}
+
+/* read_fd(fd): number of the signal, sender; nil if none has come. */
+static int l_read_fd(lua_State *L)
+{
+	struct signalfd_siginfo note;
+
+	if (read((int)luaL_checkinteger(L, 1), &note, sizeof note) != (ssize_t)sizeof note)
+		return 0;
+	lua_pushinteger(L, note.ssi_signo);
+	lua_pushinteger(L, note.ssi_pid);
+	return 2;
+}
+
 static void push_numbers(lua_State *L)
 {
 	static const struct {
@@ -100,7 +131,8 @@ static int l_gc(lua_State *L)
 int luaopen_host_signals(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "watch", l_watch }, { "raise", l_raise },
-		{ "kill", l_kill }, { NULL, NULL } };
+		{ "kill", l_kill }, { "open_fd", l_open_fd }, { "read_fd", l_read_fd },
+		{ NULL, NULL } };
 
 	lua_push_end(L, l_gc);
 	lua_newtable(L);

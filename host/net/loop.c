@@ -133,7 +133,9 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 	(void)revents;
 	run_ticks(loop);
 	conn_flush_later(loop);
-	if (loop->n_ticks || loop->cork.later)
+	if (loop->leaving && !loop->conns && !loop->listeners)
+		loop_quit(loop, true);
+	if (loop->n_ticks || loop->cork.later || loop->quitting)
 		ev_idle_start(ev, &loop->idle); /* do not sleep on them */
 }
 
@@ -167,8 +169,7 @@ int loop_run(struct loop *loop)
 	loop->running = true;
 	while (!loop->quitting)
 		ev_run(loop->ev, 0);
-	loop->running = false;
-	loop->quitting = false;
+	loop->running = loop->quitting = loop->leaving = false;
 	return 0;
 }
 
@@ -190,6 +191,13 @@ void loop_quit(struct loop *loop, bool quit)
 {
 	loop->quitting = quit;
 	ev_break(loop->ev, quit ? EVBREAK_ALL : EVBREAK_CANCEL);
+}
+
+void loop_leave_when_empty(struct loop *loop, bool leave)
+{
+	loop->leaving = leave;
+	if (!leave)
+		loop_quit(loop, false);
 }
 
 void loop_forget_fd(struct loop *loop, int fd)

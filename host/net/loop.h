@@ -54,7 +54,7 @@ struct loop {
 	double born_real;
 	unsigned depth;
 	uint64_t events; /* callbacks so far */
-	bool quitting, running;
+	bool quitting, running, leaving;
 };
 
 /* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's default loop. */
@@ -71,6 +71,9 @@ int loop_step(struct loop *loop);
 
 /* true: loop_run returns after this turn; false: it does not. */
 void loop_quit(struct loop *loop, bool quit);
+
+/* true: quits as soon as no connection and no listener is open; false: takes it back. */
+void loop_leave_when_empty(struct loop *loop, bool leave);
 
 /* fn(data, number) before the loop waits again; after it those of the same turn. -1 with ENOMEM. */
 int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t number);

@@ -1,0 +1,318 @@
+--- net.server: Prosody's interface (epoll backend) over host.net. Handles are C objects, see net/server_handle.lua.
+-- @see facts/prosody-api.md 1.2 for arguments and quirks
+
+local host_loop <const> = require "host.loop"
+local host_net <const> = require "host.net"
+local log <const> = require "util.logger".init("net.server")
+local server_handle <const> = require "net.server_handle"
+local server_listen <const> = require "net.server_listen"
+local signal <const> = require "util.signal"
+local timer <const> = require "util.timer"
+
+local server <const> = {}
+
+local defaults <const> = { shutdown_deadline = 5 }
+local settings = defaults
+
+local no_tls <const> = "tls not available"
+
+--- Replaces network_settings; keys that are missing go back to their defaults.
+-- @param config table of Prosody's keys, and line_limit
+function server.set_config(config)
+	settings = setmetatable(config or {}, { __index = defaults })
+	host_net.settings(settings)
+end
+
+--- @return "epoll": what callers of Prosody's interface may expect
+function server.get_backend()
+	return "epoll"
+end
+
+-- Listening --
+
+server.listen = server_listen.listen
+server.wrapserver = server_listen.wrapserver
+server.gate = server_listen.gate
+server.servers = server_listen.servers
+
+--- Prosody's old form of listen.
+function server.addserver(addr, port, listeners, read_size, tls_ctx)
+	return server.listen(addr, port, listeners, {
+		read_size = read_size, tls_ctx = tls_ctx, tls_direct = tls_ctx ~= nil,
+	})
+end
+
+-- Connecting --
+
+local socket_types <const> = { tcp = true, tcp4 = true, tcp6 = true, unix = true }
+
+local function finish_client(handle, extra)
+	if extra then
+		handle.extra = extra
+		handle.servername = extra.servername
+	end
+	return handle, handle:socket()
+end
+
+--- Begins to connect; a refusal comes as ondisconnect(conn, "connection refused"), without onconnect.
+-- @param addr IP literal, Unix path or "@abstract"
+-- @param typ nil, "tcp", "tcp4", "tcp6", "unix"
+-- @param extra table: servername; class ("client", "peer", "admin"), read_timeout
+-- @return handle and its socket; or nil and "invalid-ip", "invalid socket type" or the socket's error
+function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
+	if typ and not socket_types[typ] then
+		return nil, "invalid socket type"
+	elseif tls_ctx then
+		return nil, no_tls
+	end
+	local handle, err, errno = host_net.connect(addr, tonumber(port) or 0, listeners, {
+		read_size = read_size, class = extra and extra.class,
+		read_timeout = extra and extra.read_timeout,
+	})
+	if not handle then
+		return nil, errno == server_listen.EINVAL and "invalid-ip" or err
+	end
+	return finish_client(handle, extra)
+end
+
+--- A handle for a socket that exists: onconnect is called when it is writable.
+-- @param socket descriptor (becomes ours), or object with getfd and close (is closed, its socket lives on)
+-- @return handle and its socket; or nil, error
+function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extra)
+	if tls_ctx then
+		return nil, no_tls
+	end
+	local fd, err = server_listen.take_fd(socket)
+	if not fd then
+		return nil, err
+	end
+	local handle
+	handle, err = host_net.adopt(fd, listeners, {
+		read_size = read_size, ip = ip, port = tonumber(port) or 0, class = extra and extra.class,
+	})
+	if not handle then
+		return nil, err
+	end
+	return finish_client(handle, extra)
+end
+
+--- Watches a descriptor that somebody else owns.
+-- @param source number, or object with getfd
+-- @param onreadable, onwritable functions of the handle; nil: not watched
+-- @return handle with close, setflags(r, w), getfd; or nil, error
+function server.watchfd(source, onreadable, onwritable)
+	local fd = type(source) == "number" and source or source:getfd()
+	local handle, err = host_loop.watch(fd, onreadable, onwritable)
+	if not handle then
+		return nil, err
+	end
+	handle.conn = source
+	return handle
+end
+
+--- Everything that `from` receives is written to `to`; reading pauses until that is sent. Call it twice for
+-- both directions.
+-- @param read_size bytes of one read
+function server.link(from, to, read_size)
+	from.onincoming = function (conn, data)
+		conn:pause()
+		to:write(data)
+	end
+	to.ondrain = function ()
+		from:resume()
+	end
+	from:set_mode(read_size)
+	from:resume()
+end
+
+-- Time and signals --
+
+server.add_task = timer.add_task
+server.timer = timer
+
+--- Prosody 13: the callback gets the handle and the number.
+-- @return handle with close(); or false or nil, error
+function server.hook_signal(id, callback)
+	local handle <const> = {}
+	function handle:close()
+		return signal.signal(id, nil)
+	end
+	local ok, err = signal.signal(id, callback and function (signo)
+		return callback(handle, signo)
+	end)
+	if not ok then
+		return ok, err
+	end
+	return handle
+end
+
+-- The connections --
+
+local function wanted(handle, filter)
+	return not filter or (not filter.class or handle:class() == filter.class)
+		and (not filter.service or handle:service() == filter.service)
+end
+
+--- Every connection that is not closed.
+-- @param filter optional table: class, service
+-- @return list of handles
+function server.handles(filter)
+	local list <const> = {}
+	for _, handle in ipairs(host_net.handles()) do
+		if wanted(handle, filter) then
+			list[#list + 1] = handle
+		end
+	end
+	return list
+end
+
+--- The same as an iterator over handles.
+function server.connections(filter)
+	local list, i = server.handles(filter), 0
+	return function ()
+		i = i + 1
+		return list[i]
+	end
+end
+
+--- Closes the connections that match, after their output; see handles.
+-- @return number of them
+function server.close_connections(filter)
+	local list <const> = server.handles(filter)
+	for _, handle in ipairs(list) do
+		handle:close()
+	end
+	return #list
+end
+
+--- Closes the listeners that match, in the order that loses nobody.
+-- @param filter optional table: class, service
+-- @param done optional function(), called when the last has closed
+-- @return number of them
+function server.close_servers(filter, done)
+	local left = 0
+	local function one_closed()
+		left = left - 1
+		if left == 0 and done then
+			done()
+		end
+	end
+	local list <const> = {}
+	for _, handle in ipairs(host_net.servers()) do
+		if wanted(handle, filter) then
+			list[#list + 1] = handle
+		end
+	end
+	left = #list
+	for _, handle in ipairs(list) do
+		handle:close_gracefully(one_closed)
+	end
+	if left == 0 and done then
+		done()
+	end
+	return #list
+end
+
+--- Closes listeners and connections of one class.
+function server.close_class(class)
+	return server.close_servers { class = class }, server.close_connections { class = class }
+end
+
+--- Counts: connections, listeners, limits { limit, hits, last }.
+server.stats = host_net.stats
+
+--- max_connections, max_connections_per_ip, max_connection_rate_per_ip, limits_exempt.
+-- @return true; or nil and what is wrong
+server.set_limits = host_net.limits
+
+--- Looks the functions of a listener table up again for connections that use it already.
+server.refresh = host_net.refresh
+
+-- The loop --
+
+local quitting
+
+--- Closes everything: connections after their output, listeners in order.
+function server.closeall()
+	server.close_connections()
+	server.close_servers()
+end
+
+local function destroy_all()
+	for _, handle in ipairs(host_net.handles()) do
+		handle:destroy()
+	end
+	for _, handle in ipairs(host_net.servers()) do
+		handle:close_now()
+	end
+end
+
+--- true: closes everything, and loop returns once all is closed, after shutdown_deadline at the latest.
+-- false: takes it back as far as that goes.
+function server.setquitting(quit)
+	quitting = quit and {} or nil
+	host_loop.leave(quit and true or false)
+	if not quit then
+		return
+	end
+	local this <const> = quitting
+	server.closeall()
+	timer.add_task(1, function ()
+		if quitting == this then
+			server.closeall()
+			return 1
+		end
+	end)
+	if settings.shutdown_deadline then
+		timer.add_task(settings.shutdown_deadline, function ()
+			if quitting == this then
+				log("warn", "shutdown_deadline: %d connections are cut", #host_net.handles())
+				destroy_all()
+			end
+		end)
+	end
+end
+
+--- Runs the loop.
+-- @param once true: one turn that does not wait
+-- @return "quitting"; with `once` true, or nil, "timeout" if nothing happened
+server.loop = host_loop.run
+
+--- What core.certmanager asks for; its build says that there is no TLS yet.
+function server.tls_builder()
+	local builder <const> = {}
+	function builder:apply() return self end
+	function builder:final() return {} end
+	function builder:clone() return server.tls_builder() end
+	function builder:build() return nil, no_tls end -- luacheck: ignore 212/self
+	return builder
+end
+
+-- libevent's interface, for old callers --
+
+server.event = { EV_READ = "r", EV_WRITE = "w", EV_READWRITE = "rw", EV_LEAVE = -1 }
+
+--- Old form of watchfd: callback returns EV_LEAVE to end, or a new mode.
+function server.addevent(fd, mode, callback)
+	local function flags(to)
+		return to:find("r", 1, true) ~= nil, to:find("w", 1, true) ~= nil
+	end
+	local function on_event(watch)
+		local ret = callback(watch)
+		if ret == -1 then
+			watch:setflags(false, false)
+		elseif type(ret) == "string" then
+			watch:setflags(flags(ret))
+		end
+	end
+	local handle, err = server.watchfd(fd, on_event, on_event)
+	if not handle then
+		return nil, err
+	end
+	handle:setflags(flags(mode))
+	return handle
+end
+
+server_handle.complete()
+
+return server

@@ -1,0 +1,85 @@
+--- The methods of handles that need no C: what Prosody's handles have beside the hot path, and words for TLS.
+
+local host_net <const> = require "host.net"
+local logger <const> = require "util.logger"
+
+local server_handle <const> = {}
+
+local socket_methods <const> = {}
+local socket_mt <const> = { __index = socket_methods }
+
+function socket_methods:getfd() return self.handle:getfd() end
+function socket_methods:getpeername() return self.handle:getpeername() end
+function socket_methods:getsockname() return self.handle:getsockname() end
+function socket_methods:setoption(...) return self.handle:setoption(...) end
+function socket_methods:settimeout() return 1 end -- luacheck: ignore 212/self
+function socket_methods:dirty() return false end -- luacheck: ignore 212/self
+
+local conn <const> = host_net.conn_methods
+
+--- What Prosody's callers ask a LuaSocket object for.
+function conn:socket()
+	return setmetatable({ handle = self }, socket_mt)
+end
+
+-- Flags of the poller: reading is what a caller can mean; writing is watched when there is something to write.
+function conn:set(readable)
+	if readable then
+		self:resume()
+	elseif readable == false then
+		self:pause()
+	end
+	return self:getfd() >= 0
+end
+conn.setflags = conn.set
+conn.add = conn.set
+
+function conn:del()
+	self:pause()
+	return true
+end
+
+function conn:set_send() end -- luacheck: ignore 212/self
+
+-- TLS comes with its transport; until then every question has the answer of a plain connection.
+function conn:ssl() return nil end -- luacheck: ignore 212/self
+function conn:sslctx() return nil end -- luacheck: ignore 212/self
+function conn:starttls() return nil, "tls not available" end -- luacheck: ignore 212/self
+function conn:set_sslctx() end -- luacheck: ignore 212/self
+
+local function not_connected()
+	return nil, "not-connected"
+end
+for _, name in ipairs { "ssl_info", "ssl_peercertificate", "ssl_peerverification",
+	"ssl_peerfinished", "ssl_exportkeyingmaterial" } do
+	conn[name] = not_connected
+end
+
+local listening <const> = host_net.server_methods
+
+listening.socket = conn.socket
+
+--- The TLS context of those who come from now on.
+function listening:set_sslctx(ctx)
+	self._sslctx = ctx
+end
+
+function listening:ssl() return nil end -- luacheck: ignore 212/self
+
+--- Gives the C side its loggers and the counts of what is in flight.
+function server_handle.complete()
+	local log <const> = logger.init("net")
+	host_net.set_logger(function (level, message)
+		log(level, "%s", message)
+	end, logger.init)
+	local ok, sessions = pcall(require, "core.sessions")
+	if ok then
+		host_net.set_hooks(function (opts)
+			sessions.opened(opts.module, opts.service)
+		end, function (opts)
+			sessions.closed(opts.module, opts.service)
+		end)
+	end
+end
+
+return server_handle

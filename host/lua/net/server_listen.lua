@@ -1,0 +1,153 @@
+--- Listening sockets of net.server: names, the keeper's dup, the accept gate.
+-- Who binds, and in which order: PROCESSES.md.
+
+local host_net <const> = require "host.net"
+local host_sys <const> = require "host.sys"
+
+local server_listen <const> = {
+	EINVAL = 22,
+}
+
+local EACCES <const> = 13
+
+local gate_open = true
+local ordinals <const> = {} -- of names in use
+
+-- host.keeper, or nil where there is none.
+local function keeper()
+	local ok, found = pcall(require, "host.keeper")
+	return ok and type(found) == "table" and found or nil
+end
+
+--- A held descriptor's name: "net/ADDR/PORT/ORDINAL", without ':' and at most 255 bytes.
+-- @param addr, port as the caller wrote them
+-- @return name that no listener of this process has
+function server_listen.make_name(addr, port)
+	local function part(text)
+		return (tostring(text):gsub("[^%w%.%-_@*]", function (c)
+			return ("%%%02x"):format(c:byte())
+		end))
+	end
+	local stem = ("net/%s/%s/"):format(part(addr), part(port)):sub(1, 240)
+	local ordinal = 1
+	while ordinals[stem .. ordinal] do
+		ordinal = ordinal + 1
+	end
+	return stem .. ordinal
+end
+
+--- The descriptor of a socket, ours from now on.
+-- @param socket number, or object with getfd: it is closed, the socket lives on
+-- @return fd; or nil, error
+function server_listen.take_fd(socket)
+	if type(socket) == "number" then
+		return socket
+	end
+	local fd, err = host_sys.dup(socket:getfd())
+	if not fd then
+		return nil, err
+	end
+	if socket.close then
+		socket:close()
+	end
+	return fd
+end
+
+local function bind(addr, port, config, held_by)
+	local fd, err, errno = host_net.bind(addr, tonumber(port) or 0, { type = config.type })
+	if fd then
+		return fd
+	end
+	if errno == EACCES and held_by and config.privileged_index then
+		return held_by.bind_privileged(config.privileged_index)
+	end
+	return nil, err
+end
+
+local function serve(fd, name, listeners, config)
+	ordinals[name] = true
+	local handle, err = host_net.serve(fd, listeners, {
+		name = name, read_size = config.read_size, read_timeout = config.read_timeout,
+		class = config.class, service = config.service, module = config.module,
+		gate = gate_open and config.gate ~= false, unlink = config.unlink,
+		on_close = function (closed)
+			ordinals[name] = nil
+			local held_by = keeper()
+			if held_by and closed then
+				held_by.unhold(name)
+			end
+		end,
+	})
+	if not handle then
+		ordinals[name] = nil
+		return nil, err
+	end
+	handle.hosts = config.sni_hosts
+	return handle
+end
+
+--- Listens and accepts at once (unless the gate is shut).
+-- @param addr "*", "::", IP literal, Unix path, "@abstract"
+-- @param port number; 0 lets the system choose, see handle:serverport()
+-- @param listeners table of callbacks
+-- @param config optional: read_size, read_timeout, backlog, class, service, module, hold_name, gate (false:
+-- shut), unlink (false: never removes its Unix path), privileged_index
+-- @return server handle; or nil and bind(2)'s words
+function server_listen.listen(addr, port, listeners, config)
+	config = config or {}
+	if config.tls_direct then
+		return nil, "tls not available"
+	end
+	local name = config.hold_name or server_listen.make_name(addr, port)
+	local held_by = keeper()
+	local fd, err = held_by and held_by.take(name)
+	local inherited <const> = fd ~= nil and fd ~= false
+	if not inherited then
+		fd, err = bind(addr, port, config, held_by)
+		if not fd then
+			return nil, err
+		end
+	end
+	local ok
+	ok, err = host_net.listen(fd, config.backlog)
+	if not ok then
+		host_net.close(fd)
+		return nil, err
+	end
+	if held_by and not inherited then
+		held_by.hold(name, fd)
+	end
+	return serve(fd, name, listeners, config)
+end
+
+--- A server handle for a socket that listens already.
+-- @param socket descriptor, or object with getfd (is closed, its socket lives on)
+-- @return server handle; or nil, error
+function server_listen.wrapserver(socket, addr, port, listeners, config)
+	local fd, err = server_listen.take_fd(socket)
+	if not fd then
+		return nil, err
+	end
+	config = config or {}
+	local name = config.hold_name or server_listen.make_name(addr, port)
+	local held_by = keeper()
+	if held_by then
+		held_by.hold(name, fd)
+	end
+	return serve(fd, name, listeners, config)
+end
+
+--- Opens or shuts the accept gate of every listener, and of those to come.
+-- @param open boolean
+function server_listen.gate(open)
+	gate_open = open and true or false
+	for _, handle in ipairs(host_net.servers()) do
+		handle:gate(gate_open)
+	end
+end
+
+--- Every listener that is not closed.
+-- @return list of server handles
+server_listen.servers = host_net.servers
+
+return server_listen
