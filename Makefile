@@ -153,7 +153,7 @@ COMPLETE  := $(DESTDIR)$(PREFIX)/share
 install: build-run
 	$(INSTALL) -d $(BINDIR) $(LIBDIR)/modules $(LIBDIR)/lua $(DOCDIR)/examples $(UNITDIR)
 	$(INSTALL) -m 755 $(BUILD)/gadwall $(BINDIR)/gadwall
-	$(INSTALL) -m 644 modules/*.lua $(LIBDIR)/modules/
+	cp -R modules/. $(LIBDIR)/modules/
 	if [ -d .deps/share/lua/5.4 ]; then \
 		cp -R .deps/share/lua/5.4/. $(LIBDIR)/lua/ && cp -R .deps/lib/lua/5.4/. $(LIBDIR)/lua/; fi
 	$(INSTALL) -m 644 README.md LICENSE modules/README.md $(DOCDIR)/

@@ -58,5 +58,5 @@ big 700 host/*.c host/*/*.c
 big 300 host/*/*.h
 # shellcheck disable=SC2046 # paths of ours, no spaces
 big 400 $(find host/lua -name '*.lua')
-big 350 modules/*.lua contrib/examples/*.lua
+big 350 modules/*.lua modules/*/*.lua contrib/examples/*.lua
 exit $bad

@@ -88,7 +88,8 @@ local function start(job)
 	job.process = process.spawn {
 		argv = argv, stdout = job.log,
 		env = { TMPDIR = job.dir, GADWALL = gadwall, LUA_PATH = false, LUA_CPATH = false,
-			ASAN_OPTIONS = "detect_leaks=0:exitcode=99" },
+			ASAN_OPTIONS = "detect_leaks=1:exitcode=99",
+			LSAN_OPTIONS = "print_suppressions=0:suppressions=spec/support/lsan.supp" },
 	}
 end
 
