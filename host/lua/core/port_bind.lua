@@ -11,7 +11,7 @@ local port_bind <const> = {}
 --- host.keeper, or nil where there is no keeper (development, specs).
 local function keeper()
 	local ok, found = pcall(require, "host.keeper")
-	return ok and found or nil
+	return ok and found.hello and found or nil
 end
 
 local stat_of <const> = function (path)

@@ -55,9 +55,14 @@ return function ()
 	local as_root = keeper_is_root()
 	local source = bundle.disk { as_root = as_root }
 	-- Ports are bound by the worker a moment later; binding them here would only race with it.
-	local faults = check.run(file, { source = source, bind = false, as_root = as_root })
-	if check.has_errors(faults) then
-		return refuse(faults, EX_CONFIG)
+	local faults = check.run(file, { source = source, bind = false, as_root = as_root, keep = true })
+	for _, fault in ipairs(faults) do
+		if check.is_fatal(fault) then
+			return refuse(faults, EX_CONFIG)
+		end
+	end
+	for _, fault in ipairs(faults) do
+		io.stderr:write(check.line(fault), "\n")
 	end
 	local out = settings.collect(places.find(file, as_root))
 	local fault = root_fault(as_root, out, file)

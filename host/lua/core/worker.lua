@@ -15,7 +15,7 @@ local runtime <const> = require "core.runtime"
 --- host.keeper, or a stand-in that says there is none (development: `core.worker FILE`).
 local function find_keeper()
 	local ok, keeper = pcall(require, "host.keeper")
-	if ok then
+	if ok and keeper.hello then
 		return keeper, keeper.hello
 	end
 	return nil, {}

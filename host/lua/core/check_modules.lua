@@ -1,0 +1,185 @@
+--- Enabled modules: are their files there, do they compile, which options and services are theirs. The text is read,
+-- never run.
+
+local config <const> = require "core.configmanager"
+local didyoumean <const> = require "util.didyoumean"
+local info <const> = require "host.info"
+local paths <const> = require "util.paths"
+
+local check_modules <const> = {}
+
+local function plugin_dirs(state)
+	local dirs = {}
+	local configured = config.get("*", "plugin_paths")
+	for _, path in ipairs(type(configured) == "table" and configured or { configured }) do
+		if type(path) == "string" then
+			dirs[#dirs + 1] = paths.resolve_relative_path(paths.dirname(state.file), path)
+		end
+	end
+	dirs[#dirs + 1] = info.modules
+	return dirs
+end
+
+local function read(path)
+	local file = io.open(path)
+	local text = file and file:read("a")
+	if file then
+		file:close()
+	end
+	return text
+end
+
+--- The text and path of a module's file.
+local function find(dirs, name, file)
+	file = file or "mod_" .. name .. ".lua"
+	for _, dir in ipairs(dirs) do
+		for _, pattern in ipairs { "/mod_%s/%s/%s", "/mod_%s/%s", "/%s/%s", "/%s" } do
+			local _, fields = pattern:gsub("%%s", "")
+			local path = fields == 3 and pattern:format(name, name, file)
+				or fields == 2 and pattern:format(name, file) or pattern:format(file)
+			local text = read(dir .. path)
+			if text then
+				return text, dir .. path
+			end
+		end
+	end
+end
+
+--- Names of all modules that could be enabled, as a set.
+local function available(dirs)
+	local names = {}
+	local glob <const> = require "posix.glob".glob
+	for _, dir in ipairs(dirs) do
+		for _, pattern in ipairs { "/mod_*.lua", "/mod_*/mod_*.lua" } do
+			for _, path in ipairs(glob(dir .. pattern, 0) or {}) do
+				names[path:match("mod_([^/]+)%.lua$") or ""] = true
+			end
+		end
+	end
+	names[""] = nil
+	return names
+end
+
+--- What a module's text says about options: quoted words, and words that are joined to others.
+local function note_options(found, text)
+	for name in text:gmatch("get_option[%w_]*%s*%(?%s*[\"']([%w_]+)[\"']") do
+		found.options[name] = true
+	end
+	for name in text:gmatch("[\"']([%a_][%w_]*)[\"']") do
+		found.words[name] = true
+	end
+	for prefix in text:gmatch("[\"']([%a_][%w_]+)[\"']%s*%.%.") do
+		found.prefixes[prefix] = true
+	end
+	for suffix in text:gmatch("%.%.%s*[\"']([%a_][%w_]+)[\"']") do
+		found.suffixes[suffix] = true
+	end
+end
+
+--- The services that a module's text provides: their names, default ports, privacy.
+local function note_services(found, name, text)
+	for body in text:gmatch("provides%s*%(?%s*[\"']net[\"']%s*,%s*(%b{})") do
+		local ports = {}
+		local list = body:match("default_ports%s*=%s*(%b{})")
+		for port in (list or body:match("default_port%s*=%s*(%d+)") or ""):gmatch("%d+") do
+			ports[#ports + 1] = tonumber(port)
+		end
+		local service = body:match("%f[%w_]name%s*=%s*[\"']([^\"']+)[\"']") or name:gsub("^net_", "")
+		found.services[service] = {
+			name = service, module = name, default_ports = ports,
+			private = body:find("private%s*=%s*true") ~= nil,
+			config_prefix = body:match("config_prefix%s*=%s*[\"']([^\"']*)[\"']"),
+		}
+	end
+end
+
+local function syntax_fault(report, path, err)
+	local line, message = err:match(":(%d+): (.*)$")
+	report.add { file = path, line = tonumber(line), code = "module-syntax",
+		message = message or err }
+end
+
+--- Reads one module and what it depends on.
+local function visit(report, found, dirs, name, missing)
+	if found.seen[name] then
+		return
+	end
+	found.seen[name] = true
+	local text, path = find(dirs, name)
+	if not text then
+		return missing(name)
+	end
+	found.paths[name] = path
+	local chunk, err = load(text, "@" .. path, "t", {})
+	if not chunk then
+		return syntax_fault(report, path, err)
+	end
+	note_options(found, text)
+	note_services(found, name, text)
+	for lib in text:gmatch("module%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
+		local lib_text = find(dirs, name, lib .. ".lib.lua") or find(dirs, name, lib .. ".lua")
+		if lib_text then
+			note_options(found, lib_text)
+		end
+	end
+	for needed in text:gmatch("module%s*:%s*depends%s*%(?%s*[\"']([%w_]+)[\"']") do
+		visit(report, found, dirs, needed, function ()
+			report.add { file = path, code = "unknown-module",
+				message = ("mod_%s depends on mod_%s, which is not there"):format(name, needed) }
+		end)
+	end
+end
+
+local function list_of(value)
+	return type(value) == "table" and value or { value }
+end
+
+local function visit_option(report, found, dirs, host, option)
+	for _, name in ipairs(list_of(config.rawget(host, option))) do
+		if type(name) ~= "string" then
+			report.at(host, option, name, { code = "wrong-type",
+				message = ("%s: expected names of modules, got %s"):format(option, tostring(name)) })
+		else
+			visit(report, found, dirs, name, function ()
+				found.available = found.available or available(dirs)
+				report.at(host, option, name, { code = "unknown-module",
+					message = ("unknown module '%s' (no mod_%s.lua in %s)"):format(name, name,
+						table.concat(dirs, ", ")),
+					suggestion = didyoumean.suggest(name, found.available) })
+			end)
+		end
+	end
+end
+
+local function check_folders(report, dirs)
+	local stat <const> = require "posix.sys.stat"
+	for i = 1, #dirs - 1 do
+		local info_of = stat.stat(dirs[i])
+		if not info_of or stat.S_ISDIR(info_of.st_mode) == 0 then
+			local configured = config.get("*", "plugin_paths")
+			report.at("*", "plugin_paths", list_of(configured)[i], { code = "unreadable-file",
+				message = ("plugin_paths: %s is not a folder"):format(dirs[i]) })
+		end
+	end
+end
+
+--- Checks the enabled modules.
+-- @param report see core.check
+-- @return what they know: seen, options, words, prefixes, suffixes (sets), services by name, paths
+function check_modules.run(report)
+	local found = { seen = {}, options = {}, words = {}, prefixes = {}, suffixes = {}, services = {},
+		paths = {} }
+	local dirs = plugin_dirs(report.state)
+	check_folders(report, dirs)
+	visit_option(report, found, dirs, "*", "modules_enabled")
+	for _, host in ipairs(report.state.hosts) do
+		visit_option(report, found, dirs, host, "modules_enabled")
+		local component = config.rawget(host, "component_module")
+		if component and component ~= "component" then
+			visit_option(report, found, dirs, host, "component_module")
+		end
+	end
+	return found
+end
+
+return check_modules
