@@ -179,6 +179,10 @@ local function run_all(queue)
 end
 
 local function main(args)
+	if not unistd.access(gadwall, "x") then
+		io.stderr:write(("no program %s: run `make test`, or set GADWALL\n"):format(gadwall))
+		return false
+	end
 	local paths = {}
 	for _, path in ipairs(#args > 0 and args or { "spec" }) do find_specs(path, paths) end
 	os.execute("mkdir -p '" .. logs .. "'")
