@@ -1,4 +1,5 @@
-/* host.keeper: the worker's words to its keeper, and what it hears. Empty in other roles. */
+/* host.keeper: the worker's words to its keeper, and what it hears. Other roles cannot require it.
+ */
 #include "bindings/lua_keeper.h"
 
 #include "base/clock.h"
@@ -25,12 +26,6 @@ enum { TEXT_LIMIT = 64 * 1024, BUNDLE_LIMIT = 256 * 1024 * 1024 };
 
 static struct worker_channel *const c = &worker_channel;
 static int handlers = LUA_NOREF; /* table: what -> function */
-static bool said_leaving;
-
-bool lua_keeper_left(void)
-{
-	return said_leaving;
-}
 
 /* ---- what the keeper says ---- */
 
@@ -68,45 +63,51 @@ static bool push_text(lua_State *L, int fd, size_t limit)
 	return true;
 }
 
-static void set_text(lua_State *L, struct ipc_message *m, const char *key)
-{
-	char text[IPC_BODY_MAX];
-
-	ipc_get_text(m, text, sizeof text);
-	set_string(L, key, text);
-}
-
 static const char *fill_signal(lua_State *L, struct ipc_message *m)
 {
-	const char *name;
-	int signo = (int)ipc_get_u32(m);
+	char verb[32], state[32];
+	uint32_t signo, sender;
+	const char *word;
 
-	name = sigabbrev_np(signo);
-	set_number(L, "signo", signo);
-	if (name)
-		lua_pushfstring(L, "SIG%s", name);
+	if (!ipc_unpack(m, "ussu", &signo, verb, sizeof verb, state, sizeof state, &sender))
+		return NULL;
+	word = sigabbrev_np((int)signo);
+	set_number(L, "signal", signo);
+	if (word)
+		lua_pushfstring(L, "SIG%s", word);
 	else
-		lua_pushfstring(L, "SIG%d", signo);
-	lua_setfield(L, -2, "signal");
-	set_text(L, m, "verb");
-	set_text(L, m, "state");
-	set_number(L, "sender", ipc_get_u32(m));
+		lua_pushfstring(L, "SIG%d", (int)signo);
+	lua_setfield(L, -2, "name");
+	set_string(L, "verb", verb);
+	set_string(L, "state", state);
+	set_number(L, "sender", sender);
 	return "signal";
 }
 
 static const char *fill_verb(lua_State *L, struct ipc_message *m)
 {
-	set_text(L, m, "verb");
-	set_bool(L, "forced", ipc_get_u32(m) != 0);
-	set_text(L, m, "origin");
-	set_text(L, m, "text");
+	char verb[32], origin[64], text[IPC_TEXT_MAX + 1];
+	uint32_t forced;
+
+	if (!ipc_unpack(
+		m, "suss", verb, sizeof verb, &forced, origin, sizeof origin, text, sizeof text))
+		return NULL;
+	set_string(L, "verb", verb);
+	set_bool(L, "forced", forced != 0);
+	set_string(L, "origin", origin);
+	set_string(L, "text", text);
 	return "verb";
 }
 
 static const char *fill_result(lua_State *L, struct ipc_message *m)
 {
-	set_bool(L, "ok", ipc_get_u32(m) != 0);
-	set_text(L, m, "text");
+	char text[IPC_TEXT_MAX + 1];
+	uint32_t ok;
+
+	if (!ipc_unpack(m, "us", &ok, text, sizeof text))
+		return NULL;
+	set_bool(L, "ok", ok != 0);
+	set_string(L, "text", text);
 	if (m->nfds > 0 && push_text(L, m->fds[0], TEXT_LIMIT))
 		lua_setfield(L, -2, "faults");
 	return "result";
@@ -114,16 +115,19 @@ static const char *fill_result(lua_State *L, struct ipc_message *m)
 
 static const char *fill_event(lua_State *L, struct ipc_message *m)
 {
-	int signo;
+	uint32_t generation, worker, status, signo, restarts;
+	char event[32];
 
-	set_number(L, "generation", ipc_get_u32(m));
-	set_number(L, "worker", ipc_get_u32(m));
-	set_text(L, m, "event");
-	set_number(L, "exit", ipc_get_u32(m));
-	signo = (int)ipc_get_u32(m);
+	if (!ipc_unpack(
+		m, "uusuuu", &generation, &worker, event, sizeof event, &status, &signo, &restarts))
+		return NULL;
+	set_number(L, "generation", generation);
+	set_number(L, "worker", worker);
+	set_string(L, "event", event);
+	set_number(L, "exit", status);
 	if (signo)
 		set_number(L, "signal", signo);
-	set_number(L, "restarts", ipc_get_u32(m));
+	set_number(L, "restarts", restarts);
 	return "worker";
 }
 
@@ -151,7 +155,7 @@ static int l_deliver(lua_State *L)
 	struct ipc_message *m = lua_touserdata(L, 1);
 	const char *what = fill(L, m);
 
-	if (!what || (m && !ipc_end(m)))
+	if (!what)
 		return 0;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
 	if (lua_getfield(L, -1, what) != LUA_TFUNCTION)
@@ -180,11 +184,7 @@ void lua_keeper_local_verb(const char *verb, const char *origin)
 {
 	struct ipc_message m;
 
-	ipc_begin(&m, IPC_VERB, c->generation, c->worker);
-	ipc_put_str(&m, verb);
-	ipc_put_u32(&m, false);
-	ipc_put_str(&m, origin);
-	ipc_put_str(&m, "");
+	ipc_pack(&m, IPC_VERB, 0, "suss", verb, 0, origin, "");
 	on_message(&m);
 }
 
@@ -213,9 +213,9 @@ static int push_errno(lua_State *L, int error)
 	return 3;
 }
 
-static int push_sent(lua_State *L, const struct ipc_message *m)
+static int push_sent(lua_State *L, int sent)
 {
-	if (channel_send(m) < 0)
+	if (sent < 0)
 		return push_errno(L, errno);
 	lua_pushboolean(L, true);
 	return 1;
@@ -291,48 +291,38 @@ static int l_hold(lua_State *L)
 	size_t n;
 	const char *name = luaL_checklstring(L, 1, &n);
 	int fd = (int)luaL_checkinteger(L, 2);
-	struct ipc_message m;
 
 	luaL_argcheck(L, n > 0 && n < 256, 1, "a name has 1 to 255 bytes");
 	luaL_argcheck(L, ipc_fd_is(fd, IPC_FD_LISTENER), 2, "not a bound socket");
-	channel_begin(&m, IPC_HOLD);
-	ipc_put_text(&m, name, n);
-	ipc_put_fd(&m, fd);
 	channel_claim(name);
 	FAILPOINT("worker-hold");
-	return push_sent(L, &m);
+	return push_sent(L, channel_tell(IPC_HOLD, 0, "sd", name, fd));
 }
 
 static int l_unhold(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	struct ipc_message m;
 
-	channel_begin(&m, IPC_UNHOLD);
-	ipc_put_str(&m, name);
 	channel_forget(name);
-	return push_sent(L, &m);
+	return push_sent(L, channel_tell(IPC_UNHOLD, 0, "s", name));
 }
 
 static int l_bind_privileged(lua_State *L)
 {
 	struct ipc_message m;
 	lua_Integer index = luaL_checkinteger(L, 1);
-	char text[IPC_BODY_MAX];
-	uint32_t id = channel_next_id();
+	char text[IPC_TEXT_MAX + 1];
+	uint32_t id = channel_next_id(), ok;
 
 	luaL_argcheck(L, index >= 1 && index <= SETTINGS_ADDRESSES, 1, "no such address");
-	channel_begin(&m, IPC_BIND);
-	m.header.id = id;
-	ipc_put_u32(&m, (uint32_t)index - 1);
-	if (channel_send(&m) < 0 || channel_wait(id, BIND_LIMIT, &m) < 0)
+	if (channel_tell(IPC_BIND, id, "u", (uint32_t)index - 1) < 0 ||
+	    channel_wait(id, BIND_LIMIT, &m) < 0)
 		return push_errno(L, errno);
 	if (m.header.type == IPC_BOUND) {
 		lua_pushinteger(L, ipc_give_fd(&m, 0));
 		return 1;
 	}
-	(void)ipc_get_u32(&m);
-	ipc_get_text(&m, text, sizeof text);
+	(void)ipc_unpack(&m, "us", &ok, text, sizeof text);
 	ipc_close_fds(&m);
 	luaL_pushfail(L);
 	lua_pushstring(L, text);
@@ -350,21 +340,20 @@ static int l_ready(lua_State *L)
 
 static int l_state(lua_State *L)
 {
-	const char *word = luaL_checkstring(L, 1);
-	int state = host_state_of(word);
-	struct ipc_message m;
+	int state = host_state_of(luaL_checkstring(L, 1));
+	const char *phase = luaL_optstring(L, 2, ""), *reason = luaL_optstring(L, 3, "");
+	double left = luaL_optnumber(L, 4, 0);
 
 	luaL_argcheck(L, state >= 0 && state <= HOST_STOPPED, 1, "not a state");
-	channel_begin(&m, IPC_STATE);
-	ipc_put_u32(&m, (uint32_t)state);
-	ipc_put_f64(&m, luaL_optnumber(L, 4, 0));
-	ipc_put_str(&m, luaL_optstring(L, 2, ""));
-	ipc_put_str(&m, luaL_optstring(L, 3, ""));
+	luaL_argcheck(L, strlen(phase) < 32, 2, "longer than 31 bytes");
+	if (!(left >= 0 && left <= 1e9))
+		left = 0;
 	if (state == HOST_SERVING)
 		FAILPOINT("worker-serving");
 	if (state == HOST_STOPPING)
 		FAILPOINT("worker-stop");
-	return push_sent(L, &m);
+	return push_sent(
+	    L, channel_tell(IPC_STATE, 0, "ufss", (uint32_t)state, left, phase, reason));
 }
 
 static uint32_t opt_count(lua_State *L, const char *key, uint32_t old)
@@ -390,42 +379,32 @@ static int l_beat(lua_State *L)
 
 static int l_request(lua_State *L)
 {
-	const char *verb = luaL_checkstring(L, 1);
-	struct ipc_message m;
+	const char *verb = luaL_checkstring(L, 1), *text = luaL_optstring(L, 2, "");
+	uint32_t id = channel_next_id();
 
 	luaL_argcheck(L, host_verb_of(verb) > VERB_NONE, 1, "not a verb");
-	channel_begin(&m, IPC_REQUEST);
-	m.header.id = channel_next_id();
-	ipc_put_str(&m, verb);
-	ipc_put_str(&m, luaL_optstring(L, 2, ""));
-	if (channel_send(&m) < 0)
+	if (channel_tell(IPC_REQUEST, id, "ss", verb, text) < 0)
 		return push_errno(L, errno);
-	lua_pushinteger(L, m.header.id);
+	lua_pushinteger(L, id);
 	return 1;
 }
 
 static int l_answer(lua_State *L)
 {
 	static const char *const words[] = {"go", "veto", "handled", NULL};
-	struct ipc_message m;
+	uint32_t id = (uint32_t)luaL_checkinteger(L, 1);
+	const char *word = words[luaL_checkoption(L, 2, NULL, words)];
+	const char *text = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : "";
 
-	channel_begin(&m, IPC_ANSWER);
-	m.header.id = (uint32_t)luaL_checkinteger(L, 1);
-	ipc_put_str(&m, words[luaL_checkoption(L, 2, NULL, words)]);
-	ipc_put_str(&m, luaL_optstring(L, 3, ""));
-	return push_sent(L, &m);
+	return push_sent(L, channel_tell(IPC_ANSWER, id, "ss", word, text));
 }
 
 static int l_leaving(lua_State *L)
 {
-	struct ipc_message m;
+	uint32_t code = (uint32_t)luaL_optinteger(L, 1, 0) & 0xff;
 
-	channel_begin(&m, IPC_LEAVING);
-	ipc_put_u32(&m, (uint32_t)luaL_optinteger(L, 1, 0) & 0xff);
-	ipc_put_str(&m, luaL_optstring(L, 2, ""));
 	FAILPOINT("worker-leaving");
-	said_leaving = true;
-	return push_sent(L, &m);
+	return push_sent(L, channel_tell(IPC_LEAVING, 0, "us", code, luaL_optstring(L, 2, "")));
 }
 
 static int l_workers(lua_State *L)
@@ -485,10 +464,9 @@ int luaopen_host_keeper(lua_State *L)
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
 	    {"on", l_on}, {"workers", l_workers}, {NULL, NULL}};
 
-	lua_newtable(L);
 	if (c->generation == 0)
-		return 1; /* no keeper stands behind this process */
-	luaL_setfuncs(L, functions, 0);
+		return luaL_error(L, "host.keeper: no keeper stands behind this process");
+	luaL_newlib(L, functions);
 	push_hello(L);
 	lua_setfield(L, -2, "hello");
 	if (handlers == LUA_NOREF) {

@@ -3,12 +3,8 @@
 #define BINDINGS_LUA_KEEPER_H
 
 #include <lua.h>
-#include <stdbool.h>
 
 int luaopen_host_keeper(lua_State *L);
-
-/* Whether Lua has said the word before an orderly exit. */
-bool lua_keeper_left(void);
 
 /* Delivers a verb as if the keeper had sent it; for a worker whose keeper has died. */
 void lua_keeper_local_verb(const char *verb, const char *origin);

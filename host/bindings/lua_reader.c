@@ -287,8 +287,7 @@ static int send_faults(int channel)
 {
 	struct ipc_message m;
 
-	ipc_begin(&m, IPC_FAULTS, 0, 0);
-	ipc_put_fd(&m, reader.faults);
+	ipc_pack(&m, IPC_FAULTS, 0, "d", reader.faults);
 	return ipc_send(channel, &m);
 }
 
@@ -307,9 +306,7 @@ int lua_reader_send(int channel)
 	settings = fd_memfd("gadwall-settings", &reader.settings, sizeof reader.settings);
 	if (settings < 0)
 		return -1;
-	ipc_begin(&m, IPC_SETTINGS, 0, 0);
-	ipc_put_fd(&m, settings);
-	ipc_put_fd(&m, reader.bundle);
+	ipc_pack(&m, IPC_SETTINGS, 0, "dd", settings, reader.bundle);
 	sent = ipc_send(channel, &m);
 	fd_close(&settings);
 	return sent;

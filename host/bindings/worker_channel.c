@@ -19,6 +19,8 @@
 /* The kernel's timer ends an orphan that did not end itself this long after orphan_timeout (s). */
 #define ORPHAN_GRACE 30.0
 
+enum { STATUS_MAX = 1024 };
+
 struct worker_channel worker_channel = {.fd = -1, .bundle = -1};
 
 static struct worker_channel *const c = &worker_channel;
@@ -74,19 +76,16 @@ static int take_settings(struct ipc_message *m)
 
 static int take_hello(struct ipc_message *m)
 {
+	uint32_t passive;
+
 	c->generation = m->header.generation;
 	c->worker = m->header.worker;
-	c->workers = ipc_get_u32(m);
-	c->passive = ipc_get_u32(m) != 0;
-	c->keeper_pid = ipc_get_u32(m);
-	c->inherited = ipc_get_u32(m);
-	c->restarts = ipc_get_u32(m);
-	ipc_get_text(m, c->nonce, sizeof c->nonce);
-	ipc_get_text(m, c->config_file, sizeof c->config_file);
-	if (!ipc_end(m)) {
+	if (!ipc_unpack(m, "uuuuuss", &c->workers, &passive, &c->keeper_pid, &c->inherited,
+		&c->restarts, c->nonce, sizeof c->nonce, c->config_file, sizeof c->config_file)) {
 		errno = EPROTO;
 		return -1;
 	}
+	c->passive = passive != 0;
 	return take_settings(m);
 }
 
@@ -95,8 +94,7 @@ static int take_held(struct ipc_message *m)
 	char name[256];
 	struct channel_held *list, h = {.fd = ipc_give_fd(m, 0)};
 
-	ipc_get_text(m, name, sizeof name);
-	if (!ipc_end(m)) {
+	if (!ipc_unpack(m, "s", name, sizeof name)) {
 		fd_close(&h.fd);
 		errno = EPROTO;
 		return -1;
@@ -217,11 +215,6 @@ uint32_t channel_next_id(void)
 	return ++io.next_id;
 }
 
-void channel_begin(struct ipc_message *m, enum ipc_type type)
-{
-	ipc_begin(m, type, c->generation, c->worker);
-}
-
 static int keep(const struct ipc_message *m)
 {
 	struct queue *q = queue_add(&io.out, m);
@@ -235,17 +228,25 @@ static int keep(const struct ipc_message *m)
 	return 0;
 }
 
-int channel_send(const struct ipc_message *m)
+int channel_tell(enum ipc_type type, uint32_t id, const char *format, ...)
 {
+	struct ipc_message m;
+	va_list args;
+
 	if (c->fd < 0) {
 		errno = EPIPE;
 		return -1;
 	}
-	if (!io.out && ipc_send(c->fd, m) == 0)
+	va_start(args, format);
+	ipc_vpack(&m, type, id, format, args);
+	va_end(args);
+	m.header.generation = c->generation;
+	m.header.worker = c->worker;
+	if (!io.out && ipc_send(c->fd, &m) == 0)
 		return 0;
-	if (io.out || errno == EAGAIN)
-		return keep(m);
-	return -1;
+	if (type == IPC_BEAT)
+		return 0; /* the keeper is stopped, and judges nobody */
+	return io.out || errno == EAGAIN ? keep(&m) : -1;
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -265,34 +266,34 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 
 /* ---- receiving ---- */
 
-static void take_status(struct ipc_message *m)
+/* Room for `count` entries; what was known of them stays until it is said anew. */
+static bool resize_status(uint32_t count)
 {
-	uint32_t first = ipc_get_u32(m), count = ipc_get_u32(m), total = ipc_get_u32(m);
 	struct channel_status *list;
 
-	if (m->bad || total > 4096 || first + count > total)
-		return;
-	if (total != c->nstatus) {
-		list = realloc(c->status, (total + 1) * sizeof *list);
-		if (!list)
-			return;
-		if (total > c->nstatus)
-			memset(list + c->nstatus, 0, (total - c->nstatus) * sizeof *list);
-		c->status = list;
-		c->nstatus = total;
-	}
-	for (uint32_t i = first; i < first + count; i++) {
-		struct channel_status *s = &c->status[i];
+	if (count == c->nstatus)
+		return true;
+	if (count == 0 || count > STATUS_MAX)
+		return false;
+	list = realloc(c->status, count * sizeof *list);
+	if (!list)
+		return false;
+	if (count > c->nstatus)
+		memset(list + c->nstatus, 0, (count - c->nstatus) * sizeof *list);
+	c->status = list;
+	c->nstatus = count;
+	return true;
+}
 
-		s->generation = ipc_get_u32(m);
-		s->worker = ipc_get_u32(m);
-		s->pid = ipc_get_u32(m);
-		s->state = ipc_get_u32(m);
-		s->restarts = ipc_get_u32(m);
-		s->started = ipc_get_f64(m);
-		s->age = ipc_get_f64(m);
-		s->at = clock_monotonic();
-	}
+static void take_status(struct ipc_message *m)
+{
+	struct channel_status s = {.at = clock_monotonic()};
+	uint32_t index, count;
+
+	if (ipc_unpack(m, "uuuuuuuff", &index, &count, &s.generation, &s.worker, &s.pid, &s.state,
+		&s.restarts, &s.started, &s.age) &&
+	    index < count && resize_status(count))
+		c->status[index] = s;
 }
 
 static void deliver(struct ipc_message *m)
@@ -388,21 +389,13 @@ int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r)
 static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
 {
 	double now = clock_monotonic();
-	struct ipc_message *m = &in;
 
 	(void)loop;
 	(void)events;
 	FAILPOINT("worker-beat");
 	c->lag = now > io.beat_due ? now - io.beat_due : 0;
 	io.beat_due = now + w->repeat;
-	channel_begin(m, IPC_BEAT);
-	ipc_put_u32(m, c->ready);
-	ipc_put_u32(m, c->sessions);
-	ipc_put_u32(m, c->in_flight);
-	ipc_put_f64(m, c->lag);
-	if (c->fd >= 0 && !io.out)
-		(void)ipc_send(
-		    c->fd, m); /* a full channel: the keeper is stopped, and judges nobody */
+	(void)channel_tell(IPC_BEAT, 0, "uuuf", c->ready, c->sessions, c->in_flight, c->lag);
 }
 
 static double beat_interval(void)
@@ -414,7 +407,6 @@ static double beat_interval(void)
 
 int channel_ready(void)
 {
-	channel_begin(&in, IPC_READY);
 	c->ready = 1;
 	if (io.loop && !ev_is_active(&io.beat)) {
 		ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
@@ -423,7 +415,7 @@ int channel_ready(void)
 		ev_timer_start(io.loop, &io.beat);
 		ev_unref(io.loop);
 	}
-	return channel_send(&in);
+	return channel_tell(IPC_READY, 0, "");
 }
 
 /* ---- the loop ---- */

@@ -53,14 +53,12 @@ int channel_open(int fd);
 void channel_start(struct ev_loop *loop);
 void channel_stop(void);
 
-/* Starts an outgoing message of this worker; id 0 = a new one. */
-void channel_begin(struct ipc_message *m, enum ipc_type type);
-
 /* A number for a request. */
 uint32_t channel_next_id(void);
 
-/* Sends, or keeps it until the channel takes it; fds are duplicated. 0, or -1 with errno. */
-int channel_send(const struct ipc_message *m);
+/* Sends, or keeps it until the channel takes it (fds are duplicated). Format: ipc_pack.
+ * 0, or -1 with errno. */
+int channel_tell(enum ipc_type type, uint32_t id, const char *format, ...);
 
 /* READY, and beats from now on. */
 int channel_ready(void);

@@ -34,15 +34,11 @@ static void handler(int signo, siginfo_t *si, void *context)
 
 static void pass_to_keeper(int signo)
 {
-	struct ipc_message m;
 	char number[12];
 
 	snprintf(number, sizeof number, "%d", signo);
-	channel_begin(&m, IPC_REQUEST);
-	m.header.id = channel_next_id();
-	ipc_put_str(&m, host_verb_name(VERB_SIGNAL));
-	ipc_put_str(&m, number);
-	if (channel_send(&m) < 0)
+	if (channel_tell(
+		IPC_REQUEST, channel_next_id(), "ss", host_verb_name(VERB_SIGNAL), number) < 0)
 		log_error("cannot pass signal %d to the keeper: %s", signo, strerror(errno));
 }
 

@@ -1,8 +1,7 @@
 /* Held descriptors: a dup of each listener under its name, until no generation uses it. */
-#include "proc/table.h"
-
 #include "base/fd.h"
 #include "base/log.h"
+#include "proc/table.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,20 +29,18 @@ static uint32_t bit(uint32_t generation)
 	return 0;
 }
 
+/* The place of that name; without one, a free place; NULL when all are taken. */
 static struct held *find(const char *name)
 {
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		if (keeper.held[i].fd >= 0 && strcmp(keeper.held[i].name, name) == 0)
-			return &keeper.held[i];
-	return NULL;
-}
+	struct held *place = NULL;
 
-static struct held *find_free(void)
-{
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		if (keeper.held[i].fd < 0)
-			return &keeper.held[i];
-	return NULL;
+	for (struct held *h = keeper.held; h < keeper.held + KEEPER_HELD; h++) {
+		if (h->fd >= 0 && strcmp(h->name, name) == 0)
+			return h;
+		if (h->fd < 0 && !place)
+			place = h;
+	}
+	return place;
 }
 
 static bool same_socket(int a, int b)
@@ -67,113 +64,70 @@ static bool is_name(const char *name)
 
 const char *held_take(const char *name, int fd, uint32_t generation)
 {
-	struct held *h;
+	struct held *h = find(name);
 
-	if (!is_name(name)) {
+	if (!h || !is_name(name)) {
 		close(fd);
-		return "not a name";
+		return h ? "not a name" : "1024 are held already";
 	}
-	h = find(name);
-	if (h && same_socket(h->fd, fd)) {
+	if (h->fd >= 0 && same_socket(h->fd, fd)) {
 		close(fd);
 		h->users |= bit(generation);
 		return NULL;
 	}
-	if (h) {
-		/* the address was given up and bound anew: the new socket is the one in use */
-		fd_close(&h->fd);
-	} else {
-		h = find_free();
-	}
-	if (!h) {
-		close(fd);
-		return "1024 are held already";
-	}
+	fd_close(&h->fd); /* given up and bound anew: the new socket is the one in use */
 	h->fd = fd;
 	h->users = bit(generation);
 	memcpy(h->name, name, strlen(name) + 1);
 	return NULL;
 }
 
-static void unuse(struct held *h, uint32_t bits)
-{
-	h->users &= ~bits;
-	if (!h->users)
-		fd_close(&h->fd);
-}
-
 void held_drop(const char *name, uint32_t generation)
 {
-	struct held *h = find(name);
+	for (uint32_t i = 0; i < KEEPER_HELD; i++) {
+		struct held *h = &keeper.held[i];
 
-	if (h)
-		unuse(h, bit(generation));
+		if (h->fd < 0 || (name && strcmp(h->name, name) != 0))
+			continue;
+		h->users &= ~bit(generation);
+		if (!h->users)
+			fd_close(&h->fd);
+	}
 }
 
-void held_drop_all(uint32_t generation)
-{
-	uint32_t bits = bit(generation);
-
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		if (keeper.held[i].fd >= 0)
-			unuse(&keeper.held[i], bits);
-}
-
-void held_offer_all(uint32_t generation)
-{
-	uint32_t bits = bit(generation);
-
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		if (keeper.held[i].fd >= 0)
-			keeper.held[i].users |= bits;
-}
-
-uint32_t held_count(void)
+uint32_t held_offer(uint32_t generation)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		n += keeper.held[i].fd >= 0;
-	return n;
-}
-
-/* The i-th name of a colon-separated list. */
-static void copy_name(char *to, size_t size, const char *list, int i)
-{
-	size_t n;
-
-	while (list && i-- > 0) {
-		list = strchr(list, ':');
-		list = list ? list + 1 : NULL;
+	for (uint32_t i = 0; i < KEEPER_HELD; i++) {
+		if (keeper.held[i].fd < 0)
+			continue;
+		keeper.held[i].users |= bit(generation);
+		n++;
 	}
-	n = list ? strcspn(list, ":") : 0;
-	if (n == 0 || n >= size)
-		snprintf(to, size, "unknown");
-	else
-		snprintf(to, size, "%.*s", (int)n, list);
+	return n;
 }
 
 void held_adopt_listen_fds(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-	const char *names = getenv("LISTEN_FDNAMES");
-	char name[KEEPER_NAME];
-	int n = count ? atoi(count) : 0;
+	const char *names = getenv("LISTEN_FDNAMES"), *why;
+	int n = count && pid && atoi(pid) == getpid() ? atoi(count) : 0;
 
-	if (n > 0 && n <= KEEPER_HELD && pid && atoi(pid) == getpid()) {
-		for (int i = 0; i < n; i++) {
-			int fd = fcntl(LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, LISTEN_FDS_START + n);
-			const char *why = "not a bound socket";
+	for (int i = 0; i < n && i < KEEPER_HELD; i++) {
+		size_t length = names ? strcspn(names, ":") : 0;
+		char name[KEEPER_NAME] = "unknown";
+		int fd = fcntl(LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, LISTEN_FDS_START + n);
 
-			close(LISTEN_FDS_START + i);
-			copy_name(name, sizeof name, names, i);
-			if (fd >= 0 && ipc_fd_is(fd, IPC_FD_LISTENER))
-				why = held_take(name, fd, 0);
-			else
-				fd_close(&fd);
-			if (why)
-				log_warn("passed descriptor %d (%s) refused: %s", i, name, why);
-		}
+		if (length > 0 && length < sizeof name)
+			snprintf(name, sizeof name, "%.*s", (int)length, names);
+		if (names)
+			names += length + (names[length] == ':');
+		(void)close(LISTEN_FDS_START + i);
+		why =
+		    ipc_fd_is(fd, IPC_FD_LISTENER) ? held_take(name, fd, 0) : "not a bound socket";
+		if (why)
+			log_warn("passed descriptor %d (%s) refused: %s", i, name, why);
 	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");

@@ -48,18 +48,6 @@ const char *ipc_type_name(unsigned type)
 	return type < IPC_TYPES && rules[type].name ? rules[type].name : "?";
 }
 
-void ipc_begin(struct ipc_message *m, enum ipc_type type, uint32_t generation, uint32_t worker)
-{
-	m->header = (struct ipc_header){.magic = IPC_MAGIC,
-	    .version = IPC_VERSION,
-	    .type = (uint16_t)type,
-	    .generation = generation,
-	    .worker = worker};
-	m->at = 0;
-	m->bad = false;
-	m->nfds = 0;
-}
-
 static void put(struct ipc_message *m, const void *data, size_t size)
 {
 	if (size > IPC_BODY_MAX - m->header.length) {
@@ -70,35 +58,41 @@ static void put(struct ipc_message *m, const void *data, size_t size)
 	m->header.length += (uint32_t)size;
 }
 
-void ipc_put_u32(struct ipc_message *m, uint32_t value)
+static void put_text(struct ipc_message *m, const char *text)
 {
-	put(m, &value, sizeof value);
-}
-
-void ipc_put_f64(struct ipc_message *m, double value)
-{
-	put(m, &value, sizeof value);
-}
-
-void ipc_put_text(struct ipc_message *m, const char *text, size_t length)
-{
+	size_t length = strlen(text);
 	uint16_t n = (uint16_t)(length < IPC_TEXT_MAX ? length : IPC_TEXT_MAX);
 
 	put(m, &n, sizeof n);
 	put(m, text, n);
 }
 
-void ipc_put_str(struct ipc_message *m, const char *text)
+void ipc_vpack(
+    struct ipc_message *m, enum ipc_type type, uint32_t id, const char *format, va_list args)
 {
-	ipc_put_text(m, text, strlen(text));
+	m->header = (struct ipc_header){
+	    .magic = IPC_MAGIC, .version = IPC_VERSION, .type = (uint16_t)type, .id = id};
+	m->bad = false;
+	m->nfds = 0;
+	for (; *format; format++) {
+		if (*format == 'u')
+			put(m, &(uint32_t){va_arg(args, uint32_t)}, sizeof(uint32_t));
+		else if (*format == 'f')
+			put(m, &(double){va_arg(args, double)}, sizeof(double));
+		else if (*format == 's')
+			put_text(m, va_arg(args, const char *));
+		else if (m->nfds < IPC_FDS_MAX)
+			m->fds[m->nfds++] = va_arg(args, int);
+	}
 }
 
-void ipc_put_fd(struct ipc_message *m, int fd)
+void ipc_pack(struct ipc_message *m, enum ipc_type type, uint32_t id, const char *format, ...)
 {
-	if (m->nfds < IPC_FDS_MAX && fd >= 0)
-		m->fds[m->nfds++] = fd;
-	else
-		m->bad = true;
+	va_list args;
+
+	va_start(args, format);
+	ipc_vpack(m, type, id, format, args);
+	va_end(args);
 }
 
 int ipc_send(int channel, const struct ipc_message *m)
@@ -191,7 +185,6 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 	ssize_t n;
 	bool ok;
 
-	m->at = 0;
 	m->bad = false;
 	m->nfds = 0;
 	do
@@ -209,54 +202,49 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 	return -1;
 }
 
-static void get(struct ipc_message *m, void *to, size_t size)
+static bool get(const struct ipc_message *m, size_t *at, void *to, size_t size)
 {
-	memset(to, 0, size);
-	if (m->bad || size > m->header.length - m->at) {
-		m->bad = true;
-		return;
-	}
-	memcpy(to, m->body + m->at, size);
-	m->at += size;
+	if (size > m->header.length - *at)
+		return false;
+	memcpy(to, m->body + *at, size);
+	*at += size;
+	return true;
 }
 
-uint32_t ipc_get_u32(struct ipc_message *m)
-{
-	uint32_t value;
-
-	get(m, &value, sizeof value);
-	return value;
-}
-
-double ipc_get_f64(struct ipc_message *m)
-{
-	double value;
-
-	get(m, &value, sizeof value);
-	if (value != value)
-		m->bad = true; /* a NaN compares false with every limit */
-	return m->bad ? 0 : value;
-}
-
-void ipc_get_text(struct ipc_message *m, char *to, size_t size)
+static bool get_text(const struct ipc_message *m, size_t *at, char *to, size_t size)
 {
 	uint16_t n;
 
 	to[0] = '\0';
-	get(m, &n, sizeof n);
-	if (m->bad || n >= size || n > m->header.length - m->at ||
-	    memchr(m->body + m->at, '\0', n)) {
-		m->bad = true;
-		return;
-	}
-	memcpy(to, m->body + m->at, n);
+	if (!get(m, at, &n, sizeof n) || n >= size || !get(m, at, to, n))
+		return false;
 	to[n] = '\0';
-	m->at += n;
+	return strlen(to) == n;
 }
 
-bool ipc_end(const struct ipc_message *m)
+bool ipc_unpack(const struct ipc_message *m, const char *format, ...)
 {
-	return !m->bad && m->at == m->header.length;
+	bool ok = true;
+	size_t at = 0;
+	va_list args;
+
+	va_start(args, format);
+	for (; *format && ok; format++) {
+		if (*format == 'u') {
+			ok = get(m, &at, va_arg(args, uint32_t *), sizeof(uint32_t));
+		} else if (*format == 'f') {
+			double *value = va_arg(args, double *);
+
+			/* a NaN compares false with every limit */
+			ok = get(m, &at, value, sizeof *value) && *value == *value;
+		} else {
+			char *to = va_arg(args, char *);
+
+			ok = get_text(m, &at, to, va_arg(args, size_t));
+		}
+	}
+	va_end(args);
+	return ok && at == m->header.length;
 }
 
 int ipc_give_fd(struct ipc_message *m, int i)

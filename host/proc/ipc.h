@@ -5,17 +5,17 @@
  *   body    at most IPC_BODY_MAX bytes: u32, f64 and text fields in the order of the type's line
  * below fds     at most IPC_FDS_MAX, of the one kind that the type allows
  *
- * Writer and reader are symmetric: ipc_put_x on one side, ipc_get_x in the same order on the other,
- * and ipc_end says whether exactly everything was read. Receipt is strict: a wrong magic, version,
- * type, direction, length, a cut message, more fds than the type allows or one of another kind is
- * EPROTO and every fd of that message is closed. To change a body: raise IPC_VERSION (the version
- * is per channel).
+ * Writer and reader are symmetric: one format string on both sides, read exactly to its end.
+ * Receipt is strict: a wrong magic, version, type, direction, length, a cut message, more fds than
+ * the type allows or one of another kind is EPROTO, and every fd of that message is closed. To
+ * change a body: raise IPC_VERSION (the version is per channel).
  *
  * A worker may say the nine words from IPC_READY to IPC_LEAVING; none carries a path, pid or
  * command. */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,31 +32,32 @@ enum {
 enum ipc_type {
 	IPC_NONE,
 	/* keeper -> worker */
-	IPC_HELLO,  /* workers, passive, keeper_pid, held, restarts, nonce, config_file; [settings,
-		       bundle] */
-	IPC_HELD,   /* name; [listener] */
-	IPC_BEGIN,  /* nothing: all HELD were sent */
-	IPC_BUNDLE, /* id: of the reload; [settings, bundle] */
-	IPC_SIGNAL, /* id; signal, verb, state, sender */
-	IPC_VERB,   /* id; verb, forced, origin, text */
-	IPC_RESULT, /* id: of the request; ok, text; [long text] */
-	IPC_BOUND,  /* id: of the request; [listener] */
-	IPC_STATUS, /* first, count, total, then count × ipc_status */
-	IPC_EVENT,  /* generation, worker, event, exit, signal, restarts */
-	IPC_PEER,   /* number of the other worker; [channel] */
+	IPC_HELLO,  /* uuuuuss workers, passive, keeper's pid, held, restarts, nonce, config file;
+		       [settings, bundle] */
+	IPC_HELD,   /* s name; [listener] */
+	IPC_BEGIN,  /* all HELD were sent */
+	IPC_BUNDLE, /* id of the reload; [settings, bundle] */
+	IPC_SIGNAL, /* id; ussu signal, verb, state, sender */
+	IPC_VERB,   /* id; suss verb, forced, origin, text */
+	IPC_RESULT, /* id of the request; us ok, text; [faults] */
+	IPC_BOUND,  /* id of the request; [listener] */
+	IPC_STATUS, /* uuuuuuuff index, count, generation, worker, pid, state, restarts, started,
+		       beat's age */
+	IPC_EVENT,  /* uusuuu generation, worker, event, exit, signal, restarts */
+	IPC_PEER,   /* u number of the other worker; [channel] */
 	/* worker -> keeper */
-	IPC_READY,   /* nothing */
-	IPC_HOLD,    /* name; [listener] */
-	IPC_UNHOLD,  /* name */
-	IPC_BIND,    /* id; index into the settings' privileged addresses */
-	IPC_STATE,   /* state, left, phase, reason */
-	IPC_BEAT,    /* ready, sessions, in_flight, lag */
-	IPC_REQUEST, /* id; verb, text */
-	IPC_ANSWER,  /* id: of the signal; result, text */
-	IPC_LEAVING, /* code, text */
+	IPC_READY,   /* all its listeners listen */
+	IPC_HOLD,    /* s name; [listener] */
+	IPC_UNHOLD,  /* s name */
+	IPC_BIND,    /* id; u index into the settings' privileged addresses */
+	IPC_STATE,   /* ufss state, seconds left, phase, reason */
+	IPC_BEAT,    /* uuuf ready, sessions, in flight, loop lag */
+	IPC_REQUEST, /* id; ss verb, text */
+	IPC_ANSWER,  /* id of the signal; ss result, text */
+	IPC_LEAVING, /* us code, text */
 	/* reader -> keeper */
-	IPC_SETTINGS, /* nothing; [settings, bundle] */
-	IPC_FAULTS,   /* count; [text] */
+	IPC_SETTINGS, /* [settings, bundle] */
+	IPC_FAULTS,   /* [text] */
 	/* places kept: orphans, upgrade, handover */
 	IPC_ATTACH,
 	IPC_COMMIT,
@@ -86,9 +87,7 @@ struct ipc_header {
 struct ipc_message {
 	struct ipc_header header;
 	uint8_t body[IPC_BODY_MAX];
-	/* private */
-	size_t at;
-	bool bad;
+	bool bad; /* private */
 	/* ro; received ones belong to the message until ipc_give_fd or ipc_close_fds */
 	int nfds;
 	int fds[IPC_FDS_MAX];
@@ -97,15 +96,16 @@ struct ipc_message {
 /* "hello", "beat" …; "?" for what is no type. */
 const char *ipc_type_name(unsigned type);
 
-/* Starts an empty message; the put functions mark it bad when it would grow too large. */
-void ipc_begin(struct ipc_message *m, enum ipc_type type, uint32_t generation, uint32_t worker);
-void ipc_put_u32(struct ipc_message *m, uint32_t value);
-void ipc_put_f64(struct ipc_message *m, double value);
-/* Text is counted, may hold any byte, and is cut at IPC_TEXT_MAX. */
-void ipc_put_text(struct ipc_message *m, const char *text, size_t length);
-void ipc_put_str(struct ipc_message *m, const char *text);
-/* The fd is borrowed: sending does not close it. */
-void ipc_put_fd(struct ipc_message *m, int fd);
+/* Makes a message. `format` has one letter a field: u uint32_t, f double, s text (const char *, cut
+ * at IPC_TEXT_MAX), d fd (borrowed: sending does not close it). What does not fit marks the message
+ * bad. */
+void ipc_pack(struct ipc_message *m, enum ipc_type type, uint32_t id, const char *format, ...);
+void ipc_vpack(
+    struct ipc_message *m, enum ipc_type type, uint32_t id, const char *format, va_list args);
+
+/* Takes it apart: u uint32_t *, f double *, s char * and size_t. false unless the body was exactly
+ * that: nothing missing, nothing left, no NaN, each text without NUL and short enough. */
+bool ipc_unpack(const struct ipc_message *m, const char *format, ...);
 
 /* Sends without blocking. 0, or -1 with errno (EAGAIN; EPROTO for a bad message). */
 int ipc_send(int channel, const struct ipc_message *m);
@@ -113,13 +113,6 @@ int ipc_send(int channel, const struct ipc_message *m);
 /* Receives one message from that speaker without blocking. 1; 0 at the end of the channel; -1 with
  * errno (EAGAIN; EPROTO for what breaks a rule above: the channel is of no more use). */
 int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from);
-
-uint32_t ipc_get_u32(struct ipc_message *m);
-double ipc_get_f64(struct ipc_message *m);
-/* Copies the text, NUL-terminated; one that has a NUL or does not fit marks the message bad. */
-void ipc_get_text(struct ipc_message *m, char *to, size_t size);
-/* Whether the body was read exactly to its end without a fault. */
-bool ipc_end(const struct ipc_message *m);
 
 /* Fd number i, the caller's from now on; -1 if there is none. */
 int ipc_give_fd(struct ipc_message *m, int i);

@@ -40,6 +40,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,96 +114,71 @@ void keeper_check_end(void)
 	if (!keeper.stopping)
 		return;
 	if (keeper.reader.pid && !keeper.loaded) {
-		(void)kill(-keeper.reader.pid, SIGKILL); /* its death ends the host */
+		spawn_kill(keeper.reader.pidfd, SIGKILL); /* its death ends the host */
 		return;
 	}
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		if (worker_lives(&keeper.workers[i]))
-			return;
-	if (keeper.failed)
-		keeper.code = worse(keeper.code, KEEPER_EXIT_SOFTWARE);
-	keeper_end(keeper.code);
+	FOR_WORKERS(w)
+	if (worker_lives(w))
+		return;
+	keeper_end(keeper.failed ? worse(keeper.code, KEEPER_EXIT_SOFTWARE) : keeper.code);
 }
 
-void keeper_left(struct worker *w, int code)
+void keeper_left(const struct worker *w, int code)
 {
-	if (w->generation == keeper.active && !keeper.stopping) {
+	if (w->generation != keeper.active && !keeper.stopping)
+		return;
+	if (!keeper.stopping) {
 		/* a foreign driver or os.exit: an orderly end of the whole generation */
 		keeper.stopping = true;
 		keeper_enter(HOST_STOPPING, "", "a worker left");
-		signals_stop_others();
+		signals_broadcast(VERB_SHUTDOWN, "", "a worker left", true);
 	}
-	if (w->generation == keeper.active || keeper.stopping)
-		keeper.code = worse(keeper.code, keeper.abandon_at != KEEPER_NEVER ? 0 : code);
+	if (keeper.hammered)
+		code = KEEPER_EXIT_EXPIRED;
+	if (!keeper.abandoned) /* what was never ready has nothing to lose */
+		keeper.code = worse(keeper.code, code);
 	keeper_check_end();
-}
-
-void keeper_start_failed(struct worker *w, int code)
-{
-	if (w->generation == keeper.active) {
-		keeper_end(code);
-		return;
-	}
-	log_warn("generation %u ended before it was ready; generation %u goes on", w->generation,
-	    keeper.active);
 }
 
 void keeper_hammer(const char *why)
 {
 	keeper.hammer_at = KEEPER_NEVER;
-	if (keeper.abandon_at == KEEPER_NEVER)
-		keeper.hammered = true;
-	else
-		keeper.abandon_at = KEEPER_NEVER + 1; /* reached, and still an abandoned start */
-	keeper.stopping = true;
+	keeper.hammered = keeper.stopping = true;
 	log_error("hammer (%s): SIGKILL for every worker", why);
 	keeper_enter(HOST_STOPPING, "hammer", why);
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-
-		if (!worker_lives(w))
-			continue;
-		worker_kill(w, SIGKILL);
-		(void)kill(-w->pid, SIGKILL); /* not reaped yet, so the number is its group's */
-	}
+	FOR_WORKERS(w)
+	if (worker_lives(w))
+		(void)kill(-w->pid, SIGKILL); /* not reaped yet: the number is its group's */
 	keeper_check_end();
 }
 
 static void host_ready(void)
 {
-	enum host_state state = keeper.opts->passive ? HOST_PASSIVE : HOST_SERVING;
-
-	keeper.was_ready = true;
-	if (keeper.state == HOST_STARTING || keeper.state == HOST_FAILED)
-		keeper_enter(state, "", "ready");
+	keeper.ready = true;
+	FAILPOINT("keeper-ready");
+	if (keeper.state == HOST_STARTING)
+		keeper_enter(keeper.opts->passive ? HOST_PASSIVE : HOST_SERVING, "", "ready");
 	notify_state("READY=1");
-	notify_status();
 	detach_done(0);
-	if (keeper.reload_kept) {
-		keeper.reload_kept = false;
+	if (keeper.reload_kept)
 		(void)reload_start();
-	}
 }
 
-void keeper_worker_ready(struct worker *w)
+void keeper_worker_ready(const struct worker *w)
 {
 	struct generation *g = keeper_generation(w->generation);
 
-	if (keeper.failed && w->generation == keeper.active) {
+	keeper.dirty = true;
+	if (keeper.failed && g->number == keeper.active) {
 		keeper.failed = false;
 		keeper_enter(w->said, w->phase, "a worker is ready again");
 	}
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		const struct worker *o = &keeper.workers[i];
-
-		if (o->generation == g->number && o->state != WORKER_NONE && !o->was_up)
-			return;
-	}
-	if (g->was_ready)
+	FOR_WORKERS(o)
+	if (o->generation == g->number && o->state != WORKER_NONE && !o->was_up)
 		return;
-	g->was_ready = true;
-	if (g->number == keeper.active && !keeper.stopping)
+	if (!g->was_ready && g->number == keeper.active && !keeper.stopping)
 		host_ready();
+	g->was_ready = true;
 }
 
 /* ---- generations ---- */
@@ -215,12 +191,15 @@ struct generation *keeper_generation(uint32_t number)
 	return NULL;
 }
 
-static struct worker *free_slot(void)
+static void start_workers(const struct generation *g)
 {
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		if (keeper.workers[i].state == WORKER_NONE)
-			return &keeper.workers[i];
-	return NULL; /* not reached: there are 16 for each generation */
+	uint32_t number = 0;
+
+	FOR_WORKERS(w)
+	if (w->state == WORKER_NONE && number < g->workers && !keeper.ended) {
+		worker_slot_init(w, g->number, ++number);
+		worker_start(w);
+	}
 }
 
 struct generation *keeper_generation_start(int settings, int bundle)
@@ -236,18 +215,21 @@ struct generation *keeper_generation_start(int settings, int bundle)
 	}
 	if (!g)
 		return NULL;
-	*g = (struct generation){.number = highest + 1, .workers = keeper.settings.workers};
-	g->binary = fcntl(keeper.binary, F_DUPFD_CLOEXEC, 3);
-	g->settings = fcntl(settings, F_DUPFD_CLOEXEC, 3);
-	g->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3);
-	held_offer_all(g->number);
-	for (uint32_t i = 1; i <= g->workers && !keeper.ended; i++) {
-		struct worker *w = free_slot();
-
-		worker_slot_init(w, g->number, i);
-		worker_start(w);
-	}
+	*g = (struct generation){.number = highest + 1,
+	    .workers = keeper.settings.workers,
+	    .binary = fcntl(keeper.binary, F_DUPFD_CLOEXEC, 3),
+	    .settings = fcntl(settings, F_DUPFD_CLOEXEC, 3),
+	    .bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3)};
+	start_workers(g);
 	return g;
+}
+
+static bool is_used(const struct generation *g)
+{
+	FOR_WORKERS(w)
+	if (w->generation == g->number && (worker_lives(w) || w->state == WORKER_WAITING))
+		return true;
+	return g->number == keeper.active;
 }
 
 /* A generation whose last worker has ended gives back its place and what only it used. */
@@ -255,18 +237,13 @@ static void release_generations(void)
 {
 	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
 		struct generation *g = &keeper.generations[i];
-		bool used = g->number == keeper.active;
 
-		for (int k = 0; k < KEEPER_WORKERS && !used; k++)
-			used = keeper.workers[k].generation == g->number &&
-			       (worker_lives(&keeper.workers[k]) ||
-				   keeper.workers[k].state == WORKER_WAITING);
-		if (!g->number || used)
+		if (!g->number || is_used(g))
 			continue;
-		held_drop_all(g->number);
-		for (int k = 0; k < KEEPER_WORKERS; k++)
-			if (keeper.workers[k].generation == g->number)
-				keeper.workers[k].state = WORKER_NONE;
+		held_drop(NULL, g->number);
+		FOR_WORKERS(w)
+		if (w->generation == g->number)
+			w->state = WORKER_NONE;
 		fd_close(&g->binary);
 		fd_close(&g->settings);
 		fd_close(&g->bundle);
@@ -274,64 +251,56 @@ static void release_generations(void)
 	}
 }
 
+static int refuse_root(void)
+{
+	const struct settings *s = &keeper.settings;
+	bool stays_root = s->uid == SETTINGS_NO_ID || s->uid == 0;
+
+	if (geteuid() != 0)
+		return 0;
+	if (stays_root && !s->run_as_root) {
+		log_error("refusing to run as root: set user (and group), or run_as_root = true");
+		return KEEPER_EXIT_PERMISSION;
+	}
+	if (stays_root)
+		log_warn("the workers run as root (run_as_root)");
+	return 0;
+}
+
 void keeper_loaded(void)
 {
 	const struct settings *s = &keeper.settings;
-	bool root = geteuid() == 0;
-	int code;
+	int code = refuse_root();
 
-	if (root && s->uid == SETTINGS_NO_ID && !s->run_as_root) {
-		log_error("refusing to run as root: set user (and group), or run_as_root = true");
-		keeper_end(KEEPER_EXIT_PERMISSION);
-		return;
+	if (code == 0)
+		code = rundir_open();
+	/* A keeper with fewer rights than its workers guards nothing; with a user, it keeps four.
+	 */
+	if (code == 0 && geteuid() == 0 && s->uid != SETTINGS_NO_ID && s->uid != 0 &&
+	    spawn_drop_capabilities() < 0) {
+		log_error("cannot give up capabilities: %s", strerror(errno));
+		code = KEEPER_EXIT_PERMISSION;
 	}
-	code = rundir_open();
 	if (code != 0) {
 		keeper_end(code);
 		return;
 	}
-	/* Workers that stay root keep root's rights, and fewer would break what root expects of
-	 * files; a keeper with fewer rights than its workers guards nothing. */
-	if (root && s->uid != SETTINGS_NO_ID && s->uid != 0 && spawn_drop_capabilities() < 0) {
-		log_error("cannot give up capabilities: %s", strerror(errno));
-		keeper_end(KEEPER_EXIT_PERMISSION);
-		return;
-	}
-	if (root && (s->uid == SETTINGS_NO_ID || s->uid == 0))
-		log_warn("workers run as root (run_as_root)");
 	keeper.loaded = true;
 	keeper.active = 1;
-	keeper.state = HOST_STARTING;
 	notify_status();
 	if (!keeper_generation_start(keeper.reader.settings, keeper.reader.bundle))
 		keeper_end(KEEPER_EXIT_OS);
-}
-
-void keeper_retry(void)
-{
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-
-		if (w->state != WORKER_WAITING)
-			continue;
-		w->restart_at = 0;
-		w->strikes = 0;
-		memset(w->deaths, 0, sizeof w->deaths);
-	}
 }
 
 /* ---- children ---- */
 
 static void child_ended(pid_t pid, int status, bool by_signal)
 {
-	struct worker *w = worker_of_pid(pid);
-
 	if (pid == keeper.reader.pid)
 		reload_died(status, by_signal);
-	else if (w)
+	FOR_WORKERS(w)
+	if (w->pid == pid)
 		worker_died(w, status, by_signal);
-	else
-		log_debug("reaped pid %d", (int)pid);
 }
 
 void keeper_reap(void)
@@ -352,38 +321,29 @@ void keeper_reap(void)
 
 void keeper_restart_clocks(double late)
 {
-	double now = clock_monotonic();
-
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-
-		w->beat = now;
-		if (w->state == WORKER_STARTING)
-			w->start_due += late;
+	FOR_WORKERS(w)
+	{
+		w->beat = clock_monotonic();
+		w->start_due += late;
 	}
-	if (keeper.hammer_at < KEEPER_NEVER)
-		keeper.hammer_at += late;
+	keeper.hammer_at += late;
 	if (late > 0)
 		log_warn("the keeper was held up for %.1f s: all clocks start anew", late);
 }
 
+/* Acts on all that is due; returns the next deadline. */
 static double run_clocks(double now)
 {
-	double due = now + 3600, next;
+	double due = now + 3600,
+	       next[3] = {reload_clock(now), signals_clock(now), notify_clock(now)};
 
-	reload_clock(now);
-	signals_clock(now);
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		worker_clock(&keeper.workers[i], now);
-	next = notify_clock(now);
-	due = next < due ? next : due;
-	next = signals_due();
-	due = next < due ? next : due;
-	if (keeper.reader.pid && keeper.reader.due < due)
-		due = keeper.reader.due;
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		next = worker_due(&keeper.workers[i]);
-		due = next < due ? next : due;
+	for (int i = 0; i < 3; i++)
+		due = next[i] < due ? next[i] : due;
+	FOR_WORKERS(w)
+	{
+		double d = worker_clock(w, now);
+
+		due = d < due ? d : due;
 	}
 	return due;
 }
@@ -396,56 +356,61 @@ static void refuse_attach(void)
 	fd_close(&fd);
 }
 
-static size_t fill_poll(struct pollfd *p, struct worker **of)
+enum {
+	POLL_SIGNALS,
+	POLL_SOCK,
+	POLL_READER,
+	POLL_WORKERS,
+	POLL_ALL = POLL_WORKERS + KEEPER_WORKERS
+};
+
+static void fill_poll(struct pollfd *p)
 {
-	size_t n = 0;
-
-	p[n++] = (struct pollfd){.fd = keeper.signals, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = keeper.sock, .events = POLLIN};
-	p[n++] = (struct pollfd){.fd = keeper.reader.channel, .events = POLLIN};
+	p[POLL_SIGNALS] = (struct pollfd){.fd = keeper.signals, .events = POLLIN};
+	p[POLL_SOCK] = (struct pollfd){.fd = keeper.sock, .events = POLLIN};
+	p[POLL_READER] = (struct pollfd){.fd = keeper.reader.channel, .events = POLLIN};
 	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-		bool more = w->waiting_room || (w->channel >= 0 && w->held_next < KEEPER_HELD);
+		const struct worker *w = &keeper.workers[i];
+		bool more = w->waiting || (worker_lives(w) && w->held_next < KEEPER_HELD);
 
-		if (w->channel < 0)
-			continue;
-		of[n] = w;
-		p[n++] = (struct pollfd){
+		p[POLL_WORKERS + i] = (struct pollfd){
 		    .fd = w->channel, .events = (short)(POLLIN | (more ? POLLOUT : 0))};
 	}
-	return n;
+}
+
+static void handle(const struct pollfd *p)
+{
+	for (int i = 0; i < KEEPER_WORKERS; i++) {
+		short events = p[POLL_WORKERS + i].revents;
+
+		if (events & POLLOUT)
+			worker_writable(&keeper.workers[i]);
+		if (events & (POLLIN | POLLHUP | POLLERR))
+			words_readable(&keeper.workers[i]);
+	}
+	if (p[POLL_READER].revents)
+		reload_readable();
+	if (p[POLL_SOCK].revents)
+		refuse_attach();
+	if (p[POLL_SIGNALS].revents)
+		signals_readable();
 }
 
 static void turn(void)
 {
-	static struct pollfd p[3 + KEEPER_WORKERS];
-	static struct worker *of[3 + KEEPER_WORKERS];
-	double before = clock_monotonic(), due = run_clocks(before), now;
-	size_t n = fill_poll(p, of);
+	static struct pollfd p[POLL_ALL];
+	double before = clock_monotonic(), due = run_clocks(before), late;
 	double wait = due > before ? due - before : 0;
 
 	if (keeper.ended)
 		return;
-	if (poll(p, n, (int)(wait * 1000) + 1) < 0 && errno != EINTR) {
-		log_error("poll: %s", strerror(errno));
-		keeper_end(KEEPER_EXIT_OS);
-		return;
-	}
-	now = clock_monotonic();
-	if (now - before > wait + 1)
-		keeper_restart_clocks(now - before - wait);
-	for (size_t i = 3; i < n; i++) {
-		if (p[i].revents & POLLOUT)
-			worker_writable(of[i]);
-		if (p[i].revents & (POLLIN | POLLHUP | POLLERR) && of[i]->channel == p[i].fd)
-			worker_readable(of[i]);
-	}
-	if (p[2].revents)
-		reload_readable();
-	if (p[1].revents)
-		refuse_attach();
-	if (p[0].revents)
-		signals_readable();
+	fill_poll(p);
+	if (poll(p, POLL_ALL, (int)(wait * 1000) + 1) < 0)
+		return; /* EINTR; there is no other */
+	late = clock_monotonic() - before - wait;
+	if (late > 1)
+		keeper_restart_clocks(late);
+	handle(p);
 }
 
 static void tell_changes(void)
@@ -456,9 +421,9 @@ static void tell_changes(void)
 	release_generations();
 	rundir_write_state();
 	notify_status();
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		if (keeper.workers[i].state == WORKER_UP)
-			worker_send_status(&keeper.workers[i]);
+	FOR_WORKERS(w)
+	if (w->state == WORKER_UP)
+		worker_tell_status(w);
 }
 
 static int keeper_loop(void)
@@ -482,13 +447,13 @@ static int open_all(const struct keeper_opts *opts)
 
 	keeper.opts = opts;
 	keeper.signals = keeper.lock = keeper.sock = keeper.pidfile = -1;
-	keeper.hammer_at = keeper.abandon_at = KEEPER_NEVER;
+	keeper.hammer_at = KEEPER_NEVER;
 	held_init();
 	reload_init();
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		keeper.workers[i].pidfd = keeper.workers[i].channel = -1;
+	FOR_WORKERS(w)
+	w->pidfd = w->channel = -1;
 	for (int fd = 0; fd < 3; fd++)
-		keeper.terminal = (char)(keeper.terminal | (isatty(fd) ? 1 << fd : 0));
+		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
 	held_adopt_listen_fds();
 	notify_init();
 	(void)fd_raise_limit();
@@ -506,14 +471,11 @@ static int open_all(const struct keeper_opts *opts)
 static void close_all(int code)
 {
 	FAILPOINT("keeper-end");
-	if (keeper.reader.pid)
-		(void)kill(-keeper.reader.pid, SIGKILL);
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-
-		if (!worker_lives(w))
+	spawn_kill(keeper.reader.pidfd, SIGKILL);
+	FOR_WORKERS(w)
+	{
+		if (!w->pid)
 			continue;
-		worker_kill(w, SIGKILL);
 		(void)kill(-w->pid, SIGKILL);
 		(void)waitid(P_PID, (id_t)w->pid, &(siginfo_t){0}, WEXITED);
 		w->state = WORKER_ENDED;

@@ -1,9 +1,8 @@
 /* sd_notify: READY, RELOADING, STOPPING, STATUS, WATCHDOG to the service manager, if there is one.
  */
-#include "proc/table.h"
-
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/table.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,11 +59,10 @@ void notify_status(void)
 	char text[sizeof notify.status];
 	unsigned living = 0, sessions = 0;
 
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		if (!worker_lives(&keeper.workers[i]))
-			continue;
+	FOR_WORKERS(w)
+	if (worker_lives(w)) {
 		living++;
-		sessions += keeper.workers[i].sessions;
+		sessions += w->sessions;
 	}
 	snprintf(text, sizeof text, "STATUS=%s%s%s, generation %u, %u worker%s, %u session%s",
 	    host_state_name(keeper.state), keeper.phase[0] ? " " : "", keeper.phase, keeper.active,

@@ -1,10 +1,9 @@
 /* The runtime folder: lock, state files, PID file, keeper.sock. */
-#include "proc/table.h"
-
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "proc/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,13 +251,10 @@ static size_t add(size_t n, const char *format, ...)
 /* For the next keeper: who lives, so that it neither starts beside them nor loses them. */
 static size_t list_workers(size_t n)
 {
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		const struct worker *w = &keeper.workers[i];
-
-		if (w->pid)
-			n = add(n, "worker %u %u %d %llu %s %u\n", w->generation, w->number,
-			    (int)w->pid, w->ticks, host_state_name(w->said), w->restarts);
-	}
+	FOR_WORKERS(w)
+	if (w->pid)
+		n = add(n, "worker %u %u %d %llu %s %u\n", w->generation, w->number, (int)w->pid,
+		    w->ticks, host_state_name(w->said), w->restarts);
 	return n;
 }
 
@@ -275,8 +271,8 @@ void rundir_write_state(void)
 	n = list_workers(n);
 	n = add(n, "last %d %d\n", keeper.last_exit, keeper.last_signal);
 	replace("state", "state.new", n);
-	for (int i = 0; i < KEEPER_WORKERS; i++)
-		living += worker_lives(&keeper.workers[i]);
+	FOR_WORKERS(w)
+	living += worker_lives(w);
 	n = add(0, "pid=%d\nstate=%s\nphase=%s\ngeneration=%u\nworkers=%u\nrestarts=%u\n",
 	    (int)getpid(), host_state_name(keeper.state), keeper.phase, keeper.active, living,
 	    keeper.restarts);

@@ -40,9 +40,45 @@ int host_verb_of(const char *name)
 	return index_of(verb_names, HOST_VERBS, name);
 }
 
-static bool within(double value, double low, double high)
+/* Ranges of the periods, in seconds; `off`: -1 means never. */
+static const struct {
+	size_t at;
+	double low, high;
+	bool off;
+	const char *why;
+} periods[] = {
+#define PERIOD(field, low, high, off)                                                              \
+	{                                                                                          \
+		offsetof(struct settings, field), low, high, off,                                  \
+		    #field ": not between " #low " and " #high " s"                                \
+	}
+    PERIOD(start_timeout, 0.1, 86400, false),
+    PERIOD(worker_timeout, 0.2, 86400, true),
+    PERIOD(worker_heartbeat, 0.02, 86400, false),
+    PERIOD(hammer_time, 0, 2592000, true),
+    PERIOD(shutdown_timeout, 0, 2592000, false),
+    PERIOD(orphan_timeout, 0, 86400, false),
+    PERIOD(process_kill_timeout, 0, 86400, false),
+    PERIOD(backoff_min, 0.01, 3600, false),
+    PERIOD(backoff_max, 0.01, 3600, false),
+    PERIOD(limit_seconds, 0.1, 86400, false),
+};
+
+static const char *check_periods(const struct settings *s)
 {
-	return value >= low && value <= high;
+	for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
+		double value;
+
+		memcpy(&value, (const char *)s + periods[i].at, sizeof value);
+		if (!(periods[i].off && value == -1) &&
+		    !(value >= periods[i].low && value <= periods[i].high))
+			return periods[i].why;
+	}
+	if (s->backoff_max < s->backoff_min)
+		return "restart_backoff: the smaller number comes first";
+	if (s->limit_count < 1 || s->limit_count > SETTINGS_DEATHS)
+		return "restart_limit: the count is not between 1 and 16";
+	return NULL;
 }
 
 static bool is_path(const char *p)
@@ -52,43 +88,15 @@ static bool is_path(const char *p)
 
 static const char *check_paths(const struct settings *s)
 {
-	if (!is_path(s->config_file))
-		return "config_file: too long";
+	if (!is_path(s->config_file) || !is_path(s->data_path))
+		return "config_file, data_path: longer than 255 bytes";
 	if (!is_path(s->pidfile) || (s->pidfile[0] && s->pidfile[0] != '/'))
 		return "pidfile: not an absolute path of at most 255 bytes";
 	/* 108 bytes is what a socket address holds; "/keeper.sock" goes behind it */
 	if (!is_path(s->runtime_path) || s->runtime_path[0] != '/' || strlen(s->runtime_path) > 90)
 		return "runtime_path: not an absolute path of at most 90 bytes";
-	if (!is_path(s->data_path))
-		return "data_path: too long";
 	if (!is_path(s->admin_socket) || strlen(s->admin_socket) > 107)
 		return "admin_socket: longer than 107 bytes";
-	return NULL;
-}
-
-static const char *check_times(const struct settings *s)
-{
-	const double day = 86400;
-
-	if (!within(s->start_timeout, 0.1, day))
-		return "start_timeout: not between 0.1 and 86400 s";
-	if (s->worker_timeout != -1 && !within(s->worker_timeout, 0.2, day))
-		return "worker_timeout: not unlimited and not between 0.2 and 86400 s";
-	if (!within(s->worker_heartbeat, 0.02, day))
-		return "worker_heartbeat: not between 0.02 and 86400 s";
-	if (s->hammer_time != -1 && !within(s->hammer_time, 0, 30 * day))
-		return "hammer_time: neither -1 nor between 0 and 2592000 s";
-	if (!within(s->shutdown_timeout, 0, 30 * day))
-		return "shutdown_timeout: not between 0 and 2592000 s";
-	if (!within(s->orphan_timeout, 0, day))
-		return "orphan_timeout: not between 0 and 86400 s";
-	if (!within(s->process_kill_timeout, 0, day))
-		return "process_kill_timeout: not between 0 and 86400 s";
-	if (!within(s->backoff_min, 0.01, 3600) || !within(s->backoff_max, s->backoff_min, 3600))
-		return "restart_backoff: not two numbers from 0.01 to 3600 s, the smaller first";
-	if (s->limit_count < 1 || s->limit_count > SETTINGS_DEATHS ||
-	    !within(s->limit_seconds, 0.1, day))
-		return "restart_limit: not a count from 1 to 16 and 0.1 to 86400 s";
 	return NULL;
 }
 
@@ -128,7 +136,7 @@ const char *settings_check(const struct settings *s)
 		return "user_uid: needs user_gid, and the other way round";
 	why = check_paths(s);
 	if (!why)
-		why = check_times(s);
+		why = check_periods(s);
 	return why ? why : check_lists(s);
 }
 

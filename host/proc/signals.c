@@ -1,9 +1,8 @@
 /* Signals and verbs: what was asked for, in which state, how often, and who hears of it. */
-#include "proc/table.h"
-
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "proc/table.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,20 +17,8 @@
 #define STORM 1.0
 /* The speaker's hooks have this long before the keeper goes on without them (s). */
 #define HOOKS 2.0
-/* A start that is told to stop has this long to unload what it loaded (s). */
+/* A start that is told to stop has this long to unload what it has loaded (s). */
 #define ABANDON 5.0
-
-static struct ipc_message out;
-
-static void name_signal(char *to, size_t size, int signo)
-{
-	const char *word = sigabbrev_np(signo);
-
-	if (word)
-		snprintf(to, size, "SIG%s", word);
-	else
-		snprintf(to, size, "signal %d", signo);
-}
 
 int signals_open_fd(void)
 {
@@ -40,7 +27,7 @@ int signals_open_fd(void)
 
 	sigfillset(&all);
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-		sigdelset(&all, faults[i]); /* a blocked one of these is death without a word */
+		sigdelset(&all, faults[i]); /* a blocked one of these is a death without a word */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return -1;
 	/* an inherited SIG_IGN (nohup, a careless parent) would eat signals and children */
@@ -52,50 +39,34 @@ int signals_open_fd(void)
 
 /* ---- verbs ---- */
 
-static void broadcast(enum host_verb verb, const char *text, const char *origin, bool forced)
+void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced)
 {
-	for (int i = 0; i < KEEPER_WORKERS; i++) {
-		struct worker *w = &keeper.workers[i];
-
-		if (!worker_lives(w))
-			continue;
-		ipc_begin(&out, IPC_VERB, w->generation, w->number);
-		out.header.id = ++keeper.next_id;
-		ipc_put_str(&out, host_verb_name(verb));
-		ipc_put_u32(&out, forced);
-		ipc_put_str(&out, origin);
-		ipc_put_str(&out, text);
-		worker_send(w, &out);
-	}
-}
-
-void signals_stop_others(void)
-{
-	broadcast(VERB_SHUTDOWN, "", "a worker left", true);
+	FOR_WORKERS(w)
+	if (worker_lives(w))
+		worker_tell(w, IPC_VERB, ++keeper.next_id, "suss", host_verb_name(verb), forced,
+		    origin, text);
 }
 
 static bool is_starting(void)
 {
-	return !keeper.was_ready && keeper.state == HOST_STARTING;
+	return !keeper.ready && keeper.state == HOST_STARTING;
 }
 
 static void begin_stop(const char *text, const char *origin, double at)
 {
-	bool starting = is_starting();
-
 	keeper.stopping = true;
+	keeper.abandoned = is_starting();
 	FAILPOINT("keeper-stop");
-	if (keeper.settings.hammer_time >= 0 && keeper.loaded)
+	if (keeper.abandoned)
+		keeper.hammer_at = at + ABANDON;
+	else if (keeper.settings.hammer_time >= 0)
 		keeper.hammer_at = at + keeper.settings.hammer_time;
-	log_info("%s: stopping%s", origin, starting ? ", the start is abandoned" : "");
-	if (starting)
-		keeper.abandon_at = clock_monotonic() + ABANDON;
-	broadcast(VERB_SHUTDOWN, text, origin, starting);
+	signals_broadcast(VERB_SHUTDOWN, text, origin, keeper.abandoned);
 	keeper_enter(HOST_STOPPING, "", origin);
 	keeper_check_end();
 }
 
-/* Counts a stop request: the first begins it, the second hurries, the third hammers. */
+/* Whether a stop request counts: a storm is one. */
 static bool count_stop(double at)
 {
 	if (keeper.stop_count > 0 && at - keeper.stop_last < STORM)
@@ -105,123 +76,98 @@ static bool count_stop(double at)
 	return true;
 }
 
-static void go_on_stopping(const char *origin)
+/* The first begins the stop, the second hurries it, the third hammers. */
+static void stop(const char *text, const char *origin, double at)
 {
-	if (keeper.stop_count == 2) {
-		log_warn("%s again: the current phase ends now, a third hammers", origin);
+	if (keeper.stop_count <= 1) {
+		begin_stop(text, origin, at);
+	} else if (keeper.stop_count == 2) {
+		log_warn("%s again: the current phase ends now, a third one hammers", origin);
 		keeper.stopping = true;
-		broadcast(VERB_SHUTDOWN, "", origin, true);
+		signals_broadcast(VERB_SHUTDOWN, text, origin, true);
 	} else {
 		keeper_hammer(origin);
 	}
 }
 
-static const char *finish(const char *text, const char *origin, double at)
+static void finish(const char *text, const char *origin)
 {
-	if (is_starting()) {
-		if (count_stop(at))
-			begin_stop(text, origin, at);
-		return NULL;
-	}
 	if (keeper.stopping)
-		return NULL;
+		return;
 	keeper.stopping = true;
-	broadcast(VERB_FINISH, text, origin, false);
+	signals_broadcast(VERB_FINISH, text, origin, false);
 	keeper_check_end();
-	return NULL;
 }
 
 static const char *reload(void)
 {
-	if (keeper.stopping || keeper.state == HOST_FINISHING || keeper.state == HOST_STOPPING)
+	if (keeper.stopping)
 		return host_state_name(keeper.state);
-	if (is_starting()) {
+	if (is_starting())
 		keeper.reload_kept = true;
-		return NULL;
-	}
-	return reload_start() < 0 ? strerror(errno) : NULL;
+	else if (reload_start() < 0)
+		return strerror(errno);
+	return NULL;
 }
 
-static void extend(const char *text, const char *origin)
+static void extend(const char *text)
 {
 	double seconds = strtod(text, NULL);
 
 	if (seconds > 0 && seconds <= 30 * 86400.0 && keeper.hammer_at != KEEPER_NEVER)
 		keeper.hammer_at += seconds;
-	broadcast(VERB_EXTEND, text, origin, false);
 }
 
-static const char *pass_on(enum host_verb verb, const char *text, const char *origin)
+/* Carries a verb out; NULL, or why it is refused. Stop requests have been counted before. */
+static const char *run_verb(enum host_verb verb, const char *text, const char *origin, double at)
 {
-	if (keeper.state == HOST_FAILED)
-		return "failed";
-	broadcast(verb, text, origin, false);
-	return NULL;
-}
-
-static const char *test_generation(void)
-{
-#ifdef GADWALL_FAILPOINTS
 	const struct generation *g = keeper_generation(keeper.active);
 
-	return keeper_generation_start(g->settings, g->bundle) ? NULL : "no room for a generation";
-#else
-	return "not a test build";
-#endif
-}
-
-const char *signals_verb(enum host_verb verb, const char *text, const char *origin, double at)
-{
+	if (verb == VERB_FINISH && is_starting())
+		verb = VERB_SHUTDOWN;
 	switch (verb) {
-	case VERB_SHUTDOWN:
-		if (!count_stop(at))
-			return NULL;
-		if (keeper.stop_count > 1)
-			go_on_stopping(origin);
-		else
-			begin_stop(text, origin, at);
-		return NULL;
-	case VERB_FINISH: return finish(text, origin, at);
+	case VERB_SHUTDOWN: stop(text, origin, at); return NULL;
+	case VERB_FINISH: finish(text, origin); return NULL;
 	case VERB_RELOAD: return reload();
 	case VERB_HAMMER: keeper_hammer(origin); return NULL;
-	case VERB_EXTEND: extend(text, origin); return NULL;
+	case VERB_EXTEND: extend(text); break;
 	case VERB_DRAIN:
 	case VERB_UNDRAIN:
 	case VERB_ABORT:
-	case VERB_REOPEN_LOGS: return pass_on(verb, text, origin);
-	case VERB_UPGRADE:
-	case VERB_ROLLBACK: return "not built in this version";
-	case VERB_TEST_GENERATION: return test_generation();
-	default: return "no such verb";
+	case VERB_REOPEN_LOGS: break;
+#ifdef GADWALL_FAILPOINTS
+	case VERB_TEST_GENERATION:
+		return keeper_generation_start(g->settings, g->bundle) ? NULL : "no room";
+#endif
+	default: return "not built in this version";
 	}
+	if (!g || keeper.state == HOST_FAILED)
+		return "no worker";
+	signals_broadcast(verb, text, origin, false);
+	return NULL;
 }
 
 /* ---- signals ---- */
 
-/* The terminal has gone when one that we started with hangs up: then nobody waits for a reload. */
-static bool terminal_gone(const struct signalfd_siginfo *si)
+static void name_signal(char *to, size_t size, int signo)
 {
-	if (si->ssi_code == SI_KERNEL)
-		return true;
-	for (int fd = 0; fd < 3; fd++) {
-		struct pollfd p = {.fd = fd};
+	const char *word = sigabbrev_np(signo);
 
-		if ((keeper.terminal & (1 << fd)) && poll(&p, 1, 0) == 1 &&
-		    (p.revents & (POLLHUP | POLLERR)))
-			return true;
-	}
-	return false;
+	if (word)
+		snprintf(to, size, "SIG%s", word);
+	else
+		snprintf(to, size, "SIG%d", signo);
 }
 
-static void ask_speaker(struct worker *speaker, const struct pending *p)
+/* When a terminal that we started with has hung up, nobody waits for a reload. */
+static bool terminal_gone(const struct signalfd_siginfo *si)
 {
-	ipc_begin(&out, IPC_SIGNAL, speaker->generation, speaker->number);
-	out.header.id = p->id;
-	ipc_put_u32(&out, (uint32_t)p->signo);
-	ipc_put_str(&out, host_verb_name(p->verb));
-	ipc_put_str(&out, host_state_name(keeper.state));
-	ipc_put_u32(&out, (uint32_t)p->sender);
-	worker_send(speaker, &out);
+	struct pollfd p = {.events = 0};
+
+	for (; p.fd < 3; p.fd++)
+		if ((keeper.terminals & 1 << p.fd) && poll(&p, 1, 0) == 1)
+			return true;
+	return si->ssi_code == SI_KERNEL;
 }
 
 static struct pending *find_pending(uint32_t id)
@@ -240,69 +186,56 @@ static void act(struct pending *p)
 
 	name_signal(name, sizeof name, p->signo);
 	p->id = 0;
-	if (p->verb == VERB_SHUTDOWN) {
-		if (keeper.stop_count <= 1)
-			begin_stop("", name, p->at);
-		return;
-	}
+	if (p->verb == VERB_SHUTDOWN && keeper.stop_count > 1)
+		return; /* a second one did not wait for the hooks of the first */
 	if (p->verb != VERB_NONE)
-		why = signals_verb(p->verb, "", name, p->at);
+		why = run_verb(p->verb, "", name, p->at);
 	if (why)
 		log_warn("%s: cannot %s: %s", name, host_verb_name(p->verb), why);
 }
 
-static void begin_hooks(int signo, pid_t sender, enum host_verb verb, double at)
+static void ask_speaker(struct pending *asked)
 {
 	struct worker *speaker = worker_speaker();
-	struct pending direct = {0, signo, sender, verb, at, at}, *p = find_pending(0);
+	struct pending *p = find_pending(0);
 
 	if (!speaker || !p) {
-		act(&direct);
+		act(asked);
 		return;
 	}
-	*p = direct;
+	*p = *asked;
 	p->id = ++keeper.next_id;
-	p->due = at + HOOKS;
-	ask_speaker(speaker, p);
+	p->due = p->at + HOOKS;
+	worker_tell(speaker, IPC_SIGNAL, p->id, "ussu", (uint32_t)p->signo, host_verb_name(p->verb),
+	    host_state_name(keeper.state), (uint32_t)p->sender);
 }
 
-static void take_signal(int signo, pid_t sender, double at, bool hangup)
+static void take_signal(int signo, pid_t sender, bool hangup)
 {
-	enum host_verb verb = (enum host_verb)keeper.settings.signals[signo][keeper.state];
+	struct pending p = {.signo = signo, .sender = sender, .at = clock_monotonic()};
 	char name[24];
 
-	name_signal(name, sizeof name, signo);
-	if (hangup)
-		verb = VERB_SHUTDOWN;
-	if (!keeper.loaded)
-		verb = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT || hangup
-			   ? VERB_SHUTDOWN
-			   : VERB_NONE;
-	if (verb == VERB_SHUTDOWN && !count_stop(at))
+	p.verb = (enum host_verb)keeper.settings.signals[signo][keeper.state];
+	if (hangup || (!keeper.loaded && (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT)))
+		p.verb = VERB_SHUTDOWN;
+	if (p.verb == VERB_SHUTDOWN && !count_stop(p.at))
 		return;
-	if (sender)
-		log_info("%s from pid %d: %s", name, (int)sender, host_verb_name(verb));
+	name_signal(name, sizeof name, signo);
+	log_info("%s from pid %d%s: %s", name, (int)sender,
+	    hangup ? " (the terminal has gone)" : "", host_verb_name(p.verb));
+	/* nothing can hold back a second stop signal, or the hammer */
+	if ((p.verb == VERB_SHUTDOWN && keeper.stop_count > 1) || p.verb == VERB_HAMMER)
+		(void)run_verb(p.verb, "", name, p.at);
 	else
-		log_info("%s: %s", name, hangup ? "the terminal has gone" : host_verb_name(verb));
-	if (verb == VERB_SHUTDOWN && keeper.stop_count > 1)
-		go_on_stopping(name);
-	else if (verb == VERB_HAMMER)
-		keeper_hammer(name);
-	else
-		begin_hooks(signo, sender, verb, at);
+		ask_speaker(&p);
 }
 
 /* Signals that mean nothing to a host unless the config says so. */
 static bool is_quiet(int signo)
 {
-	switch (signo) {
-	case SIGPIPE:
-	case SIGWINCH:
-	case SIGURG:
-	case SIGTTIN:
-	case SIGTTOU: return true;
-	default: return false;
-	}
+	return keeper.settings.signals[signo][keeper.state] == VERB_NONE &&
+	       (signo == SIGPIPE || signo == SIGWINCH || signo == SIGURG || signo == SIGTTIN ||
+		   signo == SIGTTOU);
 }
 
 static void receive(const struct signalfd_siginfo *si)
@@ -316,15 +249,10 @@ static void receive(const struct signalfd_siginfo *si)
 		(void)kill(getpid(), SIGSTOP);
 	} else if (signo == SIGCONT) {
 		keeper_restart_clocks(0);
-#ifdef GADWALL_FAILPOINTS
-	} else if (signo == SIGRTMIN + 1) {
-		(void)test_generation();
-#endif
-	} else if (signo > 0 && signo < SETTINGS_SIGNALS &&
-		   !(is_quiet(signo) &&
-		       keeper.settings.signals[signo][keeper.state] == VERB_NONE)) {
-		take_signal(signo, (pid_t)si->ssi_pid, clock_monotonic(),
-		    signo == SIGHUP && terminal_gone(si));
+	} else if (signo == SIGRTMIN + 1 && failpoint_enabled()) {
+		(void)run_verb(VERB_TEST_GENERATION, "", "test", 0);
+	} else if (signo > 0 && signo < SETTINGS_SIGNALS && !is_quiet(signo)) {
+		take_signal(signo, (pid_t)si->ssi_pid, signo == SIGHUP && terminal_gone(si));
 	}
 }
 
@@ -344,67 +272,57 @@ void signals_answer(uint32_t id, const char *result, const char *text)
 
 	if (!p)
 		return; /* too late: the keeper went on without it */
-	name_signal(name, sizeof name, p->signo);
 	if (strcmp(result, "go") == 0) {
 		act(p);
 		return;
 	}
+	name_signal(name, sizeof name, p->signo);
 	log_info("%s: %s%s%s", name, result, text[0] ? ": " : "", text);
 	p->id = 0;
-	if (p->verb == VERB_SHUTDOWN && keeper.stop_count <= 1)
+	if (p->verb == VERB_SHUTDOWN && keeper.stop_count == 1)
 		keeper.stop_count = 0;
 }
 
-void signals_clock(double now)
+double signals_clock(double now)
 {
+	double next = keeper.hammer_at;
+
 	for (int i = 0; i < KEEPER_SIGNALS; i++) {
 		struct pending *p = &keeper.pending[i];
 
-		if (!p->id || now < p->due)
-			continue;
-		log_warn("no answer of the hooks within %.0f s: going on without them", HOOKS);
-		act(p);
+		if (p->id && now >= p->due) {
+			log_warn(
+			    "signal %d: no answer of the hooks: going on without them", p->signo);
+			act(p);
+		}
+		if (p->id && p->due < next)
+			next = p->due;
 	}
 	if (now >= keeper.hammer_at)
-		keeper_hammer("hammer_time is over");
-	if (now >= keeper.abandon_at)
-		keeper_hammer("the start does not end");
+		keeper_hammer(keeper.abandoned ? "the start does not end" : "hammer_time is over");
+	return next;
 }
 
-double signals_due(void)
-{
-	double due = keeper.hammer_at < keeper.abandon_at ? keeper.hammer_at : keeper.abandon_at;
-
-	for (int i = 0; i < KEEPER_SIGNALS; i++)
-		if (keeper.pending[i].id && keeper.pending[i].due < due)
-			due = keeper.pending[i].due;
-	return due;
-}
-
+/* Answered at once, but for a reload: that one when its reader has ended. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text)
 {
-	char origin[32];
+	struct reader *r = &keeper.reader;
 	const char *why = NULL;
+	char origin[32];
 	int signo = atoi(text);
 
 	snprintf(origin, sizeof origin, "worker g%u.%u", w->generation, w->number);
-	if (verb == VERB_STATUS) {
-		worker_send_status(w);
-	} else if (verb == VERB_SIGNAL) {
-		if (signo > 0 && signo < SETTINGS_SIGNALS)
-			take_signal(signo, w->pid, clock_monotonic(), false);
-		else
-			why = "no such signal";
-	} else if (verb == VERB_RELOAD && !is_starting()) {
-		why = reload();
-		if (!why) {
-			keeper.reader.requester = w->number;
-			keeper.reader.requester_generation = w->generation;
-			keeper.reader.request = id;
-			return; /* answered when the reader has ended */
-		}
-	} else {
-		why = signals_verb(verb, text, origin, clock_monotonic());
+	if (verb == VERB_STATUS)
+		worker_tell_status(w);
+	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
+		take_signal(signo, w->pid, false);
+	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()))
+		why = run_verb(verb, text, origin, clock_monotonic());
+	if (verb == VERB_RELOAD && !why && r->pid && !r->request) {
+		r->request = id;
+		r->generation = w->generation;
+		r->worker = w->number;
+		return;
 	}
-	worker_result(w, id, !why, why ? why : "", -1);
+	worker_tell(w, IPC_RESULT, id, "us", !why, why ? why : "");
 }

@@ -1,10 +1,9 @@
 /* Starting a role: fork, a process group, few descriptors, fewer rights, then our own binary by fd.
  */
-#include "proc/table.h"
-
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "proc/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,24 +21,16 @@ enum { CHILD_CHANNEL = 3, CHILD_BINARY = 4, CHILD_SCRATCH = 10 };
 
 extern char **environ;
 
-static int set_capabilities(uint64_t mask)
+int spawn_drop_capabilities(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
 
-	for (int i = 0; i < 2; i++) {
-		data[i].effective = (uint32_t)(mask >> (32 * i));
-		data[i].permitted = data[i].effective;
-	}
+	/* all four are among the first 32 */
+	data[0].permitted =
+	    1U << CAP_NET_BIND_SERVICE | 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
+	data[0].effective = data[0].permitted;
 	return (int)syscall(SYS_capset, &head, data);
-}
-
-int spawn_drop_capabilities(void)
-{
-	const uint64_t keep = (1ULL << CAP_NET_BIND_SERVICE) | (1ULL << CAP_SETUID) |
-			      (1ULL << CAP_SETGID) | (1ULL << CAP_KILL);
-
-	return set_capabilities(keep);
 }
 
 /* In the child only. Each step is checked, and at the end proven: regaining must fail. */
@@ -103,67 +94,62 @@ static void die(const char *step)
 	_exit(KEEPER_EXIT_OS);
 }
 
-static void child(enum spawn_role role, int binary, bool reload, int channel)
+static void child(bool is_worker, int binary, int channel)
 {
 	const struct keeper_opts *o = keeper.opts;
-	char *argv[8];
-	int n = 0;
-	const char *step;
+	const char *argv[8] = {"gadwall", is_worker ? "--role=worker" : "--role=reader"}, *step;
+	int n = 2;
 
 	if (setpgid(0, 0) < 0)
 		die("setpgid");
 	move_fds(channel, binary);
-	argv[n++] = (char *)"gadwall";
-	argv[n++] = (char *)(role == SPAWN_WORKER ? "--role=worker" : "--role=reader");
-	if (role == SPAWN_READER && o->config_file) {
-		argv[n++] = (char *)"-c";
-		argv[n++] = (char *)o->config_file;
+	if (!is_worker && o->config_file) {
+		argv[n++] = "-c";
+		argv[n++] = o->config_file;
 	}
-	if (role == SPAWN_READER && o->passive)
-		argv[n++] = (char *)"--passive";
-	if (role == SPAWN_READER && reload)
-		argv[n++] = (char *)"--reload";
-	argv[n] = NULL;
-	if (role == SPAWN_WORKER) {
-		step = restrict_worker();
-		if (step)
-			die(step);
-	}
+	if (!is_worker && o->passive)
+		argv[n++] = "--passive";
+	if (!is_worker && keeper.loaded)
+		argv[n++] = "--reload";
+	step = is_worker ? restrict_worker() : NULL;
+	if (step)
+		die(step);
 	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);
 	die("execveat");
 }
 
-int spawn_role(enum spawn_role role, int binary, bool reload, struct spawned *s_r)
+void spawn_kill(int pidfd, int signo)
 {
-	int pair[2], e = FAILPOINT_ERRNO("keeper-spawn");
-	pid_t pid = -1;
+	if (pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
+}
 
-	if (e > 0) {
-		errno = e;
-		return -1;
-	}
-	if (ipc_pair(pair) < 0)
+int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *channel_r)
+{
+	int pair[2], pidfd = -1;
+	pid_t pid;
+
+	errno = FAILPOINT_ERRNO("keeper-spawn");
+	if (errno > 0 || ipc_pair(pair) < 0)
 		return -1;
 	pid = fork();
 	if (pid == 0)
-		child(role, binary, reload, pair[1]);
+		child(is_worker, binary, pair[1]);
 	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
+	if (pid > 0) {
+		(void)setpgid(pid, pid); /* both sides do it: whoever comes first */
+		/* a child that we have not reaped keeps its number: this is its pidfd and no
+		 * other's */
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	}
+	if (pidfd < 0) {
+		if (pid > 0)
+			(void)kill(pid, SIGKILL);
+		fd_close(&pair[0]);
 		return -1;
 	}
-	(void)setpgid(pid, pid); /* both sides do it: whoever comes first */
-	s_r->pid = pid;
-	s_r->channel = pair[0];
-	/* a child that we have not reaped keeps its number, so this is its pidfd and no other's */
-	s_r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (s_r->pidfd < 0) {
-		int error = errno;
-
-		kill(pid, SIGKILL);
-		close(pair[0]);
-		errno = error;
-		return -1;
-	}
+	*pid_r = pid;
+	*pidfd_r = pidfd;
+	*channel_r = pair[0];
 	return 0;
 }

@@ -7,15 +7,15 @@
 #include "proc/keeper.h"
 #include "proc/settings.h"
 
-#include <poll.h>
 #include <sys/types.h>
 
 enum {
 	KEEPER_GENERATIONS = 4,
 	KEEPER_WORKERS = SETTINGS_WORKERS * KEEPER_GENERATIONS,
 	KEEPER_HELD = 1024,
-	KEEPER_SIGNALS = 16,
+	KEEPER_SIGNALS = 16, /* signals whose hooks run at one time */
 	KEEPER_NAME = 256,
+	/* sysexits that the keeper itself gives; INTERFACES.md has the whole table */
 	KEEPER_EXIT_UNAVAILABLE = 69,
 	KEEPER_EXIT_SOFTWARE = 70,
 	KEEPER_EXIT_OS = 71,
@@ -24,29 +24,29 @@ enum {
 	KEEPER_EXIT_CONFIG = 78,
 };
 
-#define KEEPER_NEVER 1e18
+#define KEEPER_NEVER 1e18 /* a deadline that does not come */
 
 /* keeper.c draws how they follow one another. */
 enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_UP, WORKER_WAITING, WORKER_ENDED };
 
+/* All times are monotonic seconds unless they say otherwise. */
 struct worker {
 	enum worker_state state;
 	uint32_t generation, number, restarts;
-	pid_t pid;
-	int pidfd, channel;         /* owned; -1 while there is no process */
-	unsigned long long ticks;   /* start time of the process, as /proc/PID/stat has it */
-	double started, started_at; /* monotonic; realtime */
-	double beat, start_due, kill_due, restart_at; /* monotonic */
-	double deaths[SETTINGS_DEATHS];               /* newest first */
-	unsigned strikes;                             /* deaths without a long life between them */
-	uint32_t held_next; /* next held fd to offer; KEEPER_HELD when BEGIN is sent */
-	bool failing, leaving, was_up, aborted, announced;
+	pid_t pid;                  /* 0: no process */
+	int pidfd, channel;         /* owned; -1: none */
+	unsigned long long ticks;   /* start time as /proc/PID/stat has it */
+	double started, started_at; /* the second: realtime */
+	double beat, start_due, kill_due, restart_at;
+	double deaths[SETTINGS_DEATHS]; /* newest first */
+	unsigned strikes;               /* deaths without a long life between them */
+	uint32_t held_next;             /* next held fd to offer; KEEPER_HELD: BEGIN is sent */
+	bool failing, leaving, was_up, aborted;
 	int code; /* of LEAVING */
 	enum host_state said;
 	char phase[32];
-	uint32_t ready, sessions, in_flight;
-	double lag;
-	bool waiting_room; /* the send slot holds a message */
+	uint32_t ready, sessions, in_flight; /* of the newest beat */
+	bool waiting;                        /* the slot holds a message for a full channel */
 	struct ipc_message slot;
 };
 
@@ -58,9 +58,9 @@ struct held {
 
 /* A generation: a number, a binary, a bundle. */
 struct generation {
-	uint32_t number;              /* 0: free */
-	int binary, settings, bundle; /* owned */
+	uint32_t number; /* 0: free */
 	uint32_t workers;
+	int binary, settings, bundle; /* owned */
 	bool was_ready;
 };
 
@@ -77,127 +77,117 @@ struct reader {
 	pid_t pid; /* 0: none runs */
 	int pidfd, channel, settings, bundle, faults;
 	double due;
-	uint32_t requester, request, requester_generation; /* 0: nobody waits for a RESULT */
-	bool again; /* a second reload came while this one runs */
+	uint32_t generation, worker, request; /* who waits for the RESULT; request 0: nobody */
+	bool again;                           /* asked for once more while this one runs */
 };
 
 struct keeper {
 	const struct keeper_opts *opts;
 	struct settings settings;
 	enum host_state state;
-	char phase[32], reason[64];
-	double since;                                     /* realtime of the newest state */
-	int signals, lock, sock, binary, pidfile, detach; /* fds */
+	char phase[32], reason[64], nonce[33];
+	double since; /* realtime of the newest state */
+	int signals, lock, sock, binary, pidfile;
+	int terminals; /* bit i: descriptor i was a terminal at the start */
 	struct generation generations[KEEPER_GENERATIONS];
-	uint32_t active; /* number of the active generation */
+	uint32_t active, next_id, restarts;
 	struct worker workers[KEEPER_WORKERS];
 	struct held held[KEEPER_HELD];
 	struct pending pending[KEEPER_SIGNALS];
 	struct reader reader;
-	uint32_t next_id;
-	char nonce[33], terminal;
-	/* the stop */
-	bool loaded, was_ready, stopping, hammered, told_stopping, ended, reload_kept;
+	bool loaded;   /* settings are checked, the runtime folder is ours */
+	bool ready;    /* generation 1 was ready once */
+	bool stopping; /* nothing is started any more */
+	bool abandoned, hammered, failed, told_stopping, reload_kept, ended;
+	bool dirty; /* state files and STATUS are to be written anew */
 	unsigned stop_count;
-	double stop_last, hammer_at, abandon_at;
-	int code; /* worst exit code of an orderly end */
-	int last_exit, last_signal;
-	uint32_t restarts;
-	bool failed, dirty; /* dirty: the state files and STATUS are to be written anew */
+	double stop_last, hammer_at;
+	int code, last_exit, last_signal;
 };
 
 extern struct keeper keeper;
 
+#define FOR_WORKERS(w)                                                                             \
+	for (struct worker *w = keeper.workers; w < keeper.workers + KEEPER_WORKERS; w++)
+
 /* ---- keeper.c ---- */
-/* The one setter of the host's state: logs old -> new, writes the files, tells the service manager.
- */
+/* The one setter of the host's state: logs old -> new, tells files and service manager. */
 void keeper_enter(enum host_state state, const char *phase, const char *reason);
 /* Ends the loop with this exit status. */
 void keeper_end(int code);
-struct generation *keeper_generation(uint32_t number);
-/* A worker ended in order, or during a stop, with this status; when it was the last, so ends the
- * host. */
-void keeper_worker_ready(struct worker *w);
-/* After an abort or an undrain: the stop's clocks and counts are void. */
-void keeper_undo_stop(void);
-void keeper_left(struct worker *w, int code);
-/* A worker ended before its generation was ever ready. */
-void keeper_start_failed(struct worker *w, int code);
-/* SIGKILL for every worker and its process group. */
-void keeper_hammer(const char *why);
 /* Ends the host when a stop was asked for and no worker lives. */
 void keeper_check_end(void);
+/* After an abort or an undrain: the stop's clocks and counts are void. */
+void keeper_undo_stop(void);
+/* A worker said READY. */
+void keeper_worker_ready(const struct worker *w);
+/* A worker ended in order, or during a stop, with this status. */
+void keeper_left(const struct worker *w, int code);
+/* SIGKILL for every worker and its process group. */
+void keeper_hammer(const char *why);
 /* The first settings have come: folder, lock, privileges, the first workers. */
 void keeper_loaded(void);
-/* Workers that wait for a slow retry start now: a new config may have cured them. */
-void keeper_retry(void);
 /* Reaps every child that has ended, known or not. */
 void keeper_reap(void);
-/* After a suspend: no worker is judged by time in which we did not look. */
+/* After a suspend of `late` seconds: no worker is judged by time in which we did not look. */
 void keeper_restart_clocks(double late);
-/* New generation with copies of the fds of `like` (or -1): its workers start at once. */
+struct generation *keeper_generation(uint32_t number);
+/* New generation with copies of these fds; its workers start at once. NULL: no room. */
 struct generation *keeper_generation_start(int settings, int bundle);
 
 /* ---- spawn.c ---- */
-enum spawn_role { SPAWN_READER, SPAWN_WORKER };
-struct spawned {
-	pid_t pid;
-	int pidfd, channel;
-};
 /* Starts a role of our own binary with a channel on its fd 3; 0, or -1 with errno. */
-int spawn_role(enum spawn_role role, int binary, bool reload, struct spawned *s_r);
-/* The first part of a start as root: gives up every capability but those the keeper needs. */
+int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *channel_r);
+/* Gives up every capability but those that the keeper needs; 0, or -1 with errno. */
 int spawn_drop_capabilities(void);
+/* Through a pidfd, so never to another process; -1 is harmless. */
+void spawn_kill(int pidfd, int signo);
 
 /* ---- worker.c ---- */
-void worker_start(struct worker *w);
 void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number);
-/* Reads everything that the channel has. */
-void worker_readable(struct worker *w);
+void worker_start(struct worker *w);
+/* Sends; a full channel keeps one message and drops the next with a log line. Format: ipc_pack. */
+void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
+void worker_tell_status(struct worker *w);
 void worker_writable(struct worker *w);
-/* Called when its process has ended with this siginfo status. */
+/* Its process has ended. */
 void worker_died(struct worker *w, int status, bool by_signal);
-/* Acts on deadlines that are over. */
-void worker_clock(struct worker *w, double now);
-double worker_due(const struct worker *w);
-/* Queues in the send slot when the channel is full; a second one is dropped with a log line. */
-void worker_send(struct worker *w, const struct ipc_message *m);
-void worker_send_status(struct worker *w);
-void worker_event(const struct worker *w, const char *event, int code, int signo);
-void worker_kill(struct worker *w, int signo);
+/* Acts on what is due; returns the next deadline. */
+double worker_clock(struct worker *w, double now);
+/* Restarts that wait happen now: a new config may have cured them. */
+void worker_retry_all(void);
 bool worker_lives(const struct worker *w);
 struct worker *worker_of(uint32_t generation, uint32_t number);
-struct worker *worker_of_pid(pid_t pid);
-/* The worker that runs hooks: the lowest ready one of the active generation; NULL if there is none.
- */
+/* The worker that runs hooks: the lowest ready one of the active generation, or NULL. */
 struct worker *worker_speaker(void);
-void worker_result(struct worker *w, uint32_t id, bool ok, const char *text, int fd);
+
+/* ---- words.c ---- */
+/* Reads what the channel has, and acts on it. */
+void words_readable(struct worker *w);
 
 /* ---- held.c ---- */
 void held_init(void);
 void held_adopt_listen_fds(void);
 /* Takes fd, also on failure; NULL or why it is refused. */
 const char *held_take(const char *name, int fd, uint32_t generation);
+/* The generation does not use this name (NULL: any) any more. */
 void held_drop(const char *name, uint32_t generation);
-void held_drop_all(uint32_t generation);
-/* The generation uses all that is held now. */
-void held_offer_all(uint32_t generation);
-uint32_t held_count(void);
+/* The generation uses all that is held now; returns how many. */
+uint32_t held_offer(uint32_t generation);
 /* A new socket bound to privileged address `index`; -1 with errno. */
 int held_bind(uint32_t index);
 
 /* ---- signals.c ---- */
+/* Blocks every signal for life and opens the signalfd; 0, or -1 with errno. */
 int signals_open_fd(void);
 void signals_readable(void);
 void signals_answer(uint32_t id, const char *result, const char *text);
-/* The verb shutdown for all workers, after one of them left by itself. */
-void signals_stop_others(void);
-void signals_clock(double now);
-double signals_due(void);
-/* A stop request, drain, reload …; `at` is when it was asked. NULL, or why it is refused. */
-const char *signals_verb(enum host_verb verb, const char *text, const char *origin, double at);
+/* Acts on what is due; returns the next deadline. */
+double signals_clock(double now);
 /* A request of a worker, answered with RESULT. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text);
+/* The verb for every worker that lives. */
+void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced);
 
 /* ---- reload.c ---- */
 void reload_init(void);
@@ -205,12 +195,12 @@ void reload_init(void);
 int reload_start(void);
 void reload_readable(void);
 void reload_died(int status, bool by_signal);
-void reload_clock(double now);
+double reload_clock(double now);
 
 /* ---- notify.c ---- */
 void notify_init(void);
 void notify_state(const char *words);
-/* STATUS= from the keeper's state. */
+/* STATUS= from the keeper's state, when it has changed. */
 void notify_status(void);
 double notify_clock(double now);
 
