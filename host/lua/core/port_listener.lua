@@ -1,9 +1,10 @@
 --- One listener of a service: opening, handing to a new instance of the module, closing, describing.
 
+local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
-local net <const> = require "host.net"
 local port_address <const> = require "core.port_address"
 local port_bind <const> = require "core.port_bind"
+local server <const> = require "net.server"
 
 local port_listener <const> = {}
 
@@ -15,45 +16,35 @@ function port_listener.show(address)
 	return ("%s port %s"):format(address.interface, tostring(address.written))
 end
 
-local function settings(service, class)
-	local config <const> = require "core.configmanager"
-	local network = config.get("*", "network_settings") or {}
+local function settings(service, address, class)
 	local listener = service.listener or {}
 	return {
-		backlog = network.tcp_backlog or 4096, class = class, service = service.name,
-		module = service._source and service._source.name, vital = service.vital,
+		class = class, service = service.name, hold_name = address.name,
+		module = service._source and service._source.name,
+		privileged_index = port_bind.privileged_index(address),
 		read_size = listener.default_mode or config.get("*", "network_default_read_size") or 4096,
 	}
 end
 
---- Opens an address of a service and begins to accept.
+--- Opens an address of a service and begins to accept; the keeper's socket of that name comes first.
 -- @return the listener; or nil, message, and true if it is no fault (no IPv6 here)
 function port_listener.open(service, address)
 	local class = port_address.class(service)
-	local opts = settings(service, class)
-	local fd, inherited = port_bind.open(address, opts)
-	if not fd then
-		local err = tostring(inherited)
+	local inherited = port_bind.is_held(address)
+	local handle, err = server.listen(address.interface, address.port, service.listener,
+		settings(service, address, class))
+	if not handle then
+		err = tostring(err)
 		if port_bind.is_missing_family(address, err) then
 			log("debug", "%s: %s, left out", port_listener.show(address), err)
 			return nil, err, true
 		end
 		return nil, port_bind.explain(service, address, err)
 	end
-	local ok, err = net.listen(fd, opts.backlog)
-	local server
-	if ok then
-		server, err = net.serve(fd, service.listener, opts)
-	end
-	if not server then
-		port_bind.forget(address)
-		return nil, port_bind.explain(service, address, tostring(err))
-	end
 	local listener = {
-		service_name = service.name, service = service, address = address, server = server,
+		service_name = service.name, service = service, address = address, server = handle,
 		interface = address.interface, class = class, inherited = inherited,
-		port = address.unix and 0 or tonumber(server:serverport()) or address.port,
-		identity = port_bind.identity(address),
+		port = address.unix and 0 or tonumber(handle:serverport()) or address.port,
 	}
 	log("debug", "Added listening service %s to [%s]:%d%s", service.name, listener.interface,
 		listener.port, inherited and " (inherited)" or "")
@@ -71,9 +62,7 @@ function port_listener.adopt(listener, service)
 	local class = port_address.class(service)
 	if class ~= listener.class then
 		listener.class = class
-		if listener.server.setclass then
-			listener.server:setclass(class)
-		end
+		listener.server:setclass(class)
 	end
 end
 
@@ -84,7 +73,7 @@ function port_listener.move_connections(old, service)
 	if old.listener == service.listener or source and rawget(source, "keep_connections") == false then
 		return
 	end
-	for _, conn in ipairs(net.handles()) do
+	for _, conn in ipairs(server.handles()) do
 		if conn.listeners == old.listener and conn:server() ~= conn then
 			conn:setlistener(service.listener)
 		end
@@ -93,9 +82,7 @@ end
 
 --- Closes a listener in the order that loses no connection; the keeper lets it go.
 function port_listener.close(listener, reason)
-	port_bind.unlink(listener.address, listener.identity)
 	listener.server:close()
-	port_bind.forget(listener.address)
 	log("debug", "Removed listening service %s from [%s]:%d (%s)", listener.service_name,
 		listener.interface, listener.port, reason or "closed")
 	prosody.events.fire_event("listener-closed", { service = listener.service_name,
@@ -126,7 +113,7 @@ function port_listener.describe(name, service, list)
 	local total = { connections = 0, accepted = 0, refused = 0 }
 	local listeners = {}
 	for i, listener in ipairs(list) do
-		local counts = listener.server.stats and listener.server:stats() or {}
+		local counts = listener.server:stats()
 		for key in pairs(total) do
 			total[key] = total[key] + (counts[key] or 0)
 		end

@@ -58,7 +58,7 @@ end
 --- 3. Limits of the loop and of callbacks.
 local function set_limits()
 	local guard <const> = require "host.guard"
-	local net <const> = require "host.net"
+	local server <const> = require "net.server"
 	local function period(name)
 		local value = options.read(name)
 		return value == math.huge and 0 or value
@@ -66,12 +66,15 @@ local function set_limits()
 	runtime.set_gc(config.get("*", "gc"))
 	guard.limits { slow = period "slow_callback", timeout = period "callback_timeout",
 		memory = options.read("lua_memory_limit") }
-	net.settings(options.read("network_settings"))
-	if net.limits then
-		net.limits { max_connections = options.read("max_connections"),
-			max_connections_per_ip = options.read("max_connections_per_ip"),
-			max_connection_rate_per_ip = options.read("max_connection_rate_per_ip"),
-			limits_exempt = options.read("limits_exempt") }
+	server.set_config(options.read("network_settings"))
+	local ok, err = server.set_limits {
+		max_connections = options.read("max_connections"),
+		max_connections_per_ip = options.read("max_connections_per_ip"),
+		max_connection_rate_per_ip = options.read("max_connection_rate_per_ip"),
+		limits_exempt = options.read("limits_exempt"),
+	}
+	if not ok then
+		log("error", "Limits are not in force: %s", tostring(err))
 	end
 end
 
