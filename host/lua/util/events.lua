@@ -15,6 +15,11 @@ local function with_traceback(err)
 	return traceback(tostring(err), 2)
 end
 
+-- What a debug hook has to do at least.
+local function call(handler, _, data)
+	return handler(data)
+end
+
 -- Handlers by event, their order, and how each event treats a handler that raises.
 local function new_registry(options)
 	local event_map, order, modes = {}, {}, {}
@@ -148,12 +153,7 @@ local function new(options)
 	local function fire_isolated(list, mode, event, data)
 		for i = 1, #list do
 			local handler = list[i]
-			local ok, ret
-			if debug_hook then
-				ok, ret = xpcall(debug_hook, with_traceback, handler, event, data)
-			else
-				ok, ret = xpcall(handler, with_traceback, data)
-			end
+			local ok, ret = xpcall(debug_hook or call, with_traceback, handler, event, data)
 			if not ok then
 				if on_error then on_error(event, handler, ret) end
 			elseif ret ~= nil and mode == "first" then
@@ -162,18 +162,21 @@ local function new(options)
 		end
 	end
 
+	local function fire_hooked(list, event, data)
+		for i = 1, #list do
+			local ret = (debug_hook or call)(list[i], event, data)
+			if ret ~= nil then return ret end
+		end
+	end
+
 	local function fire(event, data)
 		local list = handlers[event]
 		if not list then return end
 		local mode = modes[event]
 		if mode then return fire_isolated(list, mode, event, data) end
+		if debug_hook then return fire_hooked(list, event, data) end
 		for i = 1, #list do
-			local ret
-			if debug_hook then
-				ret = debug_hook(list[i], event, data)
-			else
-				ret = list[i](data)
-			end
+			local ret = list[i](data)
 			if ret ~= nil then return ret end
 		end
 	end

@@ -3,7 +3,8 @@
 -- control characters become visible symbols, a line break is followed by a tab, text that is not
 -- UTF-8 is quoted.
 
-local gsub <const>, s_format <const>, sub <const> = string.gsub, string.format, string.sub
+local find <const>, gsub <const>, s_format <const>, sub <const> =
+	string.find, string.gsub, string.format, string.sub
 local math_type <const>, pack <const>, unpack <const> = math.type, table.pack, table.unpack
 local concat <const>, utf8_len <const> = table.concat, utf8.len
 local serialization <const> = require "util.serialization"
@@ -69,8 +70,14 @@ local function format(pattern, ...)
 			if option == "%" and flags == "" then return nil end
 			if option == "" or option == "%" then return "%%" .. flags .. option .. option end
 			i = i + 1
+			local value = args[i]
+			-- what nearly every log line is made of
+			if option == "s" and type(value) == "string" and not find(value, "[^ -~]")
+				or option == "d" and math_type(value) == "integer" then
+				return nil
+			end
 			local spec
-			spec, args[i] = convert("%" .. flags .. option, args[i])
+			spec, args[i] = convert("%" .. flags .. option, value)
 			return spec
 		end)
 	local used = i

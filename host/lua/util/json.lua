@@ -7,7 +7,7 @@ local iterators <const> = require "util.iterators"
 
 local byte <const>, find <const>, match <const>, sub <const> =
 	string.byte, string.find, string.match, string.sub
-local quote <const> = dkjson.quotestring
+local dkjson_quote <const> = dkjson.quotestring
 local array_mt <const> = getmetatable(array.new())
 
 -- Deeper nesting than this is an attack or a cycle.
@@ -15,6 +15,12 @@ local DEPTH_MAX <const> = 512
 
 -- Stands for null, which nil cannot: a key with nil is no key.
 local null <const> = setmetatable({}, { __tostring = function () return "null" end })
+
+local function quote(s)
+	-- most strings have nothing to escape; dkjson looks ten times
+	if not find(s, "[^ !#-%[%]-~]") then return '"' .. s .. '"' end
+	return dkjson_quote(s)
+end
 
 -- The shortest text that reads back as the same number, and as a float if it was one.
 local function number_text(n)
@@ -41,21 +47,35 @@ end
 
 local plain_type <const> = { number = true, string = true, table = true, boolean = true }
 
--- What an object's string keys are, and whether it has others that JSON has no word for.
-local function split_keys(t, length)
-	local members, others, has_members = {}, nil, false
-	for key, value in next, t do
-		if plain_type[type(value)] and plain_type[type(key)] then
-			if type(key) == "string" and key ~= "__array" and key ~= "__hash" then
-				members[key], has_members = value, true
-			elseif not (math.type(key) == "integer" and key >= 1 and key <= length) then
-				others = others or {}
-				others[#others + 1] = key
-				others[#others + 1] = value
-			end
+-- A pair that an object can hold as it is.
+local function is_member(key, value)
+	return type(key) == "string" and plain_type[type(value)]
+		and key ~= "__array" and key ~= "__hash"
+end
+
+-- The pairs whose keys JSON has no word for, as a flat list, or nil; and whether there are members.
+local function other_pairs(t, length)
+	local others, has_members = nil, false
+	for key, value in pairs(t) do
+		if is_member(key, value) then
+			has_members = true
+		elseif plain_type[type(value)] and plain_type[type(key)]
+			and not (math.type(key) == "integer" and key >= 1 and key <= length) then
+			others = others or {}
+			others[#others + 1] = key
+			others[#others + 1] = value
 		end
 	end
-	return members, others, has_members
+	return others, has_members
+end
+
+local function each_pair(t, ordered)
+	if not ordered then return pairs(t) end
+	local members = {}
+	for key, value in pairs(t) do
+		if is_member(key, value) then members[key] = value end
+	end
+	return iterators.sorted_pairs(members)
 end
 
 -- Prosody's way for what is no JSON: a table with both kinds of keys has its list under "__array",
@@ -63,27 +83,19 @@ end
 local function encode_table(t, out, depth)
 	local length = 0
 	for i in ipairs(t) do length = i end
-	local members, others, has_members = split_keys(t, length)
+	local others, has_members = other_pairs(t, length)
 	if length > 0 and not has_members and not others then return encode_array(t, out, depth) end
 	local separator = "{"
-	local function key(text)
-		out[#out + 1] = separator
-		out[#out + 1] = text
-		out[#out + 1] = ":"
+	local function member(quoted, encoder, value)
+		out[#out + 1] = separator .. quoted .. ":"
 		separator = ","
+		encoder(value, out, depth)
 	end
-	for name, value in (out.ordered and iterators.sorted_pairs or pairs)(members) do
-		key(quote(name))
-		encode_value(value, out, depth)
+	for key, value in each_pair(t, out.ordered) do
+		if is_member(key, value) then member(quote(key), encode_value, value) end
 	end
-	if others then
-		key('"__hash"')
-		encode_array(others, out, depth)
-	end
-	if length > 0 then
-		key('"__array"')
-		encode_array({ table.unpack(t, 1, length) }, out, depth)
-	end
+	if others then member('"__hash"', encode_array, others) end
+	if length > 0 then member('"__array"', encode_array, t) end
 	out[#out + 1] = separator == "{" and "{}" or "}"
 end
 
