@@ -35,6 +35,9 @@ local function refuse(faults, code)
 		list[i] = { file = fault.file, line = fault.line, column = fault.column,
 			severity = fault.severity, code = fault.code, message = fault.message,
 			suggestion = fault.suggestion }
+		if not reader.args.for_reload then
+			io.stderr:write(check.line(fault), "\n")
+		end
 	end
 	reader.faults(json.encode(list))
 	return code
