@@ -8,13 +8,14 @@ local timer <const> = require "util.timer"
 local stop <const> = {}
 
 -- How often a waiting client is told of a phase that has begun.
-local look <const> = 0.1
+local look <const> = 0.15
 -- Time for the answer to leave before the process is ended without a word.
 local flush <const> = 0.05
 
 local stop_flags <const> = {
 	{ name = "plan", help = "say what would happen, do nothing" },
 	{ name = "wait", help = "answer when it has ended" },
+	{ name = "progress", help = "with --wait, in JSON: the stop object again and again" },
 	{ name = "reason", value = "TEXT", help = "for clients, log and report" },
 	{ name = "code", value = "N", type = "integer", help = "exit status of the host" },
 	{ name = "now", help = "no waiting; goodbyes are still written" },
@@ -25,6 +26,7 @@ local stop_flags <const> = {
 
 local finish_flags <const> = {
 	{ name = "wait", help = "answer when it has ended" },
+	{ name = "progress", help = "with --wait, in JSON: the stop object again and again" },
 	{ name = "reason", value = "TEXT", help = "for the log" },
 	{ name = "idle-wait", value = "SECONDS", type = "period", help = "longest wait for sessions" },
 }
@@ -36,20 +38,32 @@ local function answer(done, ok, reason, detail)
 	return nil, detail and detail.line or reason
 end
 
--- Tells the client of every phase, until the end.
-local function follow_phases(session, ended)
-	local last
+-- Tells the client of every phase, until the end. @return function that ends it
+local function follow_phases(session, progress)
+	local last, ended
+	local function on_ended(event)
+		session:event({ ended = event.phase, result = event.result, seconds = event.seconds },
+			("%s: %s after %.1f s"):format(event.phase, event.result, event.seconds or 0))
+	end
+	prosody.events.add_handler("shutdown-phase-ended", on_ended, -1000)
 	timer.add_task(look, function ()
-		local phase <const> = lifecycle.phase()
-		if ended() or not session.is_connected() then
+		if ended then
 			return nil
 		end
-		if phase and phase ~= last then
-			session:event({ phase = phase }, "phase " .. phase)
+		local phase <const> = lifecycle.phase()
+		if phase ~= last and phase then
+			session:event({ phase = phase }, phase)
 		end
 		last = phase
+		if progress then
+			session:event { stop = lifecycle.stop_status() }
+		end
 		return look
 	end)
+	return function ()
+		ended = true
+		prosody.events.remove_handler("shutdown-phase-ended", on_ended)
+	end
 end
 
 -- The end is told in here and not after an await: the connection closes right after the waiters
@@ -66,28 +80,29 @@ local function tell_end(session, report, why)
 		report.exit, report.seconds), 1)
 end
 
-local function begin_waiting(session)
-	local ended = false
-	local done <const> = promise.new(function (resolve)
-		lifecycle.when_ended(function (report, why)
-			ended = true
-			tell_end(session, report, why)
+local function begin_waiting(session, progress)
+	local unfollow <const> = follow_phases(session, progress)
+	return promise.new(function (resolve)
+		local function done()
+			unfollow()
 			resolve(true)
+		end
+		lifecycle.when_ended(function (report, why)
+			done()
+			tell_end(session, report, why)
 		end)
-		session.on_close(function () ended = true; resolve(true) end)
+		session.on_close(done)
 	end)
-	follow_phases(session, function () return ended end)
-	return done
 end
 
-local function run_and_wait(session, wait, words, ok, reason, detail)
+local function run_and_wait(session, flags, words, ok, reason, detail)
 	if not ok then
 		return answer(nil, ok, reason, detail)
-	elseif not wait then
+	elseif not flags.wait then
 		return true, words
 	end
 	session.print(words)
-	async.wait_for(begin_waiting(session))
+	async.wait_for(begin_waiting(session, flags.progress))
 	return true, "ended"
 end
 
@@ -114,13 +129,13 @@ local function run_stop(self, flags)
 	elseif flags.abort then
 		return answer("serving again", lifecycle.abort(flags.reason, "console"))
 	end
-	return run_and_wait(self.session, flags.wait, "Shutdown initiated", lifecycle.stop(flags.reason,
+	return run_and_wait(self.session, flags, "Shutdown initiated", lifecycle.stop(flags.reason,
 		flags.code, { origin = "console", now = flags.now }))
 end
 
 local function run_finish(self, flags)
 	flags = flags or {}
-	return run_and_wait(self.session, flags.wait, "finishing",
+	return run_and_wait(self.session, flags, "finishing",
 		lifecycle.finish(flags.reason, "console", flags.idle_wait))
 end
 

@@ -83,11 +83,11 @@ function methods:say(mark, key, ...)
 end
 
 --- A line that programs understand better than people.
--- @param event table @param text the same in words
+-- @param event table @param text the same in words, or nil
 function methods:event(event, text)
 	if self.json then
 		self.raw(json.encode { output = text, event = event } .. "\n")
-	else
+	elseif text then
 		self.print(text)
 	end
 end

@@ -1,0 +1,161 @@
+--- `gadwall status`: the object of INTERFACES.md 5 as text or JSON, once or again and again.
+-- Without an answering worker it says what the keeper's file says.
+
+local control <const> = require "cli.control"
+local exit <const> = require "cli.ui".exit
+local instance <const> = require "cli.instance"
+local json <const> = require "util.json"
+local status_text <const> = require "core.status_text"
+local sys <const> = require "host.sys"
+
+local null <const> = json.null
+
+-- The keeper's word for a host that goes on is not the truth about a worker that is silent.
+local function from_keeper(found)
+	local state <const> = instance.state(found) or {}
+	local function text(key)
+		local value <const> = state[key]
+		return value and value ~= "" and value or null
+	end
+	local since <const> = tonumber(state.since)
+	return {
+		schema = 1, name = "gadwall", version = null, pid = found.pid or tonumber(state.pid) or null,
+		state = "failed", phase = text "phase",
+		since = since and require "util.datetime".datetime(since) or null, ready = false,
+		live = false, reason = "the worker does not answer", uptime = null,
+		generation = tonumber(state.generation) or null, server_id = null,
+		generations = { { generation = tonumber(state.generation) or null, state = text "state",
+			binary = null, version = null, started = null, workers = json.decode "[]" } },
+		stop = null, upgrade = null, services = json.decode "[]", in_flight = null, peers = null,
+		modules = json.decode "[]", limits = json.decode "[]", probes = null, config = null,
+		keeper = { state = text "state", workers = tonumber(state.workers) or null,
+			restarts = tonumber(state.restarts) or null, last_exit = text "last_exit" },
+	}
+end
+
+-- Asks the worker. @return object and the exit status; nil and why
+local function ask(ctx, found)
+	local connection, _, err = control.connect(ctx, "status", found)
+	if not connection then
+		return nil, err or "refused"
+	end
+	connection:request({ "status" }, ctx.ui:width())
+	local answer, why = connection:answer(function () end, control.deadlines(ctx))
+	connection:close()
+	if not answer then
+		return nil, why
+	elseif not answer.ok or type(answer.result) ~= "table" or answer.result == null then
+		return nil, tostring(answer.error)
+	end
+	return answer.result
+end
+
+local function troubled(object)
+	for _, module in ipairs(object.modules ~= null and object.modules or {}) do
+		if module.status == "error" or module.status == "warn" then
+			return true
+		end
+	end
+	return false
+end
+
+local function code_of(object)
+	return object.state == "serving" and not troubled(object) and 0 or exit.degraded
+end
+
+local function keeper_lines(object)
+	local keeper <const> = object.keeper
+	return {
+		("gadwall: the worker does not answer (keeper pid %s)"):format(tostring(object.pid)),
+		("keeper says: state %s, workers %s, restarts %s, last exit %s"):format(
+			tostring(keeper.state), tostring(keeper.workers), tostring(keeper.restarts),
+			tostring(keeper.last_exit)),
+	}
+end
+
+-- One look. @return object, exit status; nil and the exit status when nothing runs
+local function look(ctx)
+	local found, code = control.find(ctx, "status")
+	if not found then
+		return nil, code
+	end
+	-- connect() refuses by itself only what is final: permissions, and nothing there.
+	local connection_possible <const> = found.pid or sys.connect_unix(found.socket)
+	if not connection_possible then
+		return nil, control.not_running(ctx, "status", found)
+	elseif not found.pid then
+		sys.close(connection_possible)
+	end
+	local object, why = ask(ctx, found)
+	if object then
+		return object, code_of(object)
+	elseif why == "refused" then
+		return nil, exit.failed
+	end
+	return from_keeper(found), exit.degraded
+end
+
+local function paint(ctx, line)
+	if line:match("^error:") or line:match("does not answer") then
+		return ctx.ui:paint("red", line)
+	elseif line:match("^warn:") or line:match("held by") then
+		return ctx.ui:paint("yellow", line)
+	elseif line:match("^gadwall ") then
+		return ctx.ui:paint("bold", line)
+	end
+	return line
+end
+
+local function lines_of(ctx, object)
+	local lines <const> = object.keeper and keeper_lines(object) or status_text.render(object)
+	for i, line in ipairs(lines) do
+		lines[i] = paint(ctx, line)
+	end
+	return lines
+end
+
+local function print_once(ctx, object)
+	if ctx.ui.json or ctx.opts.json_lines then
+		ctx.ui:object(object)
+	else
+		io.stdout:write(table.concat(lines_of(ctx, object), "\n"), "\n")
+	end
+end
+
+-- On a terminal the picture is drawn over itself; elsewhere one after the other.
+local function draw(ctx, object)
+	if ctx.opts.json_lines or ctx.ui.json or not ctx.ui.terminal then
+		print_once(ctx, object)
+	else
+		io.stdout:write("\27[H", table.concat(lines_of(ctx, object), "\27[K\n"), "\27[K\n\27[J")
+	end
+	io.stdout:flush()
+end
+
+local function watch(ctx)
+	if ctx.ui.terminal and not ctx.opts.json_lines and not ctx.ui.json then
+		io.stdout:write("\27[2J")
+	end
+	while true do
+		local object, code = look(ctx)
+		if not object then
+			return code
+		end
+		draw(ctx, object)
+		local pause <const> = ctx.opts.interval or (object.state == "stopping" and 0.2 or 1)
+		sys.wait({}, math.max(0.05, pause))
+	end
+end
+
+return function (ctx)
+	if ctx.opts.json_lines and not ctx.opts.watch then
+		return ctx.ui:fail(exit.usage, "status: --json-lines goes with --watch")
+	elseif ctx.opts.watch then
+		return watch(ctx)
+	end
+	local object, code = look(ctx)
+	if object then
+		print_once(ctx, object)
+	end
+	return code
+end
