@@ -264,18 +264,32 @@ function methods:status()
 	return status.result or status
 end
 
---- Port on which a service listens (its first open TCP listener); waits for it.
+-- Newest TCP port of a service in the log, which costs no command.
+local function logged_port(self, service)
+	local port
+	for found in self:log():gmatch("Activated service '" .. service:gsub("%p", "%%%0")
+		.. "' on %S*:(%d+)\n") do
+		port = math.tointeger(tonumber(found))
+	end
+	return port
+end
+
+local function reported_port(self, service)
+	for _, entry in ipairs(self:status().services or {}) do
+		for _, listener in ipairs(entry.service == service and entry.listeners or {}) do
+			local port = math.tointeger(tonumber(listener.port))
+			if port and port > 0 then return port end
+		end
+	end
+end
+
+--- Port on which a service listens (one of its TCP listeners); waits for it.
 ---@param service string
 ---@return integer
 function methods:port(service)
-	local function look()
-		for _, entry in ipairs(self:status().services or {}) do
-			for _, listener in ipairs(entry.service == service and entry.listeners or {}) do
-				if math.type(tonumber(listener.port)) == "integer" then return listener.port end
-			end
-		end
-	end
-	local port = wait.try(look, 3)
+	local port = wait.try(function()
+		return logged_port(self, service) or reported_port(self, service)
+	end, 3)
 	if port then return port end
 	error(("service %s has no port; log:\n%s"):format(service, self:log()), 2)
 end
