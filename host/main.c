@@ -28,7 +28,7 @@ static int role_command(const struct lua_host_info *info, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct keeper_opts opts = { 0 };
+	struct keeper_opts opts = {0};
 	struct lua_host_info info;
 
 	if (fd_repair_stdio() < 0)
@@ -43,13 +43,9 @@ int main(int argc, char **argv)
 	}
 	/* `run` is parsed in C: the keeper's process never holds a Lua state. */
 	switch (run_opts_parse(argc, argv, &opts)) {
-	case RUN_OPTS_RUN:
-		opts.root = info.root;
-		return keeper_main(&opts);
-	case RUN_OPTS_USAGE:
-		return 64;
-	case RUN_OPTS_OTHER:
-		break;
+	case RUN_OPTS_RUN: opts.root = info.root; return keeper_main(&opts);
+	case RUN_OPTS_USAGE: return 64;
+	case RUN_OPTS_OTHER: break;
 	}
 	return role_command(&info, argc, argv);
 }

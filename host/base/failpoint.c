@@ -8,15 +8,37 @@
 
 /* One at every state of start, restart and stop; later issues add upgrade and handover. */
 const char *const failpoint_names[] = {
-	"keeper-start", "keeper-reader", "keeper-lock", "keeper-spawn", "keeper-hello",
-	"keeper-held", "keeper-begin", "keeper-ready", "keeper-restart", "keeper-stop",
-	"keeper-reload", "keeper-end",
-	"reader-start", "reader-config", "reader-send",
-	"worker-start", "worker-hello", "worker-boot", "worker-bind", "worker-hold",
-	"worker-ready", "worker-serving", "worker-beat", "worker-verb", "worker-stop",
-	"worker-leaving", "worker-exit",
-	"net-accept", "net-recv", "net-send",
-	NULL,
+    "keeper-start",
+    "keeper-reader",
+    "keeper-lock",
+    "keeper-spawn",
+    "keeper-hello",
+    "keeper-held",
+    "keeper-begin",
+    "keeper-ready",
+    "keeper-restart",
+    "keeper-stop",
+    "keeper-reload",
+    "keeper-end",
+    "reader-start",
+    "reader-config",
+    "reader-send",
+    "worker-start",
+    "worker-hello",
+    "worker-boot",
+    "worker-bind",
+    "worker-hold",
+    "worker-ready",
+    "worker-serving",
+    "worker-beat",
+    "worker-verb",
+    "worker-stop",
+    "worker-leaving",
+    "worker-exit",
+    "net-accept",
+    "net-recv",
+    "net-send",
+    NULL,
 };
 
 int failpoint_enabled(void)
@@ -60,7 +82,7 @@ static int act(const char *action)
 		return -1;
 	else if (strncmp(action, "delay=", 6) == 0) {
 		ms = atol(action + 6);
-		t = (struct timespec){ ms / 1000, ms % 1000 * 1000000 };
+		t = (struct timespec){ms / 1000, ms % 1000 * 1000000};
 		nanosleep(&t, NULL);
 	}
 	return 0;
@@ -78,7 +100,7 @@ int failpoint_hit(const char *name)
 		if (!end)
 			end = p + strlen(p);
 		if (strncmp(p, name, len) == 0 && p[len] == ':' &&
-			(!at || at > end || (unsigned)atoi(at + 1) == n))
+		    (!at || at > end || (unsigned)atoi(at + 1) == n))
 			return act(p + len + 1);
 		p = *end ? end + 1 : end;
 	}

@@ -1,8 +1,9 @@
 /* Failpoints: places where a test makes the process die, stop, wait or fail.
  *
- * GADWALL_FAILPOINT=name:action[@n][,name:action[@n]…] in test builds (make FAILPOINTS=1); in a release
- * build FAILPOINT is nothing and costs nothing. Actions: kill (SIGKILL to itself), stop (SIGSTOP),
- * abort, exit=N, delay=MS, errno=N (FAILPOINT_ERRNO returns -1 with that errno), short (short write).
+ * GADWALL_FAILPOINT=name:action[@n][,name:action[@n]…] in test builds (make FAILPOINTS=1); in a
+ * release build FAILPOINT is nothing and costs nothing. Actions: kill (SIGKILL to itself), stop
+ * (SIGSTOP), abort, exit=N, delay=MS, errno=N (FAILPOINT_ERRNO returns -1 with that errno), short
+ * (short write).
  * @n: only the n-th time, counted from 1. A name is a word of failpoint_names[], which
  * `gadwall --list-failpoints` prints. */
 #ifndef BASE_FAILPOINT_H
@@ -18,10 +19,10 @@ int failpoint_hit(const char *name);
 int failpoint_enabled(void);
 
 #ifdef GADWALL_FAILPOINTS
-#define FAILPOINT(name) ((void)failpoint_hit(name))
+#define FAILPOINT(name)       ((void)failpoint_hit(name))
 #define FAILPOINT_ERRNO(name) failpoint_hit(name)
 #else
-#define FAILPOINT(name) ((void)0)
+#define FAILPOINT(name)       ((void)0)
 #define FAILPOINT_ERRNO(name) 0
 #endif
 

@@ -77,8 +77,7 @@ int fd_memfd(const char *name, const void *data, size_t size)
 	if (fd < 0)
 		return -1;
 	if (write_all(fd, data, size) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
-		fcntl(fd, F_ADD_SEALS,
-			F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		fd_close(&fd);
 	return fd;
 }

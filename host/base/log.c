@@ -2,12 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MESSAGE_MAX = 2000 };
 
-static const char *const names[] = { "debug", "info", "warn", "error" };
+static const char *const names[] = {"debug", "info", "warn", "error"};
 static char source_word[32] = "gadwall";
 static enum log_level min_level = LOG_LEVEL_INFO;
 static log_sink_fn *sink;
@@ -59,13 +58,9 @@ static size_t escape(char *to, size_t room, const char *from)
 static void to_stderr(enum log_level level, const char *message)
 {
 	char line[MESSAGE_MAX * 4 + 128];
-	time_t now = time(NULL);
-	struct tm tm;
 	size_t n;
 
-	localtime_r(&now, &tm);
-	n = strftime(line, 32, "%b %d %H:%M:%S ", &tm);
-	n += (size_t)snprintf(line + n, 64, "%s\t%s\t", source_word, names[level]);
+	n = (size_t)snprintf(line, 64, "%-20s%s\t", source_word, names[level]);
 	n += escape(line + n, sizeof line - n - 1, message);
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, n) < 0)

@@ -1,5 +1,6 @@
 /* Log lines of the C side: one event, one line, to standard error; no allocation, no stdio.
- * Shape: "Nov 21 06:51:06 SOURCE<TAB>LEVEL<TAB>message", as util.logger's console sink writes it. */
+ * Shape: "SOURCE              LEVEL<TAB>message", as the worker's console sink (Prosody's) writes
+ * it: the journal and container runtimes add the time. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -8,7 +9,8 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-/* Called with every finished message instead of writing it; the worker sends it to core.loggingmanager. */
+/* Called with every finished message instead of writing it; the worker sends it to
+ * core.loggingmanager. */
 typedef void log_sink_fn(void *data, enum log_level level, const char *source, const char *message);
 
 /* Sets the source word of later lines ("keeper", "g1.1"); `source` is copied (≤ 31 bytes). */
@@ -28,8 +30,8 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 void log_writev(enum log_level level, const char *format, va_list args);
 
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 
 #endif

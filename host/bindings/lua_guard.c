@@ -27,14 +27,15 @@ static struct {
 	const char *volatile label;
 	char trace[2048];
 	int on_slow; /* registry ref */
-} guard = { .on_slow = LUA_NOREF };
+} guard = {.on_slow = LUA_NOREF};
 
 static void set_timer(double seconds)
 {
-	struct itimerspec t = { 0 };
+	struct itimerspec t = {0};
 
 	t.it_value.tv_sec = t.it_interval.tv_sec = (time_t)seconds;
-	t.it_value.tv_nsec = t.it_interval.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
+	t.it_value.tv_nsec = t.it_interval.tv_nsec =
+	    (long)((seconds - (double)(time_t)seconds) * 1e9);
 	timer_settime(guard.timer, 0, &t, NULL);
 }
 
@@ -46,7 +47,7 @@ static void expired_hook(lua_State *L, lua_Debug *ar)
 	}
 	lua_getinfo(L, "Sl", ar);
 	luaL_error(L, "%s:%d: callback took longer than callback_timeout (%f s)", ar->short_src,
-		ar->currentline, guard.period * guard.timeout_ticks);
+	    ar->currentline, guard.period * guard.timeout_ticks);
 }
 
 static void slow_hook(lua_State *L, lua_Debug *ar)
@@ -89,8 +90,8 @@ static void on_tick(int signo)
 
 static bool make_timer(void)
 {
-	struct sigaction sa = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
-	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
 	sigset_t set;
 
 	sigaction(SIGRTMIN, &sa, NULL);
@@ -252,8 +253,7 @@ static int l_wrap(lua_State *L)
 
 void guard_track_coroutines(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "resume", l_resume }, { "wrap", l_wrap },
-		{ NULL, NULL } };
+	static const luaL_Reg functions[] = {{"resume", l_resume}, {"wrap", l_wrap}, {NULL, NULL}};
 
 	lua_getglobal(L, "coroutine");
 	luaL_setfuncs(L, functions, 0);
@@ -319,8 +319,8 @@ static int l_label(lua_State *L)
 
 int luaopen_host_guard(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "call", l_call }, { "limits", l_limits },
-		{ "on_slow", l_on_slow }, { "label", l_label }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {{"call", l_call}, {"limits", l_limits},
+	    {"on_slow", l_on_slow}, {"label", l_label}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);
 	return 1;

@@ -4,7 +4,8 @@
 
 #include <lua.h>
 
-/* Around each protected call: enter returns what leave needs. leave reports a slow outermost call. */
+/* Around each protected call: enter returns what leave needs. leave reports a slow outermost call.
+ */
 lua_State *guard_enter(lua_State *L);
 void guard_leave(lua_State *L, lua_State *previous);
 

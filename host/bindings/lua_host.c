@@ -180,7 +180,8 @@ static const struct embedded_file *find_embedded(const char *name)
 	return NULL;
 }
 
-/* GADWALL_LUA=DIR replaces the embedded runtime, for development; never for root, but in test builds. */
+/* GADWALL_LUA=DIR replaces the embedded runtime, for development; never for root, but in test
+ * builds. */
 static const char *lua_folder(void)
 {
 	const char *dir = getenv("GADWALL_LUA");
@@ -311,8 +312,8 @@ static void push_failpoints(lua_State *L)
 
 int luaopen_host_info(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "embedded", l_embedded },
-		{ "embedded_names", l_embedded_names }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+	    {"embedded", l_embedded}, {"embedded_names", l_embedded_names}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, GADWALL_VERSION);
@@ -325,8 +326,8 @@ int luaopen_host_info(lua_State *L)
 	lua_setfield(L, -2, "binary");
 	lua_pushboolean(L, host.info.checkout);
 	lua_setfield(L, -2, "checkout");
-	lua_pushfstring(L, "%s/%s", host.info.root,
-		host.info.checkout ? "modules" : "lib/gadwall/modules");
+	lua_pushfstring(
+	    L, "%s/%s", host.info.root, host.info.checkout ? "modules" : "lib/gadwall/modules");
 	lua_setfield(L, -2, "modules");
 	lua_pushstring(L, lua_folder());
 	lua_setfield(L, -2, "lua_folder");

@@ -3,12 +3,12 @@
  * One process has one state. Every call from C into Lua goes through lua_host_call: it is the only
  * place with a lua_pcall, it adds the traceback, and it stands under the time limits of a callback.
  *
- * Time limits cost nothing per call: a kernel timer that ticks only while callbacks run looks whether
- * the same outermost call is still running, and then sets a Lua hook on the coroutine that runs.
- * After `slow` the hook takes a traceback (reported when the call ends), after `timeout` it raises at
- * every instruction until the outermost call has ended, so that a pcall in a loop cannot catch it.
- * A C function that never returns (a pattern, a loop in __gc) is not reached by a hook: the keeper's
- * heartbeat ends the worker. */
+ * Time limits cost nothing per call: a kernel timer that ticks only while callbacks run looks
+ * whether the same outermost call is still running, and then sets a Lua hook on the coroutine that
+ * runs. After `slow` the hook takes a traceback (reported when the call ends), after `timeout` it
+ * raises at every instruction until the outermost call has ended, so that a pcall in a loop cannot
+ * catch it. A C function that never returns (a pattern, a loop in __gc) is not reached by a hook:
+ * the keeper's heartbeat ends the worker. */
 #ifndef BINDINGS_LUA_HOST_H
 #define BINDINGS_LUA_HOST_H
 
@@ -35,8 +35,8 @@ lua_State *lua_host_new(const struct lua_host_info *info, size_t memory);
 /* Closes the state (finalizers run) and nulls the pointer. */
 void lua_host_free(lua_State **L);
 
-/* Calls the function below `nargs` arguments. true: `nresults` results (LUA_MULTRET allowed) stand in
- * their place. false: one string, the error with its traceback, stands there. Never raises. */
+/* Calls the function below `nargs` arguments. true: `nresults` results (LUA_MULTRET allowed) stand
+ * in their place. false: one string, the error with its traceback, stands there. Never raises. */
 bool lua_host_call(lua_State *L, int nargs, int nresults);
 
 /* The same; an error is logged as "Error WHAT: message" and popped. */
@@ -52,8 +52,9 @@ void lua_host_memory(size_t limit);
 /* Bytes that the state holds now. */
 size_t lua_host_bytes(void);
 
-/* Whether `n` more bytes fit under the limit, after a collection if need be. Outside a protected call Lua may
- * only be given something when this says so: its memory error would find nobody to catch it. */
+/* Whether `n` more bytes fit under the limit, after a collection if need be. Outside a protected
+ * call Lua may only be given something when this says so: its memory error would find nobody to
+ * catch it. */
 bool lua_host_room(size_t n);
 
 /* The state of this process (NULL before lua_host_new). */

@@ -20,5 +20,5 @@
 #define DECLARE(name) __attribute__((weak)) int luaopen_host_##name(lua_State *L);
 HOST_TABLES(DECLARE)
 
-#define ENTRY(name) { "host." #name, luaopen_host_##name },
-const luaL_Reg lua_open_host[] = { HOST_TABLES(ENTRY){ NULL, NULL } };
+#define ENTRY(name) {"host." #name, luaopen_host_##name},
+const luaL_Reg lua_open_host[] = {HOST_TABLES(ENTRY){NULL, NULL}};

@@ -503,7 +503,6 @@ int keeper_main(const struct keeper_opts *opts)
 		copy.config_file = config_file; /* the title is written over argv */
 	}
 	log_source("keeper");
-	tzset();
 	if (copy.detach && detach_start(&code))
 		return code;
 	if (open_all(&copy) < 0) {

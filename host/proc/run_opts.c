@@ -7,7 +7,7 @@
 /* Options of any command that take a value in the next word; needed to find the command word. */
 static bool takes_value(const char *word)
 {
-	static const char *const options[] = { "-c", "--config", "--socket", "--timeout", "--color" };
+	static const char *const options[] = {"-c", "--config", "--socket", "--timeout", "--color"};
 
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(word, options[i]) == 0)
@@ -37,7 +37,7 @@ static bool flag(struct keeper_opts *opts, const char *word)
 	if (strcmp(word, "--passive") == 0)
 		opts->passive = true;
 	else if (strcmp(word, "--detach") == 0 || strcmp(word, "--daemon") == 0 ||
-		strcmp(word, "-D") == 0)
+		 strcmp(word, "-D") == 0)
 		opts->detach = true;
 	else
 		return strcmp(word, "-F") == 0 || strcmp(word, "--quiet") == 0;
