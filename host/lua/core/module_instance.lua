@@ -13,7 +13,8 @@ local function with_traceback(err)
 	if type(err) == "table" then
 		return err
 	end
-	return debug.traceback(tostring(err), 2)
+	-- What called us is of no interest to who wrote the module.
+	return (debug.traceback(tostring(err), 2):gsub("\n%s*%[C%]: in function 'xpcall'.*$", ""))
 end
 
 --- Whether the module itself defines a function, as in `function module.save()`.

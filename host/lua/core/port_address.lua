@@ -29,6 +29,10 @@ end
 
 --- @return list of interfaces, the option that named them (nil: built-in default)
 function port_address.interfaces(service)
+	-- A service of ours that is a Unix socket and nothing else: its own option names the path.
+	if service.unix_path then
+		return { service.unix_path }, nil
+	end
 	local prefix = port_address.prefix(service)
 	local private = service.private
 	local names = { prefix .. "interfaces", prefix .. "interface" }

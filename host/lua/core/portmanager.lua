@@ -25,6 +25,9 @@ local listeners <const> = {}
 -- service name → { source, service, listeners }: left by a module that is being reloaded
 local parked <const> = {}
 
+-- service name → { source, service }: who provided it when its module began to reload, until settle()
+local before_reload <const> = {}
+
 -- service name → list of { address, message } that could not be opened
 local failures <const> = {}
 
@@ -106,7 +109,8 @@ end
 local function shown(list)
 	local texts = {}
 	for _, listener in ipairs(list) do
-		texts[#texts + 1] = ("[%s]:%d"):format(listener.interface, listener.port)
+		texts[#texts + 1] = listener.address.unix and listener.interface
+			or ("[%s]:%d"):format(listener.interface, listener.port)
 	end
 	return #texts == 0 and "no ports" or table.concat(texts, ", ")
 end
@@ -197,7 +201,6 @@ function portmanager.register_service(name, service)
 		for _, listener in ipairs(left.remaining) do
 			close_listener(listener, "not in the config")
 		end
-		port_listener.move_connections(left.service, service)
 	elseif opened and services[name][1] == service then
 		portmanager.activate(name)
 	end
@@ -217,6 +220,7 @@ function portmanager.unregister_service(name, service)
 	local source = service._source
 	if source and source.reloading and first then
 		parked[name] = { source = source, service = service, listeners = listeners_of(name, service) }
+		before_reload[name] = before_reload[name] or parked[name]
 	elseif first then
 		portmanager.deactivate(nil, service)
 		if list[1] and opened then
@@ -226,11 +230,21 @@ function portmanager.unregister_service(name, service)
 	prosody.events.fire_event("service-removed", { name = name, service = service })
 end
 
---- The reload or unload of a module has ended: what nobody took over is closed.
+--- The reload or unload of a module has ended: connections go to the provider that is now in force, what nobody
+-- took over is closed.
 -- @param source the old instance's api
 function portmanager.settle(source)
+	for name, left in pairs(before_reload) do
+		if left.source.name == source.name and left.source.host == source.host then
+			before_reload[name] = nil
+			local now = services[name][1]
+			if now and now ~= left.service then
+				port_listener.move_connections(left.service, now)
+			end
+		end
+	end
 	for name, left in pairs(parked) do
-		if left.source.name == source.name then
+		if left.source.name == source.name and left.source.host == source.host then
 			parked[name] = nil
 			for _, listener in ipairs(left.listeners) do
 				close_listener(listener, "module no longer provides it")
