@@ -198,6 +198,8 @@ function methods:close()
 	open_clients[self] = nil
 end
 
+mt.__close = methods.close
+
 --- Closes every client that a spec left open.
 function client.close_all()
 	for self in pairs(open_clients) do self:close() end
