@@ -255,8 +255,10 @@ static int l_limits(lua_State *L)
 	limits->max_per_ip = (unsigned)opt_seconds(L, "max_connections_per_ip", 0);
 	limits->max_rate = opt_seconds(L, "max_connection_rate_per_ip", 0);
 	if (!set_exempt(L, limits)) {
+		const char *what = luaL_tolstring(L, -1, NULL);
+
 		lua_pushnil(L);
-		lua_pushfstring(L, "limits_exempt: not a network: %s", luaL_tolstring(L, -2, NULL));
+		lua_pushfstring(L, "limits_exempt: not a network: %s", what);
 		return 2;
 	}
 	lua_pushboolean(L, 1);

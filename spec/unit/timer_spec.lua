@@ -1,0 +1,203 @@
+local host_loop <const> = require "host.loop"
+local logger <const> = require "util.logger"
+local timer <const> = require "util.timer"
+local turns <const> = require "spec.support.turns"
+
+local run_until <const>, run_for <const> = turns.run_until, turns.run_for
+
+describe("util.timer", function ()
+	it("calls once, with the time, the id and the argument", function ()
+		local calls = {}
+		local id = timer.add_task(0.02, function (...) calls[#calls + 1] = { ... } end, "param")
+		run_until(function () return calls[1] end)
+		run_for(0.05)
+		assert.equal(1, #calls)
+		assert.is_true(math.abs(calls[1][1] - os.time()) < 2)
+		assert.equal(id, calls[1][2])
+		assert.equal("param", calls[1][3])
+	end)
+
+	it("fires in the order of time, never early", function ()
+		local order, early = {}, false
+		local started = host_loop.monotonic()
+		for _, delay in ipairs { 0.05, 0.01, 0.03, 0 } do
+			timer.add_task(delay, function ()
+				order[#order + 1] = delay
+				early = early or host_loop.monotonic() - started < delay
+			end)
+		end
+		run_until(function () return #order == 4 end)
+		assert.same({ 0, 0.01, 0.03, 0.05 }, order)
+		assert.is_false(early)
+	end)
+
+	it("counts from the call, also late in a long callback", function ()
+		local fired, added
+		timer.add_task(0, function ()
+			local from = host_loop.monotonic()
+			while host_loop.monotonic() - from < 0.1 do end
+			added = host_loop.monotonic()
+			timer.add_task(0.05, function () fired = host_loop.monotonic() end)
+		end)
+		run_until(function () return fired end)
+		assert.is_true(fired - added >= 0.0499, "after " .. fired - added)
+	end)
+
+	it("goes on while the callback returns a number, at most once a turn", function ()
+		local n, turn, seen = 0, 0, {}
+		timer.add_task(0, function ()
+			n = n + 1
+			seen[turn] = (seen[turn] or 0) + 1
+			return n < 5 and 0 or nil
+		end)
+		while n < 5 and turn < 1000 do
+			turn = turn + 1
+			host_loop.run(true)
+		end
+		assert.equal(5, n)
+		for _, count in pairs(seen) do assert.equal(1, count) end
+	end)
+
+	it("does not fire within the turn that adds it", function ()
+		local within, later
+		timer.add_task(0, function ()
+			local running = true
+			timer.add_task(0, function () later, within = true, running end)
+			running = false
+		end)
+		run_until(function () return later end)
+		assert.is_false(within)
+	end)
+
+	it("stops, also twice, also inside its own callback", function ()
+		local fired = 0
+		local id = timer.add_task(0.01, function () fired = fired + 1 end)
+		assert.is_true(timer.stop(id))
+		assert.is_false(timer.stop(id))
+		local own
+		own = timer.add_task(0.01, function ()
+			fired = fired + 1
+			timer.stop(own)
+			return 0.001
+		end)
+		run_for(0.05)
+		assert.equal(1, fired)
+		assert.is_false(timer.stop(own))
+		assert.is_false(timer.stop(nil))
+		assert.is_false(timer.stop("no id"))
+		assert.is_false(timer.stop(1 << 40))
+	end)
+
+	it("reschedules to a later and to an earlier time", function ()
+		local fired = {}
+		local late = timer.add_task(0.01, function () fired.late = host_loop.monotonic() end)
+		local early = timer.add_task(10, function () fired.early = host_loop.monotonic() end)
+		local from = host_loop.monotonic()
+		assert.is_true(timer.reschedule(late, 0.1))
+		assert.is_true(timer.reschedule(early, 0.03))
+		run_until(function () return fired.late and fired.early end, 2)
+		assert.is_true(fired.early - from >= 0.03)
+		assert.is_true(fired.late - from >= 0.1)
+		assert.is_true(fired.early < fired.late)
+		assert.is_false(timer.reschedule(late, 1))
+	end)
+
+	it("reschedules itself inside its callback", function ()
+		local n = 0
+		local id
+		id = timer.add_task(0.005, function ()
+			n = n + 1
+			if n < 3 then timer.reschedule(id, 0.005) end
+		end)
+		run_until(function () return n == 3 end)
+		run_for(0.03)
+		assert.equal(3, n)
+	end)
+
+	it("never confuses a dead id with its successor", function ()
+		local fired = false
+		local dead = timer.add_task(1, function () end)
+		timer.stop(dead)
+		timer.add_task(0.01, function () fired = true end)
+		assert.is_false(timer.stop(dead))
+		assert.is_false(timer.reschedule(dead, 100))
+		run_until(function () return fired end)
+	end)
+
+	it("logs an error and goes on with the others", function ()
+		local lines, fired = {}, false
+		local sink = logger.add_simple_sink(function (_, level, message)
+			if level == "error" then lines[#lines + 1] = message end
+		end, { "error" })
+		require "net.server"
+		timer.add_task(0, function () error("broken") end)
+		timer.add_task(0.01, function () fired = true end)
+		run_until(function () return fired end)
+		logger.remove_sink(sink)
+		assert.equal(1, #lines)
+		assert.matches("^Error in timer: .*timer_spec.lua:%d+: broken", lines[1])
+	end)
+
+	it("takes what Lua calls a number and refuses what is none", function ()
+		local id = timer.add_task(math.huge, function () end)
+		assert.is_true(timer.stop(id))
+		assert.is_true(timer.stop(timer.add_task(-5, function () end)))
+		assert.has_error(function () timer.add_task(0 / 0, function () end) end)
+		assert.has_error(function () timer.add_task("soon", function () end) end)
+		assert.has_error(function () timer.add_task(1) end)
+	end)
+
+	it("holds many and forgets what they refer to", function ()
+		local before = timer.pending()
+		local weak = setmetatable({}, { __mode = "k" })
+		local ids = {}
+		for i = 1, 20000 do
+			local param = { i }
+			weak[param] = true
+			ids[i] = timer.add_task(100 + i % 97, function () return param end, param)
+		end
+		assert.equal(before + 20000, timer.pending())
+		for i = 1, 20000 do assert.is_true(timer.stop(ids[i])) end
+		assert.equal(before, timer.pending())
+		collectgarbage()
+		assert.is_nil(next(weak))
+	end)
+
+	it("says when a monotonic time comes in realtime", function ()
+		local t = timer.to_absolute_time(host_loop.monotonic() + 10)
+		assert.is_true(math.abs(t - (host_loop.now() + 10)) < 0.1)
+	end)
+end)
+
+describe("host.loop", function ()
+	it("runs nextticks in order, before it sleeps, and new ones in a later turn", function ()
+		local order = {}
+		host_loop.nexttick(function ()
+			order[#order + 1] = 1
+			host_loop.nexttick(function () order[#order + 1] = 3 end)
+		end)
+		host_loop.nexttick(function () order[#order + 1] = 2 end)
+		host_loop.run(true)
+		assert.same({ 1, 2 }, order)
+		host_loop.run(true)
+		assert.same({ 1, 2, 3 }, order)
+	end)
+
+	it("says timeout for a turn in which nothing happened", function ()
+		for _ = 1, 3 do host_loop.run(true) end
+		assert.same({ nil, "timeout" }, { host_loop.run(true) })
+	end)
+
+	it("returns quitting", function ()
+		timer.add_task(0, function () host_loop.quit() end)
+		assert.equal("quitting", host_loop.run())
+	end)
+
+	it("refuses to be run by a callback", function ()
+		local ok, err
+		timer.add_task(0, function () ok, err = pcall(host_loop.run, true) end)
+		run_until(function () return ok ~= nil end)
+		assert.is_false(ok)
+		assert.matches("runs already", err)
+	end)
+end)
