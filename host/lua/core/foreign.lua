@@ -3,7 +3,12 @@
 -- stop, the state becomes stopping at the call, and a repeated call goes to the host, which
 -- hurries.
 
+local holds <const> = require "core.holds"
+
 local foreign <const> = {}
+
+-- Events with holds that a module may fire by itself.
+local completed <const> = { "server-starting", "server-stopping", "lameduck-started" }
 
 -- replacement → the guard that the table `prosody` shows in its place; a chain of replacements
 -- that call each other finds the same guard for the same function every time.
@@ -59,6 +64,21 @@ function foreign.install(prosody, shutdown)
 		end
 	end
 	setmetatable(prosody, mt)
+end
+
+--- Completes the lifecycle events that another party fires, so that their handlers need not care who did.
+-- @param events prosody.events
+-- @param deadline function → monotonic seconds, or nil
+function foreign.complete(events, deadline)
+	for _, name in ipairs(completed) do
+		events.wrappers.add_handler(name, function (fire, event, data)
+			data = data or {}
+			if type(data) == "table" and rawget(data, "hold") == nil then
+				holds.attach(data, holds.new { deadline = deadline })
+			end
+			return fire(event, data)
+		end)
+	end
 end
 
 --- The function that drives instead of the host.

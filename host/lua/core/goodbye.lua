@@ -16,6 +16,13 @@ local goodbye <const> = {}
 -- Goodbyes that are due are written together; a shorter step only costs wake-ups (s).
 local step <const> = 0.01
 
+-- How often those are looked at that core.sessions does not count (s).
+local peer_look <const> = 0.05
+
+local function class_is_counted(class)
+	return class == "client"
+end
+
 local function is_closed(conn)
 	return conn:getfd() == -1
 end
@@ -146,7 +153,18 @@ local function join_phase(work, rest)
 		end
 		return "clean"
 	end
-	phase.on_end = sessions.on_fall(function () look_soon(work) end)
+	-- Of connections that are nobody's session, only they themselves know that they have gone.
+	local unhook = sessions.on_fall(function () look_soon(work) end)
+	local looks = class_is_counted(work.class) and nil or timer.add_task(peer_look, function ()
+		look(work)
+		return peer_look
+	end)
+	phase.on_end = function ()
+		unhook()
+		if looks then
+			timer.stop(looks)
+		end
+	end
 end
 
 --- Tells all connections of a class goodbye and closes them. The work of a phase.

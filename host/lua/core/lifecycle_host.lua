@@ -203,7 +203,10 @@ function life.init()
 		life.beat()
 		return beat_every
 	end)
-	life.driver = foreign.driver
+	foreign.complete(prosody.events, function ()
+		local current = stop.current()
+		return current and current.deadline
+	end)
 end
 
 return life

@@ -1,5 +1,6 @@
 -- The shutdown report: what a stop did, what it cut, and with which status the host ends.
 
+local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"
 local json <const> = require "util.json"
 local log <const> = require "util.logger".init("lifecycle")
@@ -52,25 +53,26 @@ function report.error(stop, event, module, err)
 	end
 end
 
+-- Milliseconds are enough for a person, and for a spec that compares two machines.
+local function rounded(seconds)
+	return math.floor(seconds * 1000 + 0.5) / 1000
+end
+
 local function phase_records(stop)
 	local list, holders = {}, {}
 	for i, phase in ipairs(stop.phases) do
 		list[i] = {
-			phase = phase.phase, seconds = phase.seconds, budget = phase.budget or json.null,
+			phase = phase.phase, seconds = rounded(phase.seconds), budget = phase.budget or json.null,
 			result = phase.result, closed = phase.closed, error = phase.error,
 		}
 		for _, holder in ipairs(phase.holders or {}) do
 			holders[#holders + 1] = {
 				phase = phase.phase, module = holder.module or json.null, hold = holder.hold,
-				conn = holder.conn or json.null, seconds = holder.seconds,
+				conn = holder.conn or json.null, seconds = rounded(holder.seconds),
 			}
 		end
 	end
 	return list, holders
-end
-
-local function array(list)
-	return setmetatable(list, { __jsontype = "array" })
 end
 
 --- Builds the report object of INTERFACES.md 5.
@@ -85,8 +87,8 @@ function report.build(stop)
 		reason = stop.reason or json.null, code = stop.code or json.null,
 		origin = stop.origin or json.null, verb = stop.verb or "shutdown", evict = stop.evict,
 		generation = stop.generation or json.null, started = datetime.datetime(stop.at),
-		seconds = stop.seconds, phases = array(phases), holders = array(holders),
-		errors = array(stop.errors),
+		seconds = rounded(stop.seconds), phases = array(phases), holders = array(holders),
+		errors = array(table.move(stop.errors, 1, #stop.errors, 1, {})),
 		lost = {
 			connections = lost.connections or 0, bytes_unsent = lost.bytes_unsent or 0,
 			jobs = lost.jobs or 0,
