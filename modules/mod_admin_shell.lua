@@ -18,7 +18,8 @@ local prompt <const> = module:get_option_string("admin_shell_prompt", "gadwall> 
 local sections <const> = { "help", "server", "stop", "module", "config", "port", "event", "log" }
 
 local function engine_of(session)
-	if not session.console then
+	-- After a reload the old engine may still answer; new lines are for the new one.
+	if not session.console or session.console.registry ~= commands then
 		session.console = engine.new(commands, session.send, {
 			origin = session,
 			connected = function () return not session.gone end,

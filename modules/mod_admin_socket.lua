@@ -132,10 +132,6 @@ function listener.ondisconnect(conn)
 	end
 end
 
-function listener.ondetach(conn)
-	listener.ondisconnect(conn)
-end
-
 -- A reload of this module: connections stay, their sessions are in the shared table.
 function listener.onattach(conn)
 	if not sessions[conn] then

@@ -60,13 +60,17 @@ local function handler_row(host, events, name, handler)
 	return row
 end
 
+local heading <const> = ("%-10s %8s  %-16s %-38s %9s %10s"):format("host", "priority", "module",
+	"where", "calls", "seconds")
+
 local function event_show(self, name)
 	local rows <const> = {}
-	self.session.print(("%-10s %8s  %-16s %-38s %9s %10s"):format("host", "priority", "module",
-		"where", "calls", "seconds"))
 	for host, events in pairs(event_sets()) do
 		for _, handler in ipairs(events.get_handlers(name) or {}) do
 			local row <const> = handler_row(host, events, name, handler)
+			if #rows == 0 then
+				self.session.print(heading)
+			end
 			rows[#rows + 1] = row
 			self.session.print(("%-10s %8s  %-16s %-38s %9d %10.6f"):format(host,
 				tostring(row.priority), row.module or "", row.where, row.calls, row.seconds))

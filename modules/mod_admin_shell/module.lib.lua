@@ -83,10 +83,8 @@ local function list(self, host)
 		if not host or entry.host == host or entry.host == "*" then
 			rows[#rows + 1] = { module = entry.module, host = entry.host, status = entry.status,
 				message = entry.message, path = entry.path }
-			if not self.session.json then
-				self.session.print(("%-24s %-16s %-6s %s"):format(entry.module, entry.host,
-					entry.status, entry.message))
-			end
+			self.session.print(("%-24s %-16s %-6s %s"):format(entry.module, entry.host,
+				entry.status, entry.message))
 		end
 	end
 	return true, ("%d modules"):format(#rows), rows

@@ -78,21 +78,23 @@ end
 
 -- conn --
 
+-- Calls a method that a handle may not have, or may not answer any more.
 local function read(handle, method)
-	local fn <const> = handle[method]
-	local ok, value = pcall(fn or error, handle)
-	return ok and value or nil
+	local ok, value = pcall(function () return handle[method](handle) end)
+	if ok then
+		return value
+	end
 end
 
 local function id_of(handle)
-	return read(handle, "id") or tostring(handle):match("^%S+")
+	return handle.id or tostring(handle)
 end
 
 -- Connections, without the listening sockets.
 local function connections()
 	local list <const> = {}
 	for _, handle in ipairs(status.handles()) do
-		if read(handle, "server") ~= handle then
+		if handle.id and read(handle, "server") ~= handle then
 			list[#list + 1] = handle
 		end
 	end
@@ -108,12 +110,13 @@ local function find_conn(id)
 end
 
 local function describe(handle)
-	local info <const> = handle.info and read(handle, "info")
+	local service <const> = read(handle, "service")
+	local created <const> = handle.created
 	return {
 		conn = id_of(handle), ip = read(handle, "ip"), port = read(handle, "clientport"),
 		server_port = read(handle, "serverport"), queued = read(handle, "queued"),
-		module = handle.module, service = handle.service, class = read(handle, "class"),
-		info = type(info) == "table" and info or nil,
+		service = type(service) == "string" and service or nil, class = read(handle, "class"),
+		state = read(handle, "state"), created = type(created) == "number" and created or nil,
 	}
 end
 
@@ -122,7 +125,7 @@ local function conn_list(self, pattern)
 	for _, handle in ipairs(connections()) do
 		local row <const> = describe(handle)
 		local line <const> = ("%-20s %-24s %6s  %-10s %s"):format(row.conn, row.ip or "?",
-			row.port or "", row.class or "", row.service or row.module or "")
+			row.port or "", row.class or "", row.service or "")
 		if not pattern or line:find(pattern, 1, true) then
 			rows[#rows + 1] = row
 			self.session.print(line)

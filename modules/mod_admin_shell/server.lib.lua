@@ -24,12 +24,18 @@ local function not_yet(verb)
 	end
 end
 
+-- Passive hosts come with upgrades; this one is active as soon as it serves.
+local function activate()
+	if lifecycle.state() == "passive" then
+		return nil, "cannot activate: not in this version yet (start it without --passive)"
+	end
+	return nil, ("cannot activate: active already (the state is %s)"):format(lifecycle.state())
+end
+
 local function print_status(self)
 	local object <const> = status.build()
-	if not self.session.json then
-		for _, line in ipairs(status_text.render(object)) do
-			self.session.print(line)
-		end
+	for _, line in ipairs(status_text.render(object)) do
+		self.session.print(line)
 	end
 	local healthy, why = status.healthy(object)
 	return true, healthy and object.state or why, object
@@ -123,7 +129,7 @@ local rows <const> = {
 	{ "undrain", "ready again", service_arg, undrain },
 	{ "upgrade", "a new binary without a lost request", no_args, not_yet("upgrade") },
 	{ "rollback", "back to the previous generation", no_args, not_yet("rollback") },
-	{ "activate", "a passive host becomes active", no_args, not_yet("activate") },
+	{ "activate", "a passive host becomes active", no_args, activate },
 }
 
 -- Those that are words of their own too: `status`, `drain` …

@@ -88,8 +88,8 @@ local function begin_waiting(session, progress)
 			resolve(true)
 		end
 		lifecycle.when_ended(function (report, why)
+			tell_end(session, report, why) -- first: done() goes on with the command at once
 			done()
-			tell_end(session, report, why)
 		end)
 		session.on_close(done)
 	end)

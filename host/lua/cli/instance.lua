@@ -47,12 +47,8 @@ local function absolute(path)
 	return require "core.places".absolute(path)
 end
 
+-- Whether a host runs, or has run, with this socket.
 local function exists(path)
-	local fd <const> = sys.connect_unix(path)
-	if fd then
-		sys.close(fd)
-		return true
-	end
 	return read_file(instance.folder(path) .. "/gadwall.state", 65536) ~= nil
 end
 

@@ -122,6 +122,8 @@ local function service_state(service, lifecycle, host_state)
 	end
 	if not open then
 		return "closed"
+	elseif service.class == "admin" then
+		return "serving" -- to the last phase
 	elseif host_state == "serving" and lifecycle.draining and lifecycle.draining(service.service) then
 		return "draining"
 	end

@@ -201,10 +201,7 @@ end
 
 --- How a command is written: "module reload MODULE [HOST]".
 function registry.usage(command)
-	local parts <const> = { command.section, command.name }
-	if not command.section then
-		parts[1] = command.name
-	end
+	local parts <const> = { command.section or command.name, command.section and command.name }
 	for _, arg in ipairs(command.args or {}) do
 		local name <const> = (arg.name or "?"):upper()
 		parts[#parts + 1] = arg.optional and "[" .. name .. "]" or name
