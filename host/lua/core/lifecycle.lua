@@ -269,6 +269,17 @@ function lifecycle.report()
 	return current and current.report or nil
 end
 
+--- Whether a module must stay: it drives the stop that is under way, or provides a phase of it.
+-- @param module its api table
+function lifecycle.is_pinned(module)
+	local current = stop.current()
+	if state ~= "stopping" or not current or current.torn_down then
+		return false
+	end
+	local items = rawget(module, "items") or {}
+	return #(items["shutdown-driver-provider"] or {}) + #(items["shutdown-phase-provider"] or {}) > 0
+end
+
 --- The phase that every list ends with.
 -- @param event of shutdown-started, or nil for a plan
 -- @param budget seconds
@@ -296,6 +307,9 @@ end
 function lifecycle.init()
 	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
 	life.ready, life.allowed = lifecycle.ready, allowed
+	life.begin_teardown = function (reason, origin, expired)
+		stop.begin_finish { reason = reason, origin = origin, expired = expired }
+	end
 	idle.init(life)
 	stop.init(life)
 	start.init(life)
