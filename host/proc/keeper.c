@@ -396,20 +396,29 @@ static void handle(const struct pollfd *p)
 		signals_readable();
 }
 
+/* Time that passed where we do not wait, or beyond what we waited for, is time in which we were
+ * held up. */
+static void look_for_gap(double now, double expected)
+{
+	if (now - expected > 1)
+		keeper_restart_clocks(now - expected);
+}
+
 static void turn(void)
 {
 	static struct pollfd p[POLL_ALL];
-	double before = clock_monotonic(), due = run_clocks(before), late;
-	double wait = due > before ? due - before : 0;
+	static double seen; /* when the last poll came back */
+	double before = clock_monotonic(), wait;
 
+	look_for_gap(before, seen > 0 ? seen : before);
+	wait = run_clocks(before) - before;
 	if (keeper.ended)
 		return;
 	fill_poll(p);
-	if (poll(p, POLL_ALL, (int)(wait * 1000) + 1) < 0)
+	if (poll(p, POLL_ALL, wait > 0 ? (int)(wait * 1000) + 1 : 0) < 0)
 		return; /* EINTR; there is no other */
-	late = clock_monotonic() - before - wait;
-	if (late > 1)
-		keeper_restart_clocks(late);
+	seen = clock_monotonic();
+	look_for_gap(seen, before + (wait > 0 ? wait : 0));
 	handle(p);
 }
 

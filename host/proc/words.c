@@ -182,6 +182,8 @@ void words_readable(struct worker *w)
 	for (int i = 0; i < WORDS_PER_TURN && w->channel >= 0 && !fault; i++) {
 		int got = ipc_recv(w->channel, &m, IPC_FROM_WORKER);
 
+		if (got < 0 && errno == ECONNRESET)
+			continue; /* it ended with words of ours unread; its own still come */
 		if (got < 0 && errno == EAGAIN)
 			return;
 		if (got == 0) {
