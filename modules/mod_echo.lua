@@ -1,5 +1,5 @@
--- Says back what it hears. `nc localhost 7007`, type a line; edit this file while you are connected,
--- run `build/gadwall reload echo`, and type another.
+-- Says back what it hears. `nc localhost 7007`, type a line; edit this file while you are
+-- connected, run `build/gadwall reload echo`, and type another.
 local listener = {}
 
 function listener.onconnect(conn)

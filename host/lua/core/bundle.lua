@@ -1,12 +1,14 @@
 --- The bundle: every text that the config used, in one string (PROCESSES.md "the reader").
 --
--- The reader runs the config over a *recording* source (disk); what it read becomes the bundle, and all workers
--- of the generation run the config over the bundle instead of the disk. A source has:
+-- The reader runs the config over a *recording* source (disk); what it read becomes the bundle,
+-- and all workers of the generation run the config over the bundle instead of the disk. A source
+-- has:
 --   source:read(path)    -> text, judgement; or nil, message, errno
 --   source:glob(pattern) -> sorted list of paths
 --   source:getenv(name)  -> string or nil
 --
--- Format: "GWBUNDLE", version, checksum of the rest, count, then per record kind, key and value, each with its length.
+-- Format: "GWBUNDLE", version, checksum of the rest, count, then per record kind, key and value,
+-- each with its length.
 
 local magic <const> = "GWBUNDLE"
 local version <const> = 1

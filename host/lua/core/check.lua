@@ -52,7 +52,8 @@ local function reporter(state, faults)
 		add = function (fault)
 			faults[#faults + 1] = complete(state, fault)
 		end,
-		--- Adds a fault at an option, or at a value inside it. Options that are not set point to the file.
+		--- Adds a fault at an option, or at a value inside it. Options that are not set point to the
+		-- file.
 		at = function (host, name, value, fault)
 			local place = value ~= nil and config.locate(host, name, value, state)
 				or config.origin(host, name) or {}
@@ -72,9 +73,11 @@ end
 
 --- Checks a config file.
 -- @param file path of the main file
--- @param opts table: `bind` false skips the test of ports; `source` where files are read from (default: the
+-- @param opts table: `bind` false skips the test of ports; `source` where files are read from
+--   (default: the
 -- disk); `as_root` the host will be started as root; `keep` true leaves the config in force
--- @return list of { file, line, column, severity, code, message, suggestion }, in the order of the text
+-- @return list of { file, line, column, severity, code, message, suggestion }, in the order of
+--   the text
 function check.run(file, opts)
 	opts = opts or {}
 	if opts.as_root == nil then
@@ -121,8 +124,8 @@ function check.has_errors(faults)
 	return false
 end
 
---- Whether a fault keeps the host from running. An option that nobody reads does not, unless it looks like
--- the misspelling of one that somebody does.
+--- Whether a fault keeps the host from running. An option that nobody reads does not, unless it
+-- looks like the misspelling of one that somebody does.
 function check.is_fatal(fault)
 	return fault.severity == "error" and (fault.code ~= "unknown-option" or fault.suggestion ~= nil)
 end

@@ -1,4 +1,5 @@
---- Rules between options, and names outside the config: times that do not fit, signals, users, files.
+--- Rules between options, and names outside the config: times that do not fit, signals, users,
+-- files.
 
 local config <const> = require "core.configmanager"
 local didyoumean <const> = require "util.didyoumean"

@@ -1,5 +1,5 @@
---- Enabled modules: are their files there, do they compile, which options and services are theirs. The text is read,
--- never run.
+--- Enabled modules: are their files there, do they compile, which options and services are
+-- theirs. The text is read, never run.
 
 local config <const> = require "core.configmanager"
 local didyoumean <const> = require "util.didyoumean"
@@ -62,7 +62,7 @@ end
 
 --- What a module's text says about options: quoted words, and words that are joined to others.
 local function note_options(found, text)
-	for name in text:gmatch("get_option[%w_]*%s*%(?%s*[\"']([%w_]+)[\"']") do
+	for name in text:gmatch("get_option[%w_]*%s*%(?%s*[\"']([%w_]+)[\"']%s*[^%.%s]") do
 		found.options[name] = true
 	end
 	for name in text:gmatch("[\"']([%a_][%w_]*)[\"']") do
@@ -165,7 +165,8 @@ end
 
 --- Checks the enabled modules.
 -- @param report see core.check
--- @return what they know: seen, options, words, prefixes, suffixes (sets), services by name, paths
+-- @return what they know: seen, options, words, prefixes, suffixes (sets), services by name,
+--   paths
 function check_modules.run(report)
 	local found = { seen = {}, options = {}, words = {}, prefixes = {}, suffixes = {}, services = {},
 		paths = {} }

@@ -22,12 +22,12 @@ local function read_by_module(modules, name)
 		return true
 	end
 	for prefix in pairs(modules.prefixes) do
-		if #prefix >= 3 and name:sub(1, #prefix) == prefix then
+		if (#prefix >= 3 or prefix:find("_$")) and name:sub(1, #prefix) == prefix then
 			return true
 		end
 	end
 	for suffix in pairs(modules.suffixes) do
-		if #suffix >= 3 and name:sub(-#suffix) == suffix then
+		if (#suffix >= 3 or suffix:find("^_")) and name:sub(-#suffix) == suffix then
 			return true
 		end
 	end

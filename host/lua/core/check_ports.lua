@@ -14,13 +14,13 @@ local function is_address(text)
 	elseif text:find(":", 1, true) then
 		return text:find("^[%x:%.%%%w]+$") ~= nil and select(2, text:gsub("::", "")) <= 1
 	end
-	local a, b, c, d = text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
-	for _, part in ipairs { a or 256, b or 256, c or 256, d or 256 } do
+	local parts = { text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
+	for _, part in ipairs(parts) do
 		if tonumber(part) > 255 then
 			return false
 		end
 	end
-	return true
+	return #parts == 4
 end
 
 local function check_interfaces(report, host, name)

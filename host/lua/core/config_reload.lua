@@ -1,8 +1,10 @@
---- Applying a new bundle: everything is built beside the config in force and swapped only if it has no fault.
+--- Applying a new bundle: everything is built beside the config in force and swapped only if it
+-- has no fault.
 
 local bundle <const> = require "core.bundle"
 local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("config")
+local modulemanager <const> = require "core.modulemanager"
 local options <const> = require "core.options"
 
 local config_reload <const> = {}
@@ -45,14 +47,49 @@ function config_reload.changed(old, new)
 	return names
 end
 
+--- Whether a module looks at a new config by itself.
+local function follows_reloads(api)
+	for _, hook in ipairs(api._hooks) do
+		if hook[2] == "config-reloaded" then
+			return true
+		end
+	end
+	return false
+end
+
+--- Loaded modules that have read an option and will not read it again, as words for people.
+local function readers(name)
+	local list = {}
+	for _, api in ipairs(modulemanager.load_order()) do
+		if api._options_read[name] and not follows_reloads(api) then
+			list[#list + 1] = "reload of mod_" .. api.name
+		end
+	end
+	return #list > 0 and table.concat(list, ", ") or nil
+end
+
+local live_suffixes <const> = { "_ports$", "_interfaces?$", "_class$" }
+
+local function is_live(name)
+	for _, suffix in ipairs(live_suffixes) do
+		if name:find(suffix) then
+			return true
+		end
+	end
+	local row = options.row(name)
+	return row and row.reload == "live"
+end
+
 --- Which of the changed options take effect later, and by what.
--- @return map name → "upgrade" or "module"
+-- @return map name → "upgrade" or "reload of mod_NAME"
 function config_reload.deferred(changed)
 	local found = {}
 	for name in pairs(changed) do
 		local row = options.row(name)
-		if row and row.reload ~= "live" then
-			found[name] = row.reload == "module" and "reload of mod_" .. row.owner or "upgrade"
+		if row and row.reload == "upgrade" then
+			found[name] = "upgrade"
+		elseif not is_live(tostring(name)) then
+			found[name] = readers(name)
 		end
 	end
 	return found

@@ -1,74 +1,16 @@
 --- The words of the config language (Prosody's, facts/prosody-api.md 2.6) for one file.
--- An option is set by assigning a global; everything that is wrong becomes a fault with its place, and loading goes
--- on where it can, so that `check` names all faults at once.
+-- An option is set by assigning a global; everything that is wrong becomes a fault with its
+-- place, and loading goes on where it can, so that `check` names all faults at once.
 
+local config_proxy <const> = require "core.config_proxy"
 local config_scan <const> = require "core.config_scan"
+local config_text <const> = require "core.config_text"
 local envload <const> = require "util.envload".envload
 local paths <const> = require "util.paths"
 
 local config_sandbox <const> = {}
 
 local max_depth <const> = 32
-
-local proxy_methods <const> = {}
-local proxy_mt <const> = {}
-
---- The value behind what a config file calls an earlier option.
-function config_sandbox.unwrap(value)
-	if getmetatable(value) == proxy_mt then
-		return rawget(value, "_value")
-	end
-	return value
-end
-
-function proxy_methods:value()
-	return rawget(self, "_value")
-end
-
-function proxy_methods:append(more)
-	if type(more) ~= "table" then
-		error("append expects a list of values, as in " .. rawget(self, "_name") .. ":append { … }", 2)
-	end
-	more = config_sandbox.unwrap(more)
-	local target = {}
-	for key, value in pairs(rawget(self, "_value")) do
-		target[key] = value
-	end
-	for key, value in pairs(more) do
-		if math.type(key) ~= "integer" then
-			target[key] = value
-		end
-	end
-	for _, value in ipairs(more) do
-		target[#target + 1] = value
-	end
-	rawset(self, "_value", target)
-	rawget(self, "_set")(target)
-	return self
-end
-
-function proxy_mt:__index(key)
-	return proxy_methods[key] or rawget(self, "_value")[key]
-end
-
-function proxy_mt:__newindex(key, value)
-	rawget(self, "_value")[key] = config_sandbox.unwrap(value)
-end
-
-function proxy_mt:__call(more)
-	if type(more) ~= "table" then
-		error("invalid syntax: is there a '=' missing after " .. rawget(self, "_name") .. "?", 2)
-	end
-	return proxy_methods.append(self, more)
-end
-
-function proxy_mt:__len()
-	return #rawget(self, "_value")
-end
-
-function proxy_mt:__pairs()
-	return pairs(rawget(self, "_value"))
-end
 
 --- The line of the config file that is running now.
 local function current_line(file)
@@ -93,42 +35,47 @@ local function fault(state, file, severity, code, message, name)
 	}
 end
 
-local function host_name(name, word)
+--- Ends the file with an error at the line that runs now.
+local function fail(scope, message, ...)
+	error(("%s:%d: %s"):format(scope.file, current_line(scope.file), message:format(...)), 0)
+end
+
+local function host_name(scope, name, word)
 	if type(name) ~= "string" or name == "" then
-		error(word .. " needs a name, as in " .. word .. ' "example.org"', 3)
+		fail(scope, '%s needs a name, as in %s "example.org"', word, word)
 	end
 	if not utf8.len(name) or name:find("[%c%s@/]") then
-		error(("the name of %s %q contains forbidden characters"):format(word, name), 0)
+		fail(scope, "the name of %s %q contains forbidden characters", word, name)
 	end
 	return name:lower()
 end
 
 local function set_section(scope, host, options)
 	if type(options) ~= "table" then
-		error("expected a table of options after " .. host .. ", got a " .. type(options), 3)
+		fail(scope, "expected a table of options after %s, got a %s", host, type(options))
 	end
 	local state, file = scope.state, scope.file
 	local line = current_line(file)
 	for name, value in pairs(options) do
 		local place = config_scan.place_after(state.scans[file], tostring(name), line)
 			or { line = line, column = 1 }
-		state:set(host, name, config_sandbox.unwrap(value), file, place)
+		state:set(host, name, config_proxy.unwrap(value), file, place)
 	end
 	scope.host = "*"
 end
 
 local function virtual_host(scope)
 	return function (name)
-		local host = host_name(name, "VirtualHost")
+		local host = host_name(scope, name, "VirtualHost")
 		local component = scope.state:peek(host, "component_module")
 		if component then
-			error(("VirtualHost %q clashes with the Component of the same name"):format(host), 0)
+			fail(scope, "VirtualHost %q clashes with the Component of the same name", host)
 		end
 		scope.state:define(host, scope.file, current_line(scope.file))
 		scope.host = host
 		return function (options)
 			if type(options) == "string" then
-				error(("VirtualHost takes no module name (%q was given for %s)"):format(options, host), 2)
+				fail(scope, "VirtualHost takes no module name (%q was given for %s)", options, host)
 			end
 			set_section(scope, host, options)
 		end
@@ -137,10 +84,10 @@ end
 
 local function component(scope)
 	return function (name)
-		local host = host_name(name, "Component")
+		local host = host_name(scope, name, "Component")
 		local state, file = scope.state, scope.file
 		if state:peek(host, "defined") and not state:peek(host, "component_module") then
-			error(("Component %q clashes with the VirtualHost of the same name"):format(host), 0)
+			fail(scope, "Component %q clashes with the VirtualHost of the same name", host)
 		end
 		local line = current_line(file)
 		state:define(host, file, line)
@@ -163,7 +110,7 @@ end
 
 local function resolve(scope, path, word)
 	if type(path) ~= "string" then
-		error(word .. " needs the name of a file", 3)
+		fail(scope, "%s needs the name of a file", word)
 	end
 	return paths.resolve_relative_path(paths.dirname(scope.file), path)
 end
@@ -202,7 +149,7 @@ end
 local function credential(scope)
 	return function (name)
 		if type(name) ~= "string" or name == "" or name:find("/") then
-			error("Credential needs the name of a credential", 2)
+			fail(scope, "Credential needs the name of a credential")
 		end
 		local folder = scope.state.source:getenv("CREDENTIALS_DIRECTORY")
 		if not folder then
@@ -248,12 +195,12 @@ local function lookup(scope, name)
 	end
 	if type(value) == "table" then
 		local host = scope.host
-		return setmetatable({ _name = name, _value = value, _set = function (new)
+		return config_proxy.new(name, value, function (new)
 			local line = current_line(file)
 			local place = config_scan.place(state.scans[file], name, line)
 				or { line = line, column = 1 }
 			state:set(host, name, new, file, place, true)
-		end }, proxy_mt)
+		end)
 	elseif value ~= nil then
 		return value
 	end
@@ -300,52 +247,9 @@ local function environment(scope)
 			local line = current_line(scope.file)
 			local place = config_scan.place(scope.state.scans[scope.file], name, line)
 				or { line = line, column = 1 }
-			scope.state:set(scope.host, name, config_sandbox.unwrap(value), scope.file, place)
+			scope.state:set(scope.host, name, config_proxy.unwrap(value), scope.file, place)
 		end,
 	})
-end
-
---- Splits Lua's "file:line: message".
-local function split_error(err, file)
-	local where, line, message = tostring(err):match("^(.-):(%d+): (.*)$")
-	if where and (where == file or file:sub(-#where:gsub("^%.%.%.", "")) == where:gsub("^%.%.%.", "")) then
-		return tonumber(line), message
-	end
-	return nil, tostring(err)
-end
-
-local function file_fault(state, scope, path, message)
-	local line = scope and current_line(scope.file)
-	state:fault {
-		file = scope and scope.file or path, line = line or 1, column = 1, severity = "error",
-		code = "unreadable-file",
-		message = scope and ("Include: cannot read %s: %s"):format(path, message) or message,
-	}
-end
-
---- The text of a config file, or nil with a fault noted.
-local function read_config(state, path, from)
-	local text, detail = state.source:read(path)
-	if not text then
-		return file_fault(state, from, path, detail)
-	end
-	for _, item in ipairs(detail or {}) do
-		state:fault { file = path, line = 1, column = 1, severity = item.severity,
-			code = "unsafe-file", message = item.message }
-	end
-	if not from and text == "" then
-		return file_fault(state, nil, path, "is empty (0 bytes)")
-	end
-	local valid, at = utf8.len(text)
-	if not valid or text:find("\0", 1, true) then
-		at = at or text:find("\0", 1, true)
-		local _, newlines = text:sub(1, at):gsub("\n", "")
-		state:fault { file = path, line = newlines + 1, severity = "error", code = "not-utf8",
-			column = #text:sub(1, at - 1):match("[^\n]*$") + 1,
-			message = ("is not UTF-8 text (byte %d)"):format(at) }
-		return nil
-	end
-	return text
 end
 
 --- Runs one config file into the state.
@@ -356,9 +260,9 @@ end
 function config_sandbox.run(state, path, from)
 	local depth = from and from.depth + 1 or 1
 	if depth > max_depth then
-		error(("Include %q: files include each other (%d deep)"):format(path, depth), 0)
+		fail(from, "Include %q: files include each other (%d deep)", path, depth)
 	end
-	local text = read_config(state, path, from)
+	local text = config_text.read(state, path, from, from and current_line(from.file))
 	if not text then
 		return nil
 	end
@@ -375,7 +279,7 @@ function config_sandbox.run(state, path, from)
 		end
 		code = "config-error"
 	end
-	local line, message = split_error(err, path)
+	local line, message = config_text.split_error(err, path)
 	state:fault { file = path, line = line or 1, column = 1, severity = "error", code = code,
 		message = message }
 	return nil

@@ -1,5 +1,6 @@
 --- A light tokenizer of config files: where is an option assigned, where does a string stand.
--- Lua's debug info knows the line on which a statement ended; people want the line and column on which it began.
+-- Lua's debug info knows the line on which a statement ended; people want the line and column on
+-- which it began.
 
 local config_scan <const> = {}
 
@@ -55,6 +56,8 @@ local function token(text, pos)
 	return "symbol", operator, pos + #operator
 end
 
+local nesting <const> = { ["{"] = 1, ["("] = 1, ["}"] = -1, [")"] = -1 }
+
 --- Scans a text.
 -- @return list of { kind, value, line, column, depth }, comments left out
 function config_scan.tokens(text)
@@ -69,16 +72,13 @@ function config_scan.tokens(text)
 			line, line_start, pos = line + 1, pos + 1, pos + 1
 		else
 			local kind, value, stop = token(text, pos)
-			if value == "}" or value == ")" then
-				depth = kind == "symbol" and depth - 1 or depth
-			end
+			local change = kind == "symbol" and nesting[value] or 0
+			depth = depth + math.min(change, 0)
 			if kind ~= "comment" then
 				list[#list + 1] = { kind = kind, value = value, line = line,
 					column = pos - line_start + 1, depth = depth }
 			end
-			if value == "{" or value == "(" then
-				depth = kind == "symbol" and depth + 1 or depth
-			end
+			depth = depth + math.max(change, 0)
 			for newline in text:sub(pos, stop - 1):gmatch("()\n") do
 				line, line_start = line + 1, pos + newline
 			end
@@ -87,17 +87,25 @@ function config_scan.tokens(text)
 	end
 end
 
+local none <const> = {}
+
+--- Whether the name at i is given a value there: `name =`, `name:append {`, `name {`.
+local function is_assigned(tokens, i)
+	local item, after = tokens[i], tokens[i + 1] or none
+	if item.kind ~= "name" or after.kind ~= "symbol" then
+		return false
+	elseif after.value == ":" then
+		return (tokens[i + 2] or none).value == "append"
+	end
+	return after.value == "=" or after.value == "{" and item.depth == 0
+end
+
 --- @param tokens list of tokens
 -- @return map option name → list of { line, column, index }, in the order of the text
 function config_scan.assignments(tokens)
 	local map = {}
 	for i, item in ipairs(tokens) do
-		local after = tokens[i + 1]
-		local is_append = after and after.value == ":"
-			and tokens[i + 2] and tokens[i + 2].value == "append"
-		local is_call = after and after.value == "{" and item.depth == 0
-		if item.kind == "name" and after and after.kind == "symbol"
-		and (after.value == "=" or is_append or is_call) then
+		if is_assigned(tokens, i) then
 			local places = map[item.value] or {}
 			map[item.value] = places
 			places[#places + 1] = { line = item.line, column = item.column, index = i }

@@ -6,7 +6,8 @@ local state_mt <const> = { __index = state_methods }
 --- @param source see core.bundle
 local function new(source)
 	local config
-	-- A host that does not exist, and an option that a host does not have, is looked up in the global section.
+	-- A host that does not exist, and an option that a host does not have, is looked up in the
+	-- global section.
 	config = setmetatable({ ["*"] = {} }, { __index = function (t) return rawget(t, "*") end })
 	return setmetatable({
 		source = source, config = config, origins = { ["*"] = {} }, files = {}, scans = {},

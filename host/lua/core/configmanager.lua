@@ -1,5 +1,6 @@
 --- The config in force (Prosody's core.configmanager, facts/prosody-api.md 2.6).
--- build() makes a new state beside the one in force, apply() swaps; so a bad file changes nothing.
+-- build() makes a new state beside the one in force, apply() swaps; so a bad file changes
+-- nothing.
 
 local bundle <const> = require "core.bundle"
 local config_sandbox <const> = require "core.config_sandbox"

@@ -1,6 +1,6 @@
---- Every event that the runtime and our own modules fire (INTERFACES.md 3), as data: the isolation of handlers, the
--- docs and a spec read it. mode "all": every handler runs, whatever the others return; "first": the first answer
--- that is not nil counts and ends the round.
+--- Every event that the runtime and our own modules fire (INTERFACES.md 3), as data: the
+-- isolation of handlers, the docs and a spec read it. mode "all": every handler runs, whatever
+-- the others return; "first": the first answer that is not nil counts and ends the round.
 
 local list <const> = {}
 
@@ -14,8 +14,10 @@ event("server-started", "lifecycle", "{generation, inherited}",
 event("lifecycle-changed", "lifecycle", "{from, to, reason, origin, at}", "after each legal move")
 event("service-added", "portmanager", "{name, service}", "a module provides a service")
 event("service-removed", "portmanager", "{name, service}", "it no longer does")
-event("listener-opened", "portmanager", "{service, interface, port, class, inherited}", "after listen")
-event("listener-closed", "portmanager", "{service, interface, port, class, inherited}", "after close")
+event("listener-opened", "portmanager", "{service, interface, port, class, inherited}",
+	"after listen")
+event("listener-closed", "portmanager", "{service, interface, port, class, inherited}",
+	"after close")
 event("module-loaded", "modulemanager", "{module, host}", "on the host's events")
 event("module-unloaded", "modulemanager", "{module, host}", "on the host's events")
 event("module-reloaded", "modulemanager", "{module, host}", "on the host's events")
@@ -27,7 +29,8 @@ event("config-reloaded", "configmanager", "{filename, config, changed, deferred}
 event("config-reload-failed", "configmanager", "{faults}", "the old config stays in force")
 event("reopen-log-files", "loggingmanager", "-", "log files are about to be reopened")
 event("logging-reloaded", "loggingmanager", "-", "they have been")
-event("signal-before/NAME", "lifecycle", "{signal, verb, state}", "false or a string vetoes", "first")
+event("signal-before/NAME", "lifecycle", "{signal, verb, state}", "false or a string vetoes",
+	"first")
 event("signal/NAME", "lifecycle", "{signal, verb, state}", "true: handled, no verb", "first")
 event("signal-after/NAME", "lifecycle", "{signal, verb, result, reason}", "what became of it")
 event("drain-started", "lifecycle", "{service, reason, origin}", "reversible; once per change")

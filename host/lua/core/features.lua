@@ -1,4 +1,5 @@
---- Features that a module may ask for in its head: `--% requires: NAME` (Prosody 13's names, and our own).
+--- Features that a module may ask for in its head: `--% requires: NAME` (Prosody 13's names, and
+-- our own).
 
 local set <const> = require "util.set"
 

@@ -1,5 +1,5 @@
---- The global namespace of a worker: locked after the start, `require` that does not pollute it, functions that can
--- be looked into (facts/prosody-api.md 2.2, 2.4).
+--- The global namespace of a worker: locked after the start, `require` that does not pollute it,
+-- functions that can be looked into (facts/prosody-api.md 2.2, 2.4).
 
 local globals <const> = {}
 
@@ -46,7 +46,8 @@ local function environment_at(level)
 	end
 end
 
---- Replaces `require`: a library that sets globals while a module requires it sets them in that module.
+--- Replaces `require`: a library that sets globals while a module requires it sets them in that
+-- module.
 function globals.sandbox_require()
 	local plain <const> = require
 	_G.require = function (name)
@@ -77,7 +78,8 @@ local function upvalue_index(fn, wanted)
 	end
 end
 
---- Gives all functions Prosody's metatable: `fn.name` is an upvalue, tostring names file and line.
+--- Gives all functions Prosody's metatable: `fn.name` is an upvalue, tostring names file and
+-- line.
 function globals.function_metatable()
 	debug.setmetatable(print, {
 		__index = function (fn, name)

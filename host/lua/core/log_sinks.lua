@@ -1,4 +1,5 @@
---- The built-in log sinks: console, stdout, file, syslog, nowhere. A maker is `maker(config) -> sink`.
+--- The built-in log sinks: console, stdout, file, syslog, nowhere. A maker is `maker(config) ->
+-- sink`.
 
 local format <const> = require "util.format".format
 

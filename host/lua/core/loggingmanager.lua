@@ -54,7 +54,8 @@ local function entry_rule(value, level, default_level)
 	if sink then
 		return { to = sink, levels = { min = level or "debug" } }
 	end
-	return { to = "file", filename = value, timestamps = true, levels = { min = level or default_level } }
+	return { to = "file", filename = value, timestamps = true,
+		levels = { min = level or default_level } }
 end
 
 --- The option `log` as a list of rules { to, levels, … }.

@@ -90,7 +90,8 @@ function module_instance.start(env)
 	return true
 end
 
---- Schedules module.ready() for when the server has started; until then it holds readiness if it waits.
+--- Schedules module.ready() for when the server has started; until then it holds readiness if it
+-- waits.
 function module_instance.ready(env)
 	if not module_instance.has_method(env, "ready") then
 		return

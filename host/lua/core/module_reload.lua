@@ -1,14 +1,15 @@
 --- Reloading a module so that a failure changes nothing (INTERFACES.md 1, Module reload).
 --
---   syntax of the new file      wrong: the old instance is not touched
---   old: save()                 raises: "save-state-failed", unless force_module_reload
---   old: set aside              handlers and items are taken away but kept; listening sockets stay open (parked)
+--   syntax of the new file     wrong: the old instance is not touched
+--   old: save()                raises: "save-state-failed", unless force_module_reload
+--   old: set aside             handlers and items are taken away but kept; sockets are parked, open
 --   old: unload()
---   new: chunk, load, restore   all well: it takes the sockets and, unless module.keep_connections is false, the
---                               connections
---   otherwise                   the new one is taken away, the old one comes back: the same instance if it has no
---                               unload(); the same instance and load() if it has both; else, because what
---                               unload() undid can only be redone by its chunk, its old text is run again
+--   new: chunk, load, restore  all well: it takes the sockets and, unless module.keep_connections
+--                              is false, the connections
+--   otherwise                  the new one is taken away and the old one comes back: the same
+--                              instance if it has no unload(); the same instance and load() if it
+--                              has both; else, because what unload() undid can only be redone by
+--                              its chunk, its old text is run again
 
 local config <const> = require "core.configmanager"
 local instances <const> = require "core.module_instance"

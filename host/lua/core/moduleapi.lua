@@ -1,5 +1,6 @@
---- The table behind `module` (Prosody's core.moduleapi, facts/prosody-api.md 2.1). Options, items and metrics,
--- and what only this host has, are in core.moduleapi_options, _items and _host.
+--- The table behind `module` (Prosody's core.moduleapi, facts/prosody-api.md 2.1). Options,
+-- items and metrics, and what only this host has, are in core.moduleapi_options, _items and
+-- _host.
 
 local logger <const> = require "util.logger"
 local multitable <const> = require "util.multitable"
@@ -27,7 +28,7 @@ local function new(name, host)
 		log = function (_, ...) return log(...) end,
 		event_handlers = multitable.new(),
 		-- In the order of hooking, so that a module that was set aside comes back as it was.
-		_hooks = {},
+		_hooks = {}, _options_read = {},
 	}, api_mt)
 end
 
@@ -63,7 +64,8 @@ function api:fire_event(...)
 	return events_of(self).fire_event(...)
 end
 
---- Hooks an event of any object with add_handler and remove_handler, until the module is unloaded.
+--- Hooks an event of any object with add_handler and remove_handler, until the module is
+-- unloaded.
 function api:hook_object_event(object, event, handler, priority)
 	self.event_handlers:set(object, event, handler, true)
 	table.insert(self._hooks, { object, event, handler, priority })

@@ -1,4 +1,5 @@
---- module: what this host adds (INTERFACES.md 6), cron, stores, and words of XMPP that do nothing here.
+--- module: what this host adds (INTERFACES.md 6), cron, stores, and words of XMPP that do
+-- nothing here.
 
 local api <const> = {}
 

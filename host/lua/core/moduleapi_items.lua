@@ -1,4 +1,5 @@
---- module: items, providers, dependencies, shared tables, status and metrics (facts/prosody-api.md 2.1).
+--- module: items, providers, dependencies, shared tables, status and metrics
+-- (facts/prosody-api.md 2.1).
 
 local api <const> = {}
 
@@ -82,7 +83,8 @@ function api:shared(path)
 	return found
 end
 
---- Follows the modules that this one depends on: their reload reloads it, their unload unloads it.
+--- Follows the modules that this one depends on: their reload reloads it, their unload unloads
+-- it.
 local function follow_dependencies(module)
 	local modulemanager <const> = require "core.modulemanager"
 	local function mine(event)
@@ -108,12 +110,27 @@ local function follow_dependencies(module)
 	end
 end
 
+--- The module in reach of another one's host; a global one with a part for each host is loaded
+-- there.
+local function find_or_load(module, name)
+	local modulemanager <const> = require "core.modulemanager"
+	local found = modulemanager.get_module(module.host, name)
+		or modulemanager.get_module("*", name)
+	if found and found.module.host == "*" and module.host ~= "*"
+	and modulemanager.module_has_method(found, "add_host") then
+		found = nil
+	end
+	if found then
+		return found
+	end
+	return modulemanager.load(module.host, name)
+end
+
 --- Loads another module first.
 -- @param name of the module
 -- @param soft true: nil, "disabled" instead of an error if the config disables it
 -- @return its environment
 function api:depends(name, soft)
-	local modulemanager <const> = require "core.modulemanager"
 	if self:get_option_inherited_set("modules_disabled", {}):contains(name) then
 		if soft then
 			return nil, "disabled"
@@ -124,21 +141,12 @@ function api:depends(name, soft)
 		self.dependencies = {}
 		follow_dependencies(self)
 	end
-	local found = modulemanager.get_module(self.host, name) or modulemanager.get_module("*", name)
-	if found and found.module.host == "*" and self.host ~= "*"
-	and modulemanager.module_has_method(found, "add_host") then
-		found = nil
-	end
-	if not found then
-		local err
-		found, err = modulemanager.load(self.host, name)
-		if not found then
-			if soft then
-				return nil, err
-			end
-			error(("Unable to load required module, mod_%s: %s"):format(name,
-				(tostring(err or "unknown error"):gsub("%-", " "))), 2)
-		end
+	local found, err = find_or_load(self, name)
+	if not found and soft then
+		return nil, err
+	elseif not found then
+		error(("Unable to load required module, mod_%s: %s"):format(name,
+			(tostring(err or "unknown error"):gsub("%-", " "))), 2)
 	end
 	self.dependencies[name] = true
 	local reverse = rawget(found.module, "reverse_dependencies") or {}

@@ -8,6 +8,8 @@ local paths <const> = require "util.paths"
 local api <const> = {}
 
 function api:get_option(name, default)
+	-- Remembered, so that a reload of the config can say which module an option waits for.
+	self._options_read[name] = true
 	local value = config.get(self.host, name)
 	if value == nil then
 		return default

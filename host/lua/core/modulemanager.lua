@@ -1,14 +1,16 @@
---- Loading, unloading and reloading modules (Prosody's core.modulemanager, facts/prosody-api.md 2.2).
--- A loaded module is its environment: globals that it sets are its public functions, `env.module` is its api.
+--- Loading, unloading and reloading modules (Prosody's core.modulemanager, facts/prosody-api.md
+-- 2.2). A loaded module is its environment: globals that it sets are its public functions,
+-- `env.module` is its api.
 
-local config <const> = require "core.configmanager"
 local instances <const> = require "core.module_instance"
 local log <const> = require "util.logger".init("modulemanager")
+local module_config <const> = require "core.module_config"
 local module_files <const> = require "core.module_files"
 
 local modulemanager <const> = { loader = module_files.loader }
 
--- host → name → environment; "*" for global modules. Of a host, the same table as prosody.hosts[host].modules.
+-- host → name → environment; "*" for global modules. Of a host, the same table as
+-- prosody.hosts[host].modules.
 local loaded <const> = { ["*"] = {} }
 
 -- In the order of loading, for an unload in reverse: list of { host, name }.
@@ -84,7 +86,8 @@ function modulemanager.names(host, reverse)
 	return list
 end
 
---- The loaded modules themselves in the order of loading (their `module` tables: host, name, items, …).
+--- The loaded modules themselves in the order of loading (their `module` tables: host, name,
+-- items, …).
 function modulemanager.load_order()
 	local list = {}
 	for i, entry in ipairs(order) do
@@ -242,6 +245,10 @@ function modulemanager.unload(host, name)
 		failed[tostring(host) .. "/" .. tostring(name)] = nil
 		return nil, "module-not-loaded"
 	end
+	local lifecycle <const> = package.loaded["core.lifecycle"]
+	if type(lifecycle) == "table" and lifecycle.is_pinned(env.module) then
+		return nil, "drives-the-stop"
+	end
 	if host == "*" then
 		for _, part in ipairs(modulemanager._parts(name)) do
 			modulemanager.unload(part, name)
@@ -260,94 +267,22 @@ function modulemanager.reload(host, name)
 	return require "core.module_reload".reload(host, name)
 end
 
---- Adds the names in a list or set of the config.
-local function collect(list, seen, names, skip)
-	if type(names) ~= "table" then
-		names = { names }
-	end
-	for _, name in ipairs(names) do
-		if type(name) == "string" and not seen[name] and not skip[name] then
-			seen[name] = true
-			list[#list + 1] = name
-		end
-	end
-end
-
-local function as_set(...)
-	local set = {}
-	for i = 1, select("#", ...) do
-		local names = select(i, ...)
-		for _, name in ipairs(type(names) == "table" and names or { names }) do
-			set[name] = true
-		end
-	end
-	return set
-end
-
---- Names of the modules that the config enables on a host, in the config's order.
--- @return list, and the component's own module or nil
-function modulemanager.enabled(host)
-	local component = config.rawget(host, "component_module")
-	local own_disabled = config.rawget(host, "modules_disabled")
-	local skip = as_set(own_disabled, config.rawget("*", "modules_disabled"))
-	local list, seen = {}, {}
-	if not component then
-		collect(list, seen, config.rawget("*", "modules_enabled"), skip)
-	end
-	if host ~= "*" then
-		collect(list, seen, config.rawget(host, "modules_enabled"), as_set(own_disabled))
-	end
-	return list, component
-end
+modulemanager.enabled = module_config.enabled
 
 --- Prosody's form of enabled(): a set.
 function modulemanager.get_modules_for_host(host)
-	local list, component = modulemanager.enabled(host)
+	local list, component = module_config.enabled(host)
 	return require "util.set".new(list), component
 end
 
 --- Loads what the config enables on a host.
 function modulemanager.load_modules_for_host(host)
-	local list, component = modulemanager.enabled(host)
-	if component and component ~= "component" then
-		modulemanager.load(host, component)
-	end
-	for _, name in ipairs(list) do
-		modulemanager.load(host, name)
-	end
+	module_config.load(modulemanager, host)
 end
 
 --- Unloads and loads what a new config disables and enables; touches nothing else.
 function modulemanager.sync()
-	for _, host in ipairs(config.hosts()) do
-		local list, component = modulemanager.enabled(host)
-		local wanted = as_set(list, component)
-		for _, name in ipairs(modulemanager.names(host, true)) do
-			if not wanted[name] and not modulemanager.needed(host, name) then
-				modulemanager.unload(host, name)
-			end
-		end
-	end
-	modulemanager.sync_global()
-	for host in pairs(prosody.hosts) do
-		modulemanager.load_modules_for_host(host)
-	end
-end
-
---- Global modules go when no host enables them any more.
-function modulemanager.sync_global()
-	local wanted = {}
-	for host in pairs(prosody.hosts) do
-		local list, component = modulemanager.enabled(host)
-		for name in pairs(as_set(list, component)) do
-			wanted[name] = true
-		end
-	end
-	for _, name in ipairs(modulemanager.names("*", true)) do
-		if not wanted[name] and not modulemanager.needed("*", name) then
-			modulemanager.unload("*", name)
-		end
-	end
+	module_config.sync(modulemanager)
 end
 
 --- Whether another loaded module depends on this one.
@@ -362,7 +297,8 @@ function modulemanager.needed(host, name)
 	return false
 end
 
---- All modules for status and console, loaded ones in the order of loading, then those that failed.
+--- All modules for status and console, loaded ones in the order of loading, then those that
+-- failed.
 -- @return list of { module, host, status, message, path, loaded, dependencies }
 function modulemanager.list()
 	local list = {}

@@ -1,5 +1,6 @@
---- Types of options: from what a config file says to a value. Used by module:get_option_*, the host's own reads and
--- `check`, so that all three agree. Every function returns the value, or nil and what was expected.
+--- Types of options: from what a config file says to a value. Used by module:get_option_*, the
+-- host's own reads and `check`, so that all three agree. Every function returns the value, or
+-- nil and what was expected.
 
 local option_types <const> = {}
 
@@ -54,19 +55,21 @@ function option_types.integer(value)
 	return integer
 end
 
+--- "2 days" in seconds, or nil.
+local function with_unit(text)
+	local count, unit = text:lower():match("^%s*(%d*%.?%d*)%s*(%a+)%s*$")
+	local factor = unit and units[unit]
+	local number = count == "" and 1 or tonumber(count)
+	return factor and number and number * factor or nil
+end
+
 --- Seconds. "2 days", 90, "1.5h"; "never", false and negative numbers are math.huge (Prosody 13).
 function option_types.period(value)
 	value = option_types.scalar(value)
 	if value == false or value == "never" then
 		return math.huge
 	end
-	local number = tonumber(value)
-	if not number and type(value) == "string" then
-		local count, unit = value:lower():match("^%s*(%d*%.?%d*)%s*(%a+)%s*$")
-		local factor = unit and units[unit]
-		number = factor and (count == "" and 1 or tonumber(count))
-		number = number and number * factor
-	end
+	local number = tonumber(value) or type(value) == "string" and with_unit(value) or nil
 	if not number or number ~= number then
 		return nil, 'a time, as in 30 or "5 minutes"'
 	end

@@ -1,4 +1,5 @@
---- The host's own options, typed (the table is core.options_table). Modules read theirs with module:get_option_*.
+--- The host's own options, typed (the table is core.options_table). Modules read theirs with
+-- module:get_option_*.
 
 local config <const> = require "core.configmanager"
 local option_types <const> = require "core.option_types"
@@ -25,6 +26,17 @@ function options.row(name)
 	return by_name[name]
 end
 
+--- What range was expected, or nil if the number is within.
+local function out_of_range(row, number)
+	if row.min and number < row.min then
+		return ("a value of at least %g"):format(row.min)
+	elseif row.above and number <= row.above then
+		return ("a value above %g"):format(row.above)
+	elseif row.max and number > row.max then
+		return ("a value of at most %g"):format(row.max)
+	end
+end
+
 --- The value of a written option after its type.
 -- @return value; or nil and what was expected
 function options.parse(row, value)
@@ -39,19 +51,15 @@ function options.parse(row, value)
 	if result == nil then
 		return nil, expected
 	end
-	if type(result) == "number" then
-		if row.min and result < row.min or row.above and result <= row.above then
-			return nil, ("%s, at least %g"):format(row.type == "integer" and "a whole number" or
-				"a value", row.min or row.above)
-		elseif row.max and result > row.max then
-			return nil, ("a value of at most %g"):format(row.max)
-		end
+	expected = type(result) == "number" and out_of_range(row, result)
+	if expected then
+		return nil, expected
 	end
 	return result
 end
 
---- Reads an option of the host: the config's value, else the default. A wrong value counts as not set
--- (check reports it).
+--- Reads an option of the host: the config's value, else the default. A wrong value counts as
+-- not set (check reports it).
 -- @param name must be in the table
 -- @param host default "*"
 function options.read(name, host)

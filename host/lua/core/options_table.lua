@@ -1,6 +1,7 @@
---- Every option of INTERFACES.md 2 as data: read by typed reads, check and the docs; a spec holds the README against it.
--- Fields: name, type (core.option_types), default, owner, reload ("live", "module": reload the module, "upgrade": a new
--- generation), doc; min, max, above (exclusive), words (enum), off (false allowed), P (Prosody's), hidden (not documented).
+--- Every option of INTERFACES.md 2 as data: read by typed reads, check and the docs; a spec
+-- holds the README against it. Fields: name, type (core.option_types), default, owner, reload
+-- ("live", "module": reload the module, "upgrade": a new generation), doc; min, max, above
+-- (exclusive), words (enum), off (false allowed), P (Prosody's), hidden (not documented).
 
 local function rows(owner, reload, list)
 	for _, row in ipairs(list) do
@@ -11,15 +12,16 @@ local function rows(owner, reload, list)
 end
 
 local loopback <const> = "loopback"
-local inf <const> = math.huge
 local MiB <const> = 1048576
 
 local groups <const> = {
 	rows("modulemanager", "live", {
 		{ "modules_enabled", "list", {}, "modules to load on every host", P = true },
 		{ "modules_disabled", "list", {}, "modules not to load", P = true },
-		{ "plugin_paths", "list", {}, "folders searched before the built-in modules", P = true, reload = "upgrade" },
-		{ "force_module_reload", "boolean", false, "reload a module although its save() failed", P = true },
+		{ "plugin_paths", "list", {}, "folders searched before the built-in modules",
+			P = true, reload = "upgrade" },
+		{ "force_module_reload", "boolean", false,
+			"reload a module although its save() failed", P = true },
 	}),
 	rows("boot", "upgrade", {
 		{ "lua_paths", "list", {}, "folders appended to the search for Lua libraries" },
@@ -28,27 +30,32 @@ local groups <const> = {
 		{ "run_as_root", "boolean", false, "allow root without `user`", P = true },
 		{ "umask", "octal", "027", "file mode mask", P = true },
 		{ "gc", "table", nil, "garbage collector: mode, pause, speed", P = true, reload = "live" },
-		{ "installer_plugin_path", "path", nil, "folder of installed modules", P = true, hidden = true },
+		{ "installer_plugin_path", "path", nil,
+			"folder of installed modules", P = true, hidden = true },
 	}),
 	rows("keeper", "live", {
-		{ "pidfile", "path", "gadwall.pid", "PID file, false = none", P = true, off = true, reload = "upgrade" },
+		{ "pidfile", "path", "gadwall.pid", "PID file, false = none",
+			P = true, off = true, reload = "upgrade" },
 		{ "user", "string", nil, "workers' user", reload = "upgrade" },
 		{ "group", "string", nil, "workers' group", reload = "upgrade" },
 		{ "prosody_user", "string", nil, "as `user`", P = true, reload = "upgrade", hidden = true },
 		{ "prosody_group", "string", nil, "as `group`", P = true, reload = "upgrade", hidden = true },
-		{ "no_new_privs", "boolean", true, "false lets modules call setuid helpers", reload = "upgrade" },
+		{ "no_new_privs", "boolean", true, "false lets modules call setuid helpers",
+			reload = "upgrade" },
 		{ "workers", "integer", 1, "workers a generation", min = 1, max = 16, reload = "upgrade" },
 		{ "worker_heartbeat", "period", 1, "a worker's beat", above = 0 },
 		{ "worker_timeout", "period", 10, "without a beat: ABRT, 2 s later KILL", above = 0 },
 		{ "start_timeout", "period", 60, "from spawn to ready", above = 0 },
-		{ "restart_backoff", "table", { 0.1, 30 }, "seconds, {min, max}; the first restart is at once" },
+		{ "restart_backoff", "table", { 0.1, 30 },
+			"seconds, {min, max}; the first restart is at once" },
 		{ "restart_limit", "table", { 5, 30 }, "{count, seconds}, then state failed and slow retries" },
 		{ "hammer_time", "period", 60, "after the stop began the keeper ends the process; -1 = never" },
 		{ "upgrade_binary", "path", nil, "binary of an upgrade" },
 		{ "upgrade_timeout", "period", 60, "spawn to READY" },
 		{ "upgrade_probation", "period", 10, "after commit; 0 = none", min = 0 },
 		{ "max_generations", "integer", 4, "cap on generations", min = 2, max = 4 },
-		{ "max_generations_full", "enum", "hammer", "what an upgrade does at the cap", words = { "hammer", "refuse" } },
+		{ "max_generations_full", "enum", "hammer",
+			"what an upgrade does at the cap", words = { "hammer", "refuse" } },
 		{ "handover_max_size", "integer", 16 * MiB, "one module's table", owner = "handover", min = 0 },
 	}),
 	rows("admin_socket", "module", {
@@ -66,23 +73,28 @@ local groups <const> = {
 	}),
 	rows("statsmanager", "upgrade", {
 		{ "statistics", "string", "internal", "provider of statistics", P = true, off = true },
-		{ "statistics_interval", "any", "manual", 'seconds between collections, or "manual"', P = true },
+		{ "statistics_interval", "any", "manual",
+			'seconds between collections, or "manual"', P = true },
 		{ "statistics_config", "table", nil, "settings of the provider", P = true },
 	}),
 	rows("portmanager", "live", {
 		{ "interfaces", "list", { "*", "::" }, "addresses that services listen on", P = true },
 		{ "interface", "list", nil, "as interfaces", P = true, hidden = true },
-		{ "local_interfaces", "list", { "127.0.0.1", "::1" }, "addresses of private services", P = true },
+		{ "local_interfaces", "list", { "127.0.0.1", "::1" },
+			"addresses of private services", P = true },
 		{ "use_ipv4", "boolean", true, "listen on IPv4", P = true },
 		{ "use_ipv6", "boolean", true, "listen on IPv6", P = true },
-		{ "network_default_read_size", "integer", 4096, "bytes a read", P = true, min = 1, reload = "module" },
+		{ "network_default_read_size", "integer", 4096,
+			"bytes a read", P = true, min = 1, reload = "module" },
 		{ "ssl", "table", nil, "TLS settings", P = true, owner = "certmanager" },
 		{ "certificates", "path", "certs", "folder of certificates", P = true, owner = "certmanager" },
 	}),
 	rows("net.server", "live", {
 		{ "network_settings", "table", {}, "keys and defaults of Prosody's epoll backend", P = true },
-		{ "network_backend", "string", "epoll", "ignored: there is one backend", P = true, hidden = true },
-		{ "max_connections", "integer", nil, "connections a worker; default: the file limit less 512", min = 1 },
+		{ "network_backend", "string", "epoll",
+			"ignored: there is one backend", P = true, hidden = true },
+		{ "max_connections", "integer", nil,
+			"connections a worker; default: the file limit less 512", min = 1 },
 		{ "max_connections_per_ip", "integer", 256, "of one address (IPv6: /64)", min = 1 },
 		{ "max_connection_rate_per_ip", "number", 100, "a second, burst twice that", above = 0 },
 		{ "limits_exempt", "list", {}, "CIDR blocks without limits by address" },
@@ -94,7 +106,8 @@ local groups <const> = {
 		{ "slow_callback", "period", 0.1, "a callback longer than this is logged", above = 0 },
 		{ "callback_timeout", "period", 5, "a callback longer than this gets an error", above = 0 },
 		{ "orphan_timeout", "period", 60, "life without a keeper", min = 0 },
-		{ "server_id", "string", nil, "name of this process among peers", owner = "sessions", reload = "upgrade" },
+		{ "server_id", "string", nil, "name of this process among peers",
+			owner = "sessions", reload = "upgrade" },
 	}),
 	rows("lifecycle", "live", {
 		{ "signals", "table", nil, "signal to verb, or to {state = verb}" },
@@ -107,11 +120,13 @@ local groups <const> = {
 	rows("lameduck", "live", {
 		{ "lameduck_period", "period", 3, "longest lame-duck phase", above = 0 },
 		{ "lameduck_signals", "list", nil, "signals whose stop begins with lame-duck" },
-		{ "lameduck_probe_window", "period", 60, "a probe this recent keeps the period whole", min = 0 },
+		{ "lameduck_probe_window", "period", 60,
+			"a probe this recent keeps the period whole", min = 0 },
 		{ "lameduck_hook_timeout", "period", 1, "time of each pre-hook", min = 0 },
 	}),
 	rows("graceful_shutdown", "live", {
-		{ "shutdown_phases", "table", nil, "lame-duck, stop-accepting 1, close-clients 10, stop-services 6, quit 5" },
+		{ "shutdown_phases", "table", nil,
+			"lame-duck, stop-accepting 1, close-clients 10, stop-services 6, quit 5" },
 		{ "shutdown_pause", "period", 1, "most a phase lingers for stragglers", P = true, min = 0 },
 		{ "close_spread", "period", 1, "time over which goodbyes are spread", min = 0 },
 		{ "goodbye", "table", nil, "{to, after} given to ongoodbye" },
@@ -130,8 +145,10 @@ local groups <const> = {
 		{ "admin_http_ports", "list", { 5290 }, "ports of the admin HTTP service" },
 		{ "admin_http_interfaces", "list", loopback, "its addresses" },
 		{ "admin_http_token_file", "path", nil, "bearer token" },
-		{ "openmetrics_allow_ips", "list", loopback, "who may read /metrics", P = true, owner = "http_openmetrics" },
-		{ "openmetrics_allow_cidr", "string", nil, "who may read /metrics", P = true, owner = "http_openmetrics" },
+		{ "openmetrics_allow_ips", "list", loopback,
+			"who may read /metrics", P = true, owner = "http_openmetrics" },
+		{ "openmetrics_allow_cidr", "string", nil,
+			"who may read /metrics", P = true, owner = "http_openmetrics" },
 	}),
 	rows("http", "module", {
 		{ "http_ports", "list", { 5280 }, "ports of HTTP", P = true },
@@ -167,7 +184,7 @@ local groups <const> = {
 		{ "redis_backoff", "table", { 0.1, 30 }, "{min, max} between connects" },
 		{ "session_lease", "period", 15, "of an entry" },
 	}),
-	rows("echo", "module", {
+	rows("echo", "live", {
 		{ "echo_ports", "list", { 7007 }, "ports of mod_echo" },
 	}),
 	rows("chat", "module", {
@@ -196,5 +213,4 @@ for _, group in ipairs(groups) do
 		all[#all + 1] = row
 	end
 end
-local _ = inf
 return all

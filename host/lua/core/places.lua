@@ -1,4 +1,5 @@
---- Where a config's runtime files are (INTERFACES.md 2: runtime_path, data_path, pidfile, admin_socket).
+--- Where a config's runtime files are (INTERFACES.md 2: runtime_path, data_path, pidfile,
+-- admin_socket).
 
 local config <const> = require "core.configmanager"
 local paths <const> = require "util.paths"
@@ -55,10 +56,15 @@ local function data_folder(file, root, runtime)
 		or root and "/var/lib/gadwall" or runtime .. "/data"
 end
 
+local function text_or(value, default)
+	return type(value) == "string" and value ~= "" and value or default
+end
+
 --- Finds all places for the config in force.
 -- @param file the config's path
 -- @param root whether the keeper is root; default: we are
--- @return { config, folder, runtime, user_runtime, data, admin_socket, pidfile } with absolute paths
+-- @return { config, folder, runtime, user_runtime, data, admin_socket, pidfile } with absolute
+--   paths
 function places.find(file, root)
 	if root == nil then
 		root = require "posix.unistd".geteuid() == 0
@@ -66,20 +72,19 @@ function places.find(file, root)
 	file = places.absolute(file)
 	local folder = paths.dirname(file)
 	local function option(name)
-		local value = config.get("*", name)
-		return type(value) == "string" and value ~= "" and places.absolute(value, folder) or nil
+		local value = text_or(config.get("*", name))
+		return value and places.absolute(value, folder)
 	end
 	local found = { config = file, folder = folder }
 	found.runtime = option "runtime_path" or runtime_folder(file, root)
 	found.data = option "data_path" or data_folder(file, root, found.runtime)
 	local drops = root and (config.get("*", "user") or config.get("*", "prosody_user"))
 	found.user_runtime = drops and found.runtime .. "/user" or found.runtime
-	local socket = config.get("*", "admin_socket")
-	found.admin_socket = places.absolute(type(socket) == "string" and socket or "gadwall.sock",
+	found.admin_socket = places.absolute(text_or(config.get("*", "admin_socket"), "gadwall.sock"),
 		found.user_runtime)
 	local pidfile = config.get("*", "pidfile")
-	found.pidfile = pidfile ~= false and places.absolute(type(pidfile) == "string" and pidfile
-		or "gadwall.pid", found.runtime)
+	found.pidfile = pidfile ~= false
+		and places.absolute(text_or(pidfile, "gadwall.pid"), found.runtime)
 	return found
 end
 

@@ -1,4 +1,5 @@
---- Which addresses a service listens on, from the config (facts/prosody-api.md 2.5), and their names for the keeper.
+--- Which addresses a service listens on, from the config (facts/prosody-api.md 2.5), and their
+-- names for the keeper.
 
 local config <const> = require "core.configmanager"
 local option_types <const> = require "core.option_types"
@@ -96,7 +97,8 @@ function port_address.hold_name(service_name, interface, port, ordinal)
 end
 
 --- All addresses of a service.
--- @return list of { interface, port, written, unix, name, configured }; and a list of faults, each with
+-- @return list of { interface, port, written, unix, name, configured }; and a list of faults,
+--   each with
 -- the option and the wrong value
 function port_address.wanted(service)
 	local interfaces, interfaces_option = port_address.interfaces(service)

@@ -11,7 +11,8 @@ local function keeper()
 	return ok and found.hello and found or nil
 end
 
---- The place of an address in the list of privileged ones, which the keeper binds for us; nil if it is none.
+--- The place of an address in the list of privileged ones, which the keeper binds for us; nil if
+-- it is none.
 function port_bind.privileged_index(address)
 	if address.unix or address.port == 0 or address.port >= 1024 then
 		return nil

@@ -1,4 +1,5 @@
---- One listener of a service: opening, handing to a new instance of the module, closing, describing.
+--- One listener of a service: opening, handing to a new instance of the module, closing,
+-- describing.
 
 local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
@@ -26,7 +27,8 @@ local function settings(service, address, class)
 	}
 end
 
---- Opens an address of a service and begins to accept; the keeper's socket of that name comes first.
+--- Opens an address of a service and begins to accept; the keeper's socket of that name comes
+-- first.
 -- @return the listener; or nil, message, and true if it is no fault (no IPv6 here)
 function port_listener.open(service, address)
 	local class = port_address.class(service)
@@ -67,7 +69,8 @@ function port_listener.adopt(listener, service)
 end
 
 --- Gives the connections of an old provider's listener table to the new one.
--- @param old, service providers; the new module's `keep_connections = false` leaves them where they are
+-- @param old, service providers; the new module's `keep_connections = false` leaves them where
+--   they are
 function port_listener.move_connections(old, service)
 	local source = service._source
 	if old.listener == service.listener or source and rawget(source, "keep_connections") == false then

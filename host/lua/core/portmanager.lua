@@ -1,12 +1,12 @@
 --- Services and their listeners (Prosody's core.portmanager, facts/prosody-api.md 2.5).
--- During the start services are only registered; open_all() binds them together, so that all that fails can be named
--- at once. While a module is reloaded its listeners are parked: open, and taken over by the new instance.
+-- During the start services are only registered; open_all() binds them together, so that all
+-- that fails can be named at once. While a module is reloaded its listeners are parked: open,
+-- and taken over by the new instance.
 
-local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
-local multitable <const> = require "util.multitable"
 local port_address <const> = require "core.port_address"
 local port_listener <const> = require "core.port_listener"
+local port_registry <const> = require "core.port_registry"
 
 local portmanager <const> = {}
 
@@ -16,84 +16,37 @@ local services <const> = setmetatable({}, { __index = function (t, name)
 	return rawget(t, name)
 end })
 
--- name, interface, port → { server, service, tls_cfg, listener }; the form that Prosody's modules read
-local active <const> = multitable.new()
-
--- All open listeners, in the order of opening.
-local listeners <const> = {}
-
 -- service name → { source, service, listeners }: left by a module that is being reloaded
 local parked <const> = {}
 
--- service name → { source, service }: who provided it when its module began to reload, until settle()
+-- service name → { source, service }: who provided it when its module began to reload, until
+-- settle()
 local before_reload <const> = {}
-
--- service name → list of { address, message } that could not be opened
-local failures <const> = {}
 
 local opened = false
 
-local function enter(listener)
-	listeners[#listeners + 1] = listener
-	active:set(listener.service_name, listener.interface, listener.port,
-		{ server = listener.server, service = listener.service, listener = listener })
-end
-
-local function forget(listener)
-	for i = #listeners, 1, -1 do
-		if listeners[i] == listener then
-			table.remove(listeners, i)
-		end
-	end
-	active:remove(listener.service_name, listener.interface, listener.port)
-end
-
 local function close_listener(listener, reason)
-	forget(listener)
+	port_registry.forget(listener)
 	port_listener.close(listener, reason)
-end
-
---- The listener in use at an address, or nil.
-local function find(interface, port)
-	for _, listener in ipairs(listeners) do
-		if listener.interface == interface and listener.port == port then
-			return listener
-		end
-	end
-end
-
-local function set_status(service, kind, message)
-	local source = service._source
-	if source and source.set_status and source.loaded ~= false then
-		source:set_status(kind, message)
-	end
-end
-
-local function note_failure(service, address, message)
-	local list = failures[service.name] or {}
-	failures[service.name] = list
-	list[#list + 1] = { address = address, message = message }
-	log("error", "Failed to open %s for service '%s': %s", port_listener.show(address), service.name,
-		message)
-	set_status(service, "warn", "cannot listen on " .. port_listener.show(address))
 end
 
 --- Opens one address of a service, unless it is open already.
 -- @return the listener, or nil
 local function open_address(service, address)
-	local other = address.port ~= 0 and find(address.interface, address.port)
+	local other = address.port ~= 0 and port_registry.find(address.interface, address.port)
 	if other then
-		note_failure(service, address, ("the service '%s' listens there"):format(other.service_name))
+		port_registry.fail(service, address,
+			("the service '%s' listens there"):format(other.service_name))
 		return nil
 	end
 	local listener, err, skip = port_listener.open(service, address)
 	if not listener then
 		if not skip then
-			note_failure(service, address, err)
+			port_registry.fail(service, address, err)
 		end
 		return nil
 	end
-	enter(listener)
+	port_registry.enter(listener)
 	return listener
 end
 
@@ -121,22 +74,21 @@ end
 local function open_service(service, existing)
 	local wanted, faults = port_address.wanted(service)
 	local now = {}
-	failures[service.name] = nil
+	port_registry.clear_failures(service.name)
 	for _, fault in ipairs(faults) do
 		log("error", "Invalid value in option '%s' of service '%s': %s", fault.option or "?",
 			service.name, tostring(fault.value))
 	end
 	if service.encryption == "ssl" and #wanted > 0 then
 		log("error", "Service '%s' needs TLS, which this version does not have", service.name)
-		set_status(service, "error", "TLS is not available in this version")
+		port_registry.set_status(service, "error", "TLS is not available in this version")
 		return existing
 	end
 	for _, address in ipairs(wanted) do
 		local listener = take_named(existing, address.name)
 		if listener then
 			port_listener.adopt(listener, service)
-			active:set(service.name, listener.interface, listener.port,
-				{ server = listener.server, service = service, listener = listener })
+			port_registry.renew(listener)
 		else
 			listener = open_address(service, address)
 		end
@@ -146,17 +98,6 @@ local function open_service(service, existing)
 	return existing
 end
 
-local function listeners_of(name, service)
-	local list = {}
-	for _, listener in ipairs(listeners) do
-		if (not name or listener.service_name == name)
-		and (not service or listener.service == service) then
-			list[#list + 1] = listener
-		end
-	end
-	return list
-end
-
 --- Opens the ports of a service.
 -- @return true; or nil and the reason
 function portmanager.activate(name)
@@ -164,7 +105,7 @@ function portmanager.activate(name)
 	if not service then
 		return nil, "Unknown service: " .. tostring(name)
 	end
-	for _, listener in ipairs(open_service(service, listeners_of(name))) do
+	for _, listener in ipairs(open_service(service, port_registry.of(name))) do
 		close_listener(listener, "not in the config")
 	end
 	return true
@@ -174,7 +115,7 @@ end
 -- @param name of the service, or nil with a provider
 -- @param service only listeners of this provider
 function portmanager.deactivate(name, service)
-	for _, listener in ipairs(listeners_of(name or service and service.name, service)) do
+	for _, listener in ipairs(port_registry.of(name or service and service.name, service)) do
 		close_listener(listener, "service deactivated")
 	end
 	log("info", "Deactivated service '%s'", name or service and service.name or "?")
@@ -219,7 +160,7 @@ function portmanager.unregister_service(name, service)
 	end
 	local source = service._source
 	if source and source.reloading and first then
-		parked[name] = { source = source, service = service, listeners = listeners_of(name, service) }
+		parked[name] = { source = source, service = service, listeners = port_registry.of(name, service) }
 		before_reload[name] = before_reload[name] or parked[name]
 	elseif first then
 		portmanager.deactivate(nil, service)
@@ -230,8 +171,8 @@ function portmanager.unregister_service(name, service)
 	prosody.events.fire_event("service-removed", { name = name, service = service })
 end
 
---- The reload or unload of a module has ended: connections go to the provider that is now in force, what nobody
--- took over is closed.
+--- The reload or unload of a module has ended: connections go to the provider that is now in
+-- force, what nobody took over is closed.
 -- @param source the old instance's api
 function portmanager.settle(source)
 	for name, left in pairs(before_reload) do
@@ -256,7 +197,7 @@ end
 --- Closes one listener. Connections go on.
 -- @return true; or false, "port-not-open"
 function portmanager.close(interface, port)
-	local listener = find(interface, port)
+	local listener = port_registry.find(interface, port)
 	if not listener then
 		return false, "port-not-open"
 	end
@@ -269,9 +210,8 @@ end
 -- @return how many
 function portmanager.close_class(class)
 	local count = 0
-	for i = #listeners, 1, -1 do
-		local listener = listeners[i]
-		if listener and (not class or listener.class == class) then
+	for _, listener in ipairs(port_registry.of()) do
+		if not class or listener.class == class then
 			close_listener(listener, "stopping")
 			count = count + 1
 		end
@@ -281,7 +221,7 @@ end
 
 --- @return service, server handle; or nil, "not-found"
 function portmanager.get_service_at(interface, port)
-	local listener = find(interface, port)
+	local listener = port_registry.find(interface, port)
 	if not listener then
 		return nil, "not-found"
 	end
@@ -293,7 +233,7 @@ function portmanager.get_service(name)
 end
 
 function portmanager.get_active_services()
-	return active
+	return port_registry.active
 end
 
 function portmanager.get_registered_services()
@@ -316,7 +256,7 @@ end
 function portmanager.open_all()
 	opened = true
 	for name, list in pairs(services) do
-		if list[1] and #listeners_of(name) == 0 then
+		if list[1] and #port_registry.of(name) == 0 then
 			portmanager.activate(name)
 		end
 	end
@@ -329,23 +269,13 @@ end
 
 --- What could not be opened, now.
 -- @return list of { service, address (text), message }
-function portmanager.failures()
-	local all = {}
-	for name, list in pairs(failures) do
-		for _, failure in ipairs(list) do
-			all[#all + 1] = { service = name, address = port_listener.show(failure.address),
-				message = failure.message }
-		end
-	end
-	table.sort(all, function (a, b) return a.service .. a.address < b.service .. b.address end)
-	return all
-end
+portmanager.failures = port_registry.failures
 
 --- Applies the ports of a new config to every service; what did not change is not touched.
 function portmanager.sync()
 	for name, list in pairs(services) do
 		local service = list[1]
-		if service and opened and port_listener.differs(service, listeners_of(name)) then
+		if service and opened and port_listener.differs(service, port_registry.of(name)) then
 			portmanager.activate(name)
 		end
 	end
@@ -357,7 +287,7 @@ function portmanager.list()
 	local list = {}
 	for name, providers in pairs(services) do
 		if providers[1] then
-			list[#list + 1] = port_listener.describe(name, providers[1], listeners_of(name))
+			list[#list + 1] = port_listener.describe(name, providers[1], port_registry.of(name))
 		end
 	end
 	table.sort(list, function (a, b) return a.service < b.service end)
@@ -382,7 +312,6 @@ function portmanager.start(events)
 		watch(prosody.hosts[host].events)
 	end, 100)
 	events.add_handler("config-reloaded", portmanager.sync, -1)
-	return config
 end
 
 return portmanager

@@ -1,5 +1,5 @@
---- The reader: runs the config once, lists every fault, hands settings and bundle to the keeper, ends
--- (PROCESSES.md, The keeper does not read the config).
+--- The reader: runs the config once, lists every fault, hands settings and bundle to the keeper,
+-- ends (PROCESSES.md, The keeper does not read the config).
 
 local EX_NOPERM <const>, EX_CONFIG <const> = 77, 78
 

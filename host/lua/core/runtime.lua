@@ -27,7 +27,8 @@ function runtime.handler_error(event, handler, err)
 	end
 end
 
---- How an event treats its handlers: all of them run whatever they return, or the first answer counts.
+--- How an event treats its handlers: all of them run whatever they return, or the first answer
+-- counts.
 local function isolation(event)
 	return require "core.events_list".mode(event) or "first"
 end
@@ -104,8 +105,8 @@ function runtime.configure(prosody, places, config)
 	_G.CFG_DATADIR, _G.CFG_PLUGINDIR = own.data, own.plugins
 end
 
---- Garbage collector as the option `gc` says: { mode = "incremental", pause|threshold =, speed = } or
--- { mode = "generational", minor_threshold =, major_threshold = }.
+--- Garbage collector as the option `gc` says: { mode = "incremental", pause|threshold =, speed =
+-- } or { mode = "generational", minor_threshold =, major_threshold = }.
 function runtime.set_gc(settings)
 	settings = settings or {}
 	if settings.mode == "generational" then

@@ -1,4 +1,5 @@
---- What the reader tells the keeper: a flat table of checked values (PROCESSES.md, the reader; proc/settings.h).
+--- What the reader tells the keeper: a flat table of checked values (PROCESSES.md, the reader;
+-- proc/settings.h).
 
 local config <const> = require "core.configmanager"
 local options <const> = require "core.options"
@@ -124,7 +125,8 @@ end
 -- @param places runtime_path and data_path as core.places found them
 function settings.collect(places)
 	local out = {
-		config_file = places.config, workers = options.read("workers"), umask = tonumber(options.read("umask"), 8),
+		config_file = places.config, workers = options.read("workers"),
+		umask = tonumber(options.read("umask"), 8),
 		runtime_path = places.runtime, data_path = places.data, admin_socket = places.admin_socket,
 		pidfile = places.pidfile, lua_memory_limit = options.read("lua_memory_limit"),
 		addresses = settings.privileged_addresses(), groups = {},

@@ -113,7 +113,8 @@ function measures.distribution(name, extra, label, value)
 	return function (sample) metric:sample(sample) end
 end
 
---- The older interface: a function to report with. times() returns a function that returns the stopping one.
+--- The older interface: a function to report with. times() returns a function that returns the
+-- stopping one.
 function statsmanager.measure(kind, name, extra, label, value)
 	local make = measures[kind]
 	if not make then

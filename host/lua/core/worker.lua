@@ -30,13 +30,15 @@ end
 
 --- 1. The config, from the bundle; nothing is logged before it says where to.
 local function read_config(keeper, file)
-	local source, err = bundle.disk(), nil
+	local source, err
 	if keeper then
 		source, err = bundle.open(keeper.bundle())
-		if not source then
-			io.stderr:write("gadwall: the bundle cannot be used: ", tostring(err), "\n")
-			return nil
-		end
+	else
+		source = bundle.disk()
+	end
+	if not source then
+		io.stderr:write("gadwall: the bundle cannot be used: ", tostring(err), "\n")
+		return nil
 	end
 	local state = config.build(file, source)
 	if state:errors() > 0 then

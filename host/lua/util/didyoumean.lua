@@ -2,6 +2,21 @@
 
 local didyoumean <const> = {}
 
+--- Distances of a's first i bytes to all beginnings of b, from the two rows before; and the least
+-- of them.
+local function next_row(a, b, i, last, before)
+	local row, best = { [0] = i }, i
+	for j = 1, #b do
+		local same = a:byte(i) == b:byte(j)
+		local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
+		if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+			d = math.min(d, before[j - 2] + 1)
+		end
+		row[j], best = d, math.min(best, d)
+	end
+	return row, best
+end
+
 --- Optimal string alignment distance (insert, delete, substitute, swap of neighbours).
 -- @param limit give up above it
 -- @return the distance, or nil if it is larger than limit
@@ -10,22 +25,12 @@ function didyoumean.distance(a, b, limit)
 	if math.abs(#a - #b) > limit then
 		return nil
 	end
-	local before, last, row = {}, {}, {}
+	local before, last = {}, {}
 	for j = 0, #b do
 		last[j] = j
 	end
 	for i = 1, #a do
-		row = { [0] = i }
-		local best = i
-		for j = 1, #b do
-			local same = a:byte(i) == b:byte(j)
-			local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
-			if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-				d = math.min(d, before[j - 2] + 1)
-			end
-			row[j] = d
-			best = math.min(best, d)
-		end
+		local row, best = next_row(a, b, i, last, before)
 		if best > limit then
 			return nil
 		end

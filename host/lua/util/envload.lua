@@ -1,4 +1,5 @@
---- Loading chunks with an environment (Prosody's util.envload). Text only: bytecode can crash the VM.
+--- Loading chunks with an environment (Prosody's util.envload). Text only: bytecode can crash
+-- the VM.
 
 --- @param code chunk text
 -- @param source chunk name, as for load()

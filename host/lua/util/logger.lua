@@ -1,6 +1,6 @@
 --- Loggers and sinks, with Prosody's names (facts/prosody-api.md 2.7).
--- A logger knows its source; a sink is `fn(source, level, format, ...)`. Formatting happens in the sink, so a
--- message that nobody wants costs one table look-up.
+-- A logger knows its source; a sink is `fn(source, level, format, ...)`. Formatting happens in
+-- the sink, so a message that nobody wants costs one table look-up.
 
 local levels <const> = { debug = true, info = true, warn = true, error = true }
 

@@ -1,4 +1,5 @@
---- Metric families, metrics and their registry (facts/prosody-api.md 2.8), rendered as OpenMetrics text.
+--- Metric families, metrics and their registry (facts/prosody-api.md 2.8), rendered as
+-- OpenMetrics text.
 
 local time <const> = require "util.time"
 
@@ -109,7 +110,8 @@ function openmetrics.new_metric_registry(backend)
 	return setmetatable({ families = {}, backend = backend }, registry_mt)
 end
 
---- Enters a family. One of the same name, type and labels stays (a module was reloaded); another is replaced.
+--- Enters a family. One of the same name, type and labels stays (a module was reloaded); another
+-- is replaced.
 function registry_mt:register_metric_family(name, family)
 	local existing = self.families[name]
 	if existing and is_same(existing, family) then

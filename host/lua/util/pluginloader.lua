@@ -1,4 +1,5 @@
---- Finds and loads module files in the plugin folders (Prosody's util.pluginloader, facts/prosody-api.md 2.2).
+--- Finds and loads module files in the plugin folders (Prosody's util.pluginloader,
+-- facts/prosody-api.md 2.2).
 
 local envload <const> = require "util.envload".envload
 

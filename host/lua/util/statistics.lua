@@ -1,9 +1,11 @@
---- The "internal" statistics provider: values in memory, read by whoever asks (facts/prosody-api.md 2.8).
+--- The "internal" statistics provider: values in memory, read by whoever asks
+-- (facts/prosody-api.md 2.8).
 
 local openmetrics <const> = require "util.openmetrics"
 local time <const> = require "util.time"
 
---- A class with the methods given, whose objects iterate over samples(self), a list of { suffix, labels, value }.
+--- A class with the methods given, whose objects iterate over samples(self), a list of { suffix,
+-- labels, value }.
 local function class(methods, samples)
 	methods.__index = methods
 	function methods:iter_samples()
