@@ -60,7 +60,7 @@ local function decode(message)
 		args.origin, args.signal = "signal " .. name, name
 	end
 	args.origin = args.origin or "keeper"
-	args.reason = args.reason or name or message.origin
+	args.reason = args.reason or name or args.origin
 	args.forced = message.forced and message.forced ~= 0
 	return args
 end
