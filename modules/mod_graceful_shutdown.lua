@@ -11,9 +11,9 @@
 
 module:set_global()
 
+local async <const> = require "util.async"
 local goodbye <const> = require "core.goodbye"
 local lifecycle <const> = require "core.lifecycle"
-local portmanager <const> = require "core.portmanager"
 local sessions <const> = require "core.sessions"
 
 local pause <const> = module:get_option_period("shutdown_pause", 1)
@@ -71,9 +71,13 @@ end
 -- The configured list: whole, or changes to the default one.
 -- The second result says whether a phase that is not in the list was left out on purpose.
 local function configured()
-	local list, patches = {}, {}
+	local list, patches, budgets = {}, {}, {}
+	for _, entry in ipairs(default_list) do
+		budgets[entry.name] = entry.budget
+	end
 	for _, value in ipairs(module:get_option_array("shutdown_phases") or {}) do
 		local entry = entry_of(value)
+		entry.budget = entry.budget or budgets[entry.name]
 		if not entry.name then
 			module:log("error", "shutdown_phases: an entry without a name is passed over")
 		elseif entry.before or entry.after then
@@ -108,7 +112,7 @@ end
 local works <const> = {}
 
 works["stop-accepting"] = function ()
-	return portmanager.close_class("client")
+	return goodbye.close_listeners("client")
 end
 
 works["close-clients"] = function (event, phase, stop)
@@ -140,7 +144,7 @@ works["stop-services"] = function (event, phase, stop)
 	hold_jobs(phase)
 	local end_jobs = phase.on_end
 	stop:fire_stopping(event, phase)
-	portmanager.close_class("peer")
+	async.wait_for(goodbye.close_listeners("peer"))
 	local said = goodbye.close("peer", event, phase, { on_error = lifecycle.note_error })
 	local end_goodbye = phase.on_end
 	phase.on_end = function ()
@@ -208,14 +212,20 @@ local function build(stop)
 	return phases
 end
 
-module:hook("shutdown-started", function (stop)
-	if stop.foreign then
-		return nil
-	end
+local function drive(stop)
 	stop:drive(build(stop), {
 		linger = pause < math.huge and pause or nil,
 		enter = function (phase) stop:fire_phase(phase) end,
 	})
+end
+
+module:hook("shutdown-started", function (stop)
+	if stop.foreign then
+		-- Somebody has replaced prosody.shutdown; if he calls the original, it is our turn.
+		stop.fallback = drive
+		return nil
+	end
+	drive(stop)
 	return true
 end, -100)
 

@@ -122,7 +122,7 @@ local function run_hooks(duck, phase)
 	local event = { period = period, deadline = time.monotonic() + hook_timeout + period }
 	function event.hold(_, name, seconds, on_expire, conn)
 		return set:hold(name, math.min(seconds or hook_timeout, hook_timeout), on_expire, conn,
-			holds.calling_module(1))
+			holds.calling_module(2))
 	end
 	holds.attach(event, set)
 	fire.held("lameduck-started", event, function (name, by, err)

@@ -1,4 +1,4 @@
---- What the shutdown specs have in common: a daemon that writes its report, and modules to test with.
+--- What the shutdown specs have in common: a daemon that writes its report, and test modules.
 
 local daemon <const> = require "spec.support.daemon"
 local json <const> = require "dkjson"
@@ -31,8 +31,8 @@ for _, name in ipairs {
 end
 ]]
 
---- A module of class admin that runs each line as Lua in the worker and answers with one line; it is
--- there until the last phase, whether or not a console is enabled.
+--- A module of class admin that runs each line as Lua in the worker and answers with one line; it
+-- is there until the last phase, whether or not a console is enabled.
 shutdown.remote = [[
 module:set_global()
 local lifecycle = require "core.lifecycle"
@@ -104,8 +104,8 @@ function shutdown.port(d, service)
 	return math.tointeger(d:wait_log("Activated service '" .. service .. "'"):match("%]:(%d+)"))
 end
 
---- A function that runs a line of Lua in the worker (`lifecycle` and `module` are there) and returns
--- what it answers.
+--- A function that runs a line of Lua in the worker (`lifecycle` and `module` are there) and
+-- returns what it answers.
 function shutdown.control(d)
 	local c = d:connect(shutdown.port(d, "remote"))
 	return function (line)

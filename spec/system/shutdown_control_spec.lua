@@ -121,7 +121,8 @@ describe("while a stop runs", function()
 	it("refuses what a stop does not allow, in one line", function()
 		local d = start { exit = 75, config = "lameduck_period = 0.1\nshutdown_timeout = 2" }
 		local control = shutdown.control(d)
-		assert.truthy(control("return lifecycle.abort()"):find("cannot abort: no stop is under way", 1, true))
+		assert.truthy(control("return lifecycle.abort()")
+			:find("cannot abort: no stop is under way", 1, true))
 		assert.truthy(control("return lifecycle.extend(3)"):find("cannot extend: no stop", 1, true))
 		assert.truthy(control("return lifecycle.upgrade()"):find("not-available", 1, true))
 		control 'return lifecycle.stop("test")'

@@ -82,7 +82,7 @@ module:hook("server-stopping", function () module:log("info", "reached") end, -5
 		local d = start({
 			bad = bad_module("shutdown/close-clients", 'event:hold("forever")'),
 			short = bad_module("shutdown/stop-accepting", 'event:hold("a bit", 0.2)'),
-		}, 'shutdown_phases = { "stop-accepting", { "close-clients", budget = 0.5 }, "stop-services", "quit" }')
+		}, 'shutdown_phases = { "stop-accepting", { "close-clients", budget = 0.5 }, "quit" }')
 		d:signal("TERM")
 		assert.equal(75, d:wait_exit(10))
 		local report = shutdown.report(d)

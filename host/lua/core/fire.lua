@@ -100,17 +100,23 @@ function fire.in_order(name, event, opts)
 	}
 end
 
---- Calls all handlers now; for each that waits, a hold named "handler" is taken on the event.
+--- Calls one handler now; if it waits, a hold is taken on the event until it has ended.
 -- @param name of the event
+-- @param handler function
 -- @param event its payload, with `hold`
 -- @param on_error optional, as in in_order
+function fire.one(name, handler, event, on_error)
+	local release
+	local waits = start(name, handler, event, on_error, function () release() end)
+	if waits then
+		release = event:hold("handler of " .. name)
+	end
+end
+
+--- Calls all handlers now, each as in fire.one.
 function fire.held(name, event, on_error)
 	for _, handler in ipairs(fire.handlers(name)) do
-		local release
-		local waits = start(name, handler, event, on_error, function () release() end)
-		if waits then
-			release = event:hold("handler of " .. name)
-		end
+		fire.one(name, handler, event, on_error)
 	end
 end
 

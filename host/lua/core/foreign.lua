@@ -30,7 +30,7 @@ local function guard_of(replacement)
 			called[replacement] = true
 			return replacement(reason, code)
 		end
-		return host_shutdown(reason, code)
+		return host_shutdown(reason, code, true)
 	end
 	guards[replacement], originals[guard] = guard, replacement
 	return guard
@@ -66,7 +66,7 @@ function foreign.install(prosody, shutdown)
 	setmetatable(prosody, mt)
 end
 
---- Completes the lifecycle events that another party fires, so that their handlers need not care who did.
+--- Completes the lifecycle events that another party fires: their handlers need not care.
 -- @param events prosody.events
 -- @param deadline function → monotonic seconds, or nil
 function foreign.complete(events, deadline)

@@ -6,6 +6,8 @@
 
 local configmanager <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("goodbye")
+local portmanager <const> = require "core.portmanager"
+local promise <const> = require "util.promise"
 local server <const> = require "net.server"
 local sessions <const> = require "core.sessions"
 local time <const> = require "util.time"
@@ -167,6 +169,17 @@ local function join_phase(work, rest)
 	end
 end
 
+--- Closes the listeners of a class in the order that loses nobody: who waits in their queues is
+-- accepted first, so goodbyes may be said only when this is over.
+-- @param class "client", "peer" or "admin"
+-- @return promise, resolved when the last has closed
+function goodbye.close_listeners(class)
+	portmanager.close_class(class)
+	return promise.new(function (resolve)
+		server.close_servers({ class = class }, function () resolve() end)
+	end)
+end
+
 --- Tells all connections of a class goodbye and closes them. The work of a phase.
 -- @param class "client" or "peer"
 -- @param event the phase's event (reason, code, deadline)
@@ -174,14 +187,13 @@ end
 -- @param opts table: `spread` seconds (default 0), `on_error(event, module, error)`
 -- @return promise, resolved when all have been told
 function goodbye.close(class, event, phase, opts)
-	local promise <const> = require "util.promise"
 	local list = server.handles { class = class }
 	local work = {
 		class = class, event = event, phase = phase, own = {}, waiting = 0,
 		on_error = opts.on_error, closed = { idle = 0, finished = 0, goodbye = 0, forced = 0 },
 	}
 	for i = #list, 1, -1 do
-		if list[i].listen_only or is_closed(list[i]) then
+		if is_closed(list[i]) then
 			table.remove(list, i)
 		end
 	end

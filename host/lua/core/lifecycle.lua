@@ -316,8 +316,10 @@ function lifecycle.init()
 	actions.init(life)
 	life.init(verbs.init(life, actions.by_verb))
 	life.set_word("state", "starting")
-	foreign.install(prosody, function (reason, code)
-		lifecycle.stop(reason, code)
+	foreign.install(prosody, function (reason, code, guarded)
+		if guarded or not stop.is_wrapped_call() then
+			lifecycle.stop(reason, code)
+		end
 		return true, "shutdown initiated"
 	end)
 end

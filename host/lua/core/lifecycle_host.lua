@@ -134,24 +134,24 @@ end
 -- mod_graceful_shutdown).
 function life.close_clients(event, phase)
 	local goodbye <const> = require "core.goodbye"
-	local portmanager <const> = require "core.portmanager"
-	portmanager.close_class("client")
-	return goodbye.close("client", event, phase, {})
+	local async <const> = require "util.async"
+	async.wait_for(goodbye.close_listeners("client"))
+	return goodbye.close("client", event, phase, { on_error = stop.note_error })
 end
 
 -- The end -----------------------------------------------------------------------------------------
 
 -- Class admin goes last, so that who watches the stop sees its end.
 local function leave_loop()
+	local portmanager <const> = require "core.portmanager"
 	local server <const> = require "net.server"
+	portmanager.close_class()
 	server.closeall()
 	local looks = 0
 	timer.add_task(0, function ()
 		looks = looks + 0.01
-		for _, handle in ipairs(server.handles()) do
-			if looks < admin_flush and handle:queued() > 0 then
-				return 0.01
-			end
+		if looks < admin_flush and #server.handles() + #server.servers() > 0 then
+			return 0.01
 		end
 		require "host.loop".quit()
 	end)

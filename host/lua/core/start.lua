@@ -1,9 +1,11 @@
 -- From the first module to "ready": the holds on `server-starting`, and what was asked for
 -- meanwhile.
 
+local fire <const> = require "core.fire"
 local holds <const> = require "core.holds"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local stop <const> = require "core.stop"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
 local verbs <const> = require "core.verbs"
@@ -12,6 +14,7 @@ local start <const> = {}
 
 local life               -- core/lifecycle_host.lua, given by init
 local set, guard         -- the holds on server-starting, and the timer of start_timeout
+local payload, early = nil, {} -- of server-starting, and who was there before the modules
 local loaded, started = false, false
 local kept = {}          -- verb → function, run once after ready
 
@@ -74,7 +77,20 @@ function start.event()
 		deadline = limit < math.huge and time.monotonic() + limit or nil,
 		on_empty = function () timer.add_task(0, ready) end,
 	}
-	return holds.attach({}, set)
+	for _, handler in ipairs(fire.handlers("server-starting")) do
+		early[handler] = true
+	end
+	payload = holds.attach({}, set)
+	return payload
+end
+
+-- Modules load while the event is fired, so a handler that a module adds would miss it.
+local function fire_to_modules()
+	for _, handler in ipairs(fire.handlers("server-starting")) do
+		if not early[handler] then
+			fire.one("server-starting", handler, payload, stop.note_error)
+		end
+	end
 end
 
 -- The keeper ends a start that takes too long; the worker says before that who held it.
@@ -89,6 +105,7 @@ end
 
 --- Everything is loaded and listens: ready as soon as nobody holds.
 function start.loaded()
+	fire_to_modules()
 	loaded = true
 	local left = set:remaining()
 	if set.size > 0 and left < math.huge then

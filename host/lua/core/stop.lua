@@ -157,6 +157,17 @@ function stop.overtake_finish(args)
 	end
 end
 
+--- prosody.shutdown as it was: called by a replacement that only wraps it, it is the stop itself.
+-- @return true if that is what the call meant
+function stop.is_wrapped_call()
+	local mine = current
+	if not mine or not mine.foreign or mine.run or mine.ended then
+		return false
+	end
+	stop_run.own(mine)
+	return true
+end
+
 --- Calls fn(report) when the stop has ended, before the connections of class admin close; or
 -- fn(nil, "aborted").
 function stop.when_ended(fn)

@@ -179,7 +179,7 @@ end
 -- A foreign driver has no list that could run out of budget, so one timer stands for it.
 local function guard(mine)
 	mine.guard = timer.add_task(stop_run.left(mine), function ()
-		if mine.ended or mine.aborted then
+		if mine.ended or mine.aborted or mine.run then
 			return nil
 		elseif stop_run.left(mine) > 0 then
 			return stop_run.left(mine)
@@ -196,9 +196,28 @@ function stop_run.foreign(mine)
 	log("info", "a module has replaced prosody.shutdown and drives this stop")
 	local ok, err = foreign.drive(mine.reason, mine.code)
 	if ok == false then
-		mine.failed, mine.foreign = true, false
+		mine.failed = true
 		report.error(mine, "prosody.shutdown", nil, err)
 		log("error", "the replaced prosody.shutdown failed: %s", tostring(err))
+		stop_run.own(mine)
+	end
+end
+
+--- The host's own stop: by the module that drives, else in the host's order.
+function stop_run.own(mine)
+	if mine.run then
+		return
+	end
+	mine.foreign = false
+	if mine.event.fallback then
+		local ok, err = pcall(mine.event.fallback, mine.event)
+		if not ok then
+			mine.failed = true
+			report.error(mine, "shutdown-started", nil, err)
+			log("error", "the driver failed: %s", tostring(err))
+		end
+	end
+	if not mine.run then
 		stop_run.plain(mine)
 	end
 end
