@@ -82,6 +82,7 @@ local function start(job)
 	end
 	argv[#argv + 1] = job.path
 	job.dir = process.temp_dir()
+	stat.chmod(job.dir, 493) -- 0755: specs that drop root make passable folders below
 	job.log = logs .. "/" .. job.name:gsub("[^%w_.-]", "-") .. ".log"
 	os.remove(job.log)
 	job.begin = wait.now()

@@ -35,6 +35,28 @@ function daemon.binary()
 	return unistd.getcwd() .. "/" .. path
 end
 
+-- True when any user may pass every folder down to this one.
+local function reachable(path)
+	while path ~= "" do
+		if stat.stat(path).st_mode & 1 == 0 then return false end
+		path = path:match("^(.*)/[^/]*$")
+	end
+	return true
+end
+
+--- The program as `make install` would lay it below `dir`, for users who cannot reach the checkout.
+---@return string path of the copy
+function daemon.relocated(dir)
+	local code, _, err = process.run { argv = { "sh", "-c", [[
+		mkdir -p "$1/bin" "$1/lib/gadwall/lua" && cp "$2" "$1/bin/gadwall" &&
+		cp -R modules "$1/lib/gadwall/" && { [ ! -d .deps/lib/lua/5.4 ] ||
+		cp -R .deps/share/lua/5.4/. .deps/lib/lua/5.4/. "$1/lib/gadwall/lua/"; } &&
+		chmod -R a+rX "$1/bin" "$1/lib"
+	]], "sh", dir, daemon.binary() } }
+	assert(code == 0, err)
+	return dir .. "/bin/gadwall"
+end
+
 -- The lines that every test config starts with; what a spec writes below them wins.
 local function prelude(self)
 	local lines = {
@@ -70,6 +92,9 @@ local function prepare(spec)
 		stat.mkdir(self.dir .. "/" .. folder, 448) -- 0700
 	end
 	for name, source in pairs(spec.modules or {}) do self:write_module(name, source) end
+	if spec.drop_root and not spec.binary and not reachable(unistd.getcwd()) then
+		spec.binary = daemon.relocated(self.dir)
+	end
 	if not spec.config_file then self:write_config(spec.config or "", spec.raw) end
 	return self
 end
@@ -123,6 +148,7 @@ local settled <const> = { serving = true, draining = true, passive = true, faile
 --- expect_exit: true: wait for the end instead; look at `d:wait_exit()` and `d:log()`
 --- exit: status that `stop` and `finish_all` expect (default 0); `false` accepts any
 --- allow: patterns of log lines that are expected although they look bad
+--- drop_root: the config says what workers run as; no run_as_root is put before it
 --- fds: false switches off the comparison of descriptors at the end
 --- timeout: seconds to become ready, default 10
 ---@return table daemon
