@@ -46,8 +46,9 @@ static void expired_hook(lua_State *L, lua_Debug *ar)
 		return;
 	}
 	lua_getinfo(L, "Sl", ar);
-	luaL_error(L, "%s:%d: callback took longer than callback_timeout (%f s)", ar->short_src,
-	    ar->currentline, guard.period * guard.timeout_ticks);
+	lua_pushfstring(L, "%s:%d: callback took longer than callback_timeout (%f s)",
+	    ar->short_src, ar->currentline, guard.period * guard.timeout_ticks);
+	lua_error(L);
 }
 
 static void slow_hook(lua_State *L, lua_Debug *ar)
@@ -188,6 +189,8 @@ static int resume(lua_State *L, lua_State *co, int n)
 	guard.current = co;
 	status = lua_resume(co, L, n, &count);
 	guard.current = previous;
+	if (guard.expired && previous) /* or a loop around many coroutines would outlive them all */
+		lua_sethook(previous, expired_hook, LUA_MASKCOUNT, 1);
 	if (status != LUA_OK && status != LUA_YIELD) {
 		lua_xmove(co, L, 1);
 		return -1;
