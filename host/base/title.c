@@ -81,5 +81,6 @@ void title_set(const char *text)
 	if (n > room - 1)
 		n = room - 1;
 	memset(area, 0, room);
-	memcpy(area, text, n);
+	for (size_t i = 0; i < n; i++)
+		area[i] = text[i];
 }

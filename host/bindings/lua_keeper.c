@@ -161,7 +161,7 @@ static int l_deliver(lua_State *L)
 	if (lua_getfield(L, -1, what) != LUA_TFUNCTION)
 		return 0;
 	lua_pushvalue(L, 2); /* .. table handlers fn table */
-	lua_call(L, 1, 0);
+	lua_call(L, 1, 0);   /* under lua_host_call */
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct {
@@ -25,7 +26,7 @@ void lua_reader_init(const struct lua_reader_args *args)
 
 static int fail_field(lua_State *L, const char *key, const char *why)
 {
-	return luaL_error(L, "%s: %s", key, why);
+	return luaL_error(L, "%s: %s", key, why); /* does not return */
 }
 
 static double lua_check_field(lua_State *L, const char *key, double low, double high)
@@ -129,7 +130,7 @@ static uint8_t lua_check_verb(lua_State *L, int at)
 }
 
 /* { [signo] = verb | { [state] = verb } } */
-static void lua_check_signals(lua_State *L, struct settings *s)
+static int lua_check_signals(lua_State *L, struct settings *s)
 {
 	if (lua_getfield(L, 1, "signals") != LUA_TTABLE)
 		fail_field(L, "signals", "not a table");
@@ -148,11 +149,12 @@ static void lua_check_signals(lua_State *L, struct settings *s)
 					: -1;
 
 			if (state < 0)
-				fail_field(L, "signals", "not a state of the host");
+				return fail_field(L, "signals", "not a state of the host");
 			s->signals[signo][state] = lua_check_verb(L, -1);
 		}
 	}
 	lua_pop(L, 1);
+	return 0;
 }
 
 static void lua_check_addresses(lua_State *L, struct settings *s)
@@ -220,9 +222,8 @@ static int l_settings(lua_State *L)
 	s->workers = lua_check_count(L, "workers", SETTINGS_WORKERS);
 	s->umask = lua_check_count(L, "umask", 0777);
 	lua_opt_path(L, "config_file", s->config_file);
-	if (!s->config_file[0] && reader.args.config_file &&
-	    strlen(reader.args.config_file) < SETTINGS_PATH)
-		strcpy(s->config_file, reader.args.config_file);
+	if (!s->config_file[0] && reader.args.config_file)
+		snprintf(s->config_file, SETTINGS_PATH, "%s", reader.args.config_file);
 	lua_opt_path(L, "pidfile", s->pidfile);
 	lua_opt_path(L, "runtime_path", s->runtime_path);
 	lua_opt_path(L, "data_path", s->data_path);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,10 +49,13 @@ static int become_owner(const char *file)
 
 static void parse(int argc, char **argv, struct lua_reader_args *args)
 {
+	static char file[PATH_MAX];
+
 	for (int i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
-			args->config_file = strdup(argv[++i]); /* argv becomes the title */
-		else if (strcmp(argv[i], "--passive") == 0)
+		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+			snprintf(file, sizeof file, "%s", argv[++i]);
+			args->config_file = file; /* argv becomes the title */
+		} else if (strcmp(argv[i], "--passive") == 0)
 			args->passive = true;
 		else if (strcmp(argv[i], "--reload") == 0)
 			args->for_reload = true;

@@ -148,7 +148,7 @@ void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number);
 void worker_start(struct worker *w);
 /* Sends; a full channel keeps one message and drops the next with a log line. Format: ipc_pack. */
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
-void worker_tell_status(struct worker *w);
+void worker_tell_status(struct worker *to);
 void worker_writable(struct worker *w);
 /* Its process has ended. */
 void worker_died(struct worker *w, int status, bool by_signal);

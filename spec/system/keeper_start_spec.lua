@@ -4,7 +4,8 @@ local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
 
-local echo <const> = [[ modules_enabled = { "greet" }; greet_ports = { 0 }; greet_interface = "127.0.0.1" ]]
+local echo <const> = [[ modules_enabled = { "greet" }; greet_ports = { 0 };
+	greet_interface = "127.0.0.1" ]]
 -- A service of a few lines, so that these specs need no module of anybody.
 local greet <const> = [[
 	module:provides("net", { name = "greet", listener = {
