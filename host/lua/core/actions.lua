@@ -40,6 +40,8 @@ function by_verb.undrain(args)
 		start.later("drain", nil)
 	elseif what == "run" and not idle.teardown_begun() then
 		idle.undrain(args.reason, args.origin)
+		-- Who waits for the end of a finish waits for nothing now.
+		stop.release_waiters("undrained")
 	end
 	return what, err
 end

@@ -174,6 +174,12 @@ function stop.when_ended(fn)
 	waiters[#waiters + 1] = fn
 end
 
+--- Tells everyone who waits for the end that it will not come.
+-- @param why one word: "aborted", "undrained"
+function stop.release_waiters(why)
+	tell_waiters(nil, why)
+end
+
 --- What the loop's end means: if nobody has torn down, it is done now, without waiting for
 -- anything.
 -- @return the report

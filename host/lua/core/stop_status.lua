@@ -9,6 +9,9 @@ local time <const> = require "util.time"
 
 local stop_status <const> = {}
 
+-- A record of a stop stands for finishing too, from the begin of its teardown.
+local shown <const> = { finishing = true, stopping = true, stopped = true }
+
 local function known(value)
 	return value == nil and json.null or value
 end
@@ -50,7 +53,7 @@ end
 -- @return table, or nil when no stop is under way
 function stop_status.build(state)
 	local mine = stop.current()
-	if not mine or mine.aborted or state ~= "stopping" and state ~= "stopped" then
+	if not mine or mine.aborted or not shown[state] then
 		return nil
 	end
 	local left = stop.left()
