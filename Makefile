@@ -44,7 +44,7 @@ C_PROC     := $(sort $(wildcard host/proc/*.c))
 C_BINDINGS := $(sort $(wildcard host/bindings/*.c))
 C_SRC      := host/main.c $(C_BASE) $(C_NET) $(C_PROC) $(C_BINDINGS)
 C_FUZZ     := $(sort $(wildcard contrib/fuzz/*.c))
-C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h)) $(C_FUZZ)
+C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h contrib/fuzz/*.h)) $(C_FUZZ)
 OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o
 EMBED      := $(sort $(shell find host/lua -name '*.lua'))
 SHELLS     := .ci/run $(sort $(wildcard contrib/*.sh contrib/dev/*.sh contrib/examples/*.sh))
