@@ -36,8 +36,11 @@ static bool call(lua_State *L, struct lua_conn *lc, enum lua_callback which, int
 static void notify(struct conn *c, enum lua_callback which)
 {
 	struct lua_conn *lc = of(c);
-	lua_State *L = lua_handle_state();
+	lua_State *L;
 
+	if (!lua_handle_has(&lc->h, which))
+		return;
+	L = lua_handle_state();
 	if (lua_push_callback(L, &lc->h, which, 0))
 		call(L, lc, which, 0, 0);
 }
@@ -46,6 +49,8 @@ static void on_connect(struct conn *c)
 {
 	notify(c, CB_CONNECT);
 }
+
+static int word_timeout = LUA_NOREF; /* the commonest third argument */
 
 static void on_incoming(struct conn *c, const char *bytes, size_t n, const char *err)
 {
@@ -58,7 +63,9 @@ static void on_incoming(struct conn *c, const char *bytes, size_t n, const char 
 		return;
 	}
 	lua_pushlstring(L, bytes, n);
-	if (err)
+	if (err == CONN_SHORT)
+		lua_rawgeti(L, LUA_REGISTRYINDEX, word_timeout);
+	else if (err)
 		lua_pushstring(L, err);
 	call(L, lc, CB_INCOMING, err ? 2 : 1, 0);
 }
@@ -461,5 +468,7 @@ void lua_push_conn_class(lua_State *L)
 	for (const luaL_Reg *r = lua_conn_info_methods; r->name; r++)
 		all[n++] = *r;
 	all[n] = (luaL_Reg){ NULL, NULL };
+	lua_pushstring(L, CONN_SHORT);
+	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);
 }

@@ -1,27 +1,13 @@
 #include "bindings/lua_handle.h"
 
 #include "base/log.h"
-#include "bindings/lua_host.h"
 #include "net/neterr.h"
 
 #include <errno.h>
 #include <string.h>
 
-static lua_State *current;
+lua_State *lua_handle_current;
 static int logger = LUA_NOREF, init_logger = LUA_NOREF;
-
-lua_State *lua_handle_state(void)
-{
-	return current ? current : lua_host_state();
-}
-
-lua_State *lua_handle_enter(lua_State *L)
-{
-	lua_State *before = current;
-
-	current = L;
-	return before;
-}
 
 struct loop *lua_check_loop(lua_State *L)
 {
@@ -162,8 +148,8 @@ void lua_handle_unpin(struct lua_handle *h)
 
 /* ---- callbacks ---- */
 
-/* Leaves the field on the stack if it is there: what the handle was given itself wins. */
-static bool push_override(lua_State *L, struct lua_handle *h, enum lua_callback which)
+/* What the handle was given itself wins over the listener table. */
+static void push_override(lua_State *L, struct lua_handle *h, enum lua_callback which)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
 	lua_getiuservalue(L, -1, 1);
@@ -171,21 +157,18 @@ static bool push_override(lua_State *L, struct lua_handle *h, enum lua_callback 
 	lua_rawget(L, -2); /* handle fields fn */
 	lua_replace(L, -3);
 	lua_pop(L, 1);
-	return true;
 }
 
 bool lua_push_callback(lua_State *L, struct lua_handle *h, enum lua_callback which, size_t room)
 {
-	if (h->pin == LUA_NOREF || !lua_host_room(room))
+	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF || !lua_host_room(room))
 		return false;
-	if (h->overrides & (1u << which)) {
+	lua_host_push_handler(L);
+	if (h->overrides & (1u << which))
 		push_override(L, h, which);
-	} else {
-		if (!h->listeners || h->listeners->fn[which] == LUA_NOREF)
-			return false;
+	else
 		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
-	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* handler fn handle */
 	return true;
 }
 
@@ -226,7 +209,7 @@ bool lua_handle_call(lua_State *L, struct lua_handle *h, enum lua_callback which
 	lua_State *before = lua_handle_enter(NULL); /* what it calls in turn says where it runs itself */
 	bool ok;
 
-	ok = lua_host_call(L, nargs + 1, nresults);
+	ok = lua_host_call_above(L, nargs + 1, nresults);
 	lua_handle_enter(before);
 	if (ok)
 		return true;

@@ -4,6 +4,7 @@
 #ifndef BINDINGS_LUA_HANDLE_H
 #define BINDINGS_LUA_HANDLE_H
 
+#include "bindings/lua_host.h"
 #include "bindings/lua_listeners.h"
 #include "net/loop.h"
 
@@ -29,11 +30,30 @@ struct lua_handle {
 	bool fields;                     /* something has been assigned */
 };
 
+/* private: of the next two */
+extern lua_State *lua_handle_current;
+
 /* Where callbacks run: the coroutine that called into us, else the main state. */
-lua_State *lua_handle_state(void);
+static inline lua_State *lua_handle_state(void)
+{
+	return lua_handle_current ? lua_handle_current : lua_host_state();
+}
 
 /* Sets it for the time of a method that may call back; returns the one before, for the same function. */
-lua_State *lua_handle_enter(lua_State *L);
+static inline lua_State *lua_handle_enter(lua_State *L)
+{
+	lua_State *before = lua_handle_current;
+
+	lua_handle_current = L;
+	return before;
+}
+
+/* Whether there is such a callback at all. */
+static inline bool lua_handle_has(const struct lua_handle *h, enum lua_callback which)
+{
+	return (h->listeners && h->listeners->fn[which] != LUA_NOREF) ||
+		(h->overrides & (1u << which));
+}
 
 /* The loop of this process; raises when it cannot be made. */
 struct loop *lua_check_loop(lua_State *L);
@@ -53,7 +73,7 @@ void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind);
 void lua_check_handle_pin(lua_State *L, struct lua_handle *handle, int index);
 void lua_handle_unpin(struct lua_handle *handle);
 
-/* Pushes callback and handle, if there is such a callback and memory for `room` bytes more. */
+/* Pushes message handler, callback and handle, if there is such a callback and memory for `room` bytes more. */
 bool lua_push_callback(lua_State *L, struct lua_handle *handle, enum lua_callback which, size_t room);
 
 /* Calls what lua_push_callback and the caller pushed (`nargs` beside the handle). An error is logged as

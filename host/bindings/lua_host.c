@@ -160,6 +160,25 @@ bool lua_host_call(lua_State *L, int nargs, int nresults)
 	return ok;
 }
 
+void lua_host_push_handler(lua_State *L)
+{
+	lua_pushcfunction(L, add_traceback);
+}
+
+bool lua_host_call_above(lua_State *L, int nargs, int nresults)
+{
+	int handler = lua_gettop(L) - nargs - 1;
+	lua_State *previous = guard_enter(L);
+	int status = lua_pcall(L, nargs, nresults, handler);
+
+	guard_leave(L, previous);
+	if (status == LUA_OK && nresults == 0)
+		lua_settop(L, handler - 1);
+	else
+		lua_remove(L, handler);
+	return status == LUA_OK;
+}
+
 bool lua_host_call_logged(lua_State *L, int nargs, int nresults, const char *what)
 {
 	const char *message;

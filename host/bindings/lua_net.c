@@ -225,7 +225,7 @@ static int l_settings(lua_State *L)
 	s.keepalive_idle = opt_seconds(L, "tcp_keepalive", 0);
 	s.nagle = opt_bool(L, "nagle", s.nagle);
 	s.fatal_errors = opt_bool(L, "fatal_errors", s.fatal_errors);
-	loop->settings = s;
+	loop_set(loop, &s);
 	for (struct listener *l = loop->listeners; l; l = l->next)
 		listener_options(l);
 	return 0;

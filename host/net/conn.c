@@ -6,7 +6,6 @@
 #include "net/neterr.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,7 +70,7 @@ static uint32_t due_after(struct conn *c, double seconds)
 {
 	uint32_t due;
 
-	if (!(seconds > 0) || isinf(seconds))
+	if (!loop_ticks_in(seconds))
 		return 0;
 	due = loop_tick_after(c->loop, seconds);
 	conn_arm(c, due);
@@ -86,6 +85,17 @@ double conn_read_timeout(const struct conn *c)
 void conn_touch(struct conn *c)
 {
 	c->read_due = due_after(c, conn_read_timeout(c));
+}
+
+void conn_touch_read(struct conn *c)
+{
+	const struct loop *loop = c->loop;
+	uint32_t ticks = c->read_timeout > 0 ? loop_ticks_in((double)c->read_timeout) : loop->read_ticks;
+	uint32_t due = loop->tick + ticks;
+
+	c->read_due = ticks ? due : 0;
+	if (ticks)
+		conn_arm(c, due);
 }
 
 void conn_set_read_timeout(struct conn *c, double seconds)

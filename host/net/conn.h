@@ -33,10 +33,13 @@ struct limits_peer;
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_CLOSED };
 enum conn_class { CONN_CLIENT, CONN_PEER, CONN_ADMIN };
 
+/* LuaSocket's word for a read that could have brought more; compare the pointer. */
+extern const char CONN_SHORT[];
+
 /* What the owner does; called between loop_enter and loop_leave. */
 struct conn_ops {
 	void (*connect)(struct conn *conn);
-	/* err: NULL; "timeout" when less than read_size came; "closed" with the last unended line. */
+	/* err: NULL; CONN_SHORT when less than read_size came; "closed" with the last unended line. */
 	void (*incoming)(struct conn *conn, const char *bytes, size_t n, const char *err);
 	void (*predrain)(struct conn *conn); /* before a send */
 	void (*drain)(struct conn *conn);    /* all output has gone to the kernel */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+const char CONN_SHORT[] = "timeout";
+
 static size_t most(const struct conn *c)
 {
 	size_t n = c->read_size ? c->read_size : c->loop->settings.read_size;
@@ -85,7 +87,7 @@ static size_t feed(struct conn *c, const char *bytes, size_t n)
 			size_t chunk = left < most(c) ? left : most(c);
 
 			done += chunk;
-			c->ops->incoming(c, from, chunk, chunk < most(c) ? "timeout" : NULL);
+			c->ops->incoming(c, from, chunk, chunk < most(c) ? CONN_SHORT : NULL);
 			charge(c, chunk);
 		}
 	}
@@ -166,7 +168,7 @@ void conn_readable(struct conn *c)
 	}
 	n = c->transport->recv(c, loop->rbuf, c->lines ? LOOP_BUFFER : most(c));
 	if (n > 0) {
-		conn_touch(c);
+		conn_touch_read(c);
 		if (!c->in) {
 			deliver(c, loop->rbuf, (size_t)n);
 			return;

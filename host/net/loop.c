@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,15 +43,26 @@ uint32_t loop_tick_now(const struct loop *loop)
 	return tick + 1;
 }
 
-uint32_t loop_tick_after(const struct loop *loop, double after)
+uint32_t loop_ticks_in(double after)
 {
 	enum { LONGEST = 100 * 24 * 3600 };
-	uint32_t due;
 
-	if (after > LONGEST)
-		after = LONGEST;
-	due = loop_tick_now(loop) + (uint32_t)(after * WHEEL_TICKS_PER_SECOND) + 1;
+	if (!(after > 0) || isinf(after))
+		return 0;
+	return (uint32_t)((after < LONGEST ? after : LONGEST) * WHEEL_TICKS_PER_SECOND) + 1;
+}
+
+uint32_t loop_tick_after(const struct loop *loop, double after)
+{
+	uint32_t due = loop_tick_now(loop) + loop_ticks_in(after);
+
 	return due ? due : 1;
+}
+
+void loop_set(struct loop *loop, const struct net_settings *settings)
+{
+	loop->settings = *settings;
+	loop->read_ticks = loop_ticks_in(settings->read_timeout);
 }
 
 static void arm_wheel(struct loop *loop)
@@ -139,6 +151,16 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 		ev_idle_start(ev, &loop->idle); /* do not sleep on them */
 }
 
+/* Right after the wait: every read of the turn counts its silence from here. */
+static void on_check(struct ev_loop *ev, ev_check *w, int revents)
+{
+	struct loop *loop = w->data;
+
+	(void)ev;
+	(void)revents;
+	loop->tick = loop_tick_now(loop);
+}
+
 static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	(void)revents;
@@ -221,8 +243,10 @@ static int find_epoll(int before)
 
 static void start_watchers(struct loop *loop)
 {
-	loop->wheel_timer.data = loop->prepare.data = loop->idle.data = loop;
+	loop->wheel_timer.data = loop->prepare.data = loop->idle.data = loop->check.data = loop;
+	ev_set_priority(&loop->check, EV_MAXPRI);
 	ev_prepare_start(loop->ev, &loop->prepare);
+	ev_check_start(loop->ev, &loop->check);
 }
 
 static struct loop *loop_new(void)
@@ -234,7 +258,7 @@ static struct loop *loop_new(void)
 		goto fail;
 	close(probe); /* the lowest free number: what ev_loop_new gets next */
 	loop->spare_fd = -1;
-	loop->settings = net_settings_default;
+	loop_set(loop, &net_settings_default);
 	loop->rbuf = malloc(LOOP_BUFFER);
 	loop->cork.data = malloc(LOOP_BUFFER);
 	loop->limits = limits_new();
@@ -251,6 +275,7 @@ static struct loop *loop_new(void)
 	ev_timer_init(&loop->wheel_timer, on_wheel, 0, 0);
 	ev_prepare_init(&loop->prepare, on_prepare);
 	ev_idle_init(&loop->idle, on_idle);
+	ev_check_init(&loop->check, on_check);
 	start_watchers(loop);
 	return loop;
 fail:
@@ -282,6 +307,7 @@ void loop_main_free(void)
 	while (loop->listeners)
 		listener_fini(loop->listeners);
 	ev_prepare_stop(loop->ev, &loop->prepare);
+	ev_check_stop(loop->ev, &loop->check);
 	ev_loop_destroy(loop->ev);
 	fd_close(&loop->spare_fd);
 	limits_free(&loop->limits);

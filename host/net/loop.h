@@ -34,11 +34,13 @@ typedef void loop_tick_fn(void *data, intptr_t number);
 struct loop {
 	struct ev_loop *ev;           /* ro */
 	char *rbuf;                   /* LOOP_BUFFER bytes; valid between a receive and the next */
-	struct net_settings settings; /* written by the binding */
+	struct net_settings settings; /* ro: see loop_set */
 	struct limits *limits;        /* of accepted connections */
 	struct conn *conns;           /* every open connection */
 	struct listener *listeners;   /* every listener that is not closed */
 	size_t open_conns;            /* ro */
+	uint32_t tick;                /* ro: now, as of the begin of this turn */
+	uint32_t read_ticks;          /* ro: settings.read_timeout in ticks */
 	int spare_fd;                 /* given up for a moment when descriptors run out */
 	int epoll_fd;                 /* private: libev's own, or -1 */
 
@@ -47,6 +49,7 @@ struct loop {
 	struct wheel wheel;
 	ev_timer wheel_timer;
 	ev_prepare prepare;
+	ev_check check;
 	ev_idle idle;
 	struct loop_tick *ticks;
 	size_t n_ticks, cap_ticks;
@@ -62,6 +65,9 @@ struct loop *loop_main(void);
 
 /* Ends the process's loop: every connection and listener is closed without a callback. */
 void loop_main_free(void);
+
+/* Puts new settings in force. */
+void loop_set(struct loop *loop, const struct net_settings *settings);
 
 /* Runs until loop_quit. -1 with EBUSY inside a callback of this loop. */
 int loop_run(struct loop *loop);
@@ -84,6 +90,9 @@ void loop_leave(struct loop *loop);
 
 /* Now, in ticks of the wheel (10 ms, never 0), fresh. */
 uint32_t loop_tick_now(const struct loop *loop);
+
+/* `seconds` in ticks, rounded up; 0 for never (0, infinite). */
+uint32_t loop_ticks_in(double seconds);
 
 /* The tick `seconds` from now, rounded up. */
 uint32_t loop_tick_after(const struct loop *loop, double seconds);
