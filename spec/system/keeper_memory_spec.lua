@@ -1,0 +1,58 @@
+-- The keeper uses only memory that it had at the start, and links what it must not call only beside it.
+local daemon <const> = require "spec.support.daemon"
+local process <const> = require "spec.support.process"
+local wait <const> = require "spec.support.wait"
+
+describe("the keeper", function ()
+	after_each(daemon.finish_all)
+
+	it("allocates nothing from its start to its end", function ()
+		if (os.getenv("GADWALL") or ""):find("asan") then
+			pending("AddressSanitizer has its own malloc")
+			return
+		end
+		local dir = process.temp_dir()
+		local code, _, err = process.run { timeout = 60, argv = { os.getenv("CC") or "cc", "-shared",
+			"-fPIC", "-D_GNU_SOURCE", "-o", dir .. "/count.so", "spec/support/malloc_count.c" } }
+		assert.equal(0, code, err)
+		local d = daemon.start { fds = false, env = {
+			LD_PRELOAD = dir .. "/count.so", MALLOC_LOG = dir .. "/log" } }
+		process.kill(d:worker_pid(), "KILL")
+		d:wait_log("restarting at once")
+		wait.until_true(function () return d:state().restarts == "1" end)
+		d:signal("HUP")
+		d:wait_log("the new config goes to the workers")
+		d:signal("TERM")
+		assert.equal(0, d:wait_exit())
+		assert.equal("", process.read_file(dir .. "/log") or "")
+		process.remove_tree(dir)
+	end)
+
+	it("maps no memory that it shares with a worker, and no Lua state", function ()
+		local d = daemon.start {}
+		local maps = process.read_file(("/proc/%d/maps"):format(d.keeper_pid))
+		for line in maps:gmatch("[^\n]+") do
+			assert.is_nil(line:match("^%S+ ..s"), line) -- `..s`: a writable shared mapping
+			assert.is_nil(line:find("memfd:", 1, true), line)
+		end
+	end)
+
+	it("keeps its descriptors flat over twenty restarts and ten reloads", function ()
+		local d = daemon.start { config = "restart_limit = { 16, 0.2 }; restart_backoff = { 0.01, 0.02 }" }
+		local _, before = process.fds(d.keeper_pid)
+		for n = 1, 20 do
+			process.kill(d:worker_pid(), "KILL")
+			wait.until_true(function ()
+				local state = d:state()
+				return state.restarts == tostring(n) and state.workers == "1" and d:worker_pid()
+			end, 10, "a restart")
+		end
+		for _ = 1, 10 do
+			local reloads = #d:log_lines("the new config goes")
+			d:signal("HUP")
+			wait.until_true(function () return #d:log_lines("the new config goes") > reloads end)
+		end
+		local _, after = process.fds(d.keeper_pid)
+		assert.equal(before, after)
+	end)
+end)
