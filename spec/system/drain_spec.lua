@@ -68,6 +68,25 @@ end, -100)
 	end)
 end)
 
+describe("a drain", function()
+	after_each(daemon.finish_all)
+
+	it("outlives the worker that it was told to", function()
+		local d = shutdown.start { exit = false, fds = false }
+		local control = shutdown.control(d)
+		control "return lifecycle.drain()"
+		wait(function() return d:state().state == "draining" end, 3, "draining")
+		local old = d:worker_pid()
+		require "posix.signal".kill(old, 9)
+		wait(function()
+			return d:worker_pid() and d:worker_pid() ~= old and d:state().state == "draining"
+				and #d:log_lines("as before the restart") > 0
+		end, 5, "a drained worker")
+		d:signal("TERM")
+		d:wait_exit(8)
+	end)
+end)
+
 describe("finish", function()
 	after_each(daemon.finish_all)
 

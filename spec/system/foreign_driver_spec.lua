@@ -49,6 +49,35 @@ describe("a foreign driver", function()
 		assert.equal("SIGTERM", report.reason)
 	end)
 
+	it("may be one coroutine that its own timer pushes on", function()
+		local d = start { modules = { driver = [[
+module:set_global()
+local timer, server = require "util.timer", require "net.server"
+prosody.shutdown = coroutine.wrap(function (reason, code)
+	local started = require "util.time".monotonic()
+	local function step(name)
+		module:log("info", "step %s at %.1f", name, require "util.time".monotonic() - started)
+	end
+	prosody.shutdown_reason, prosody.shutdown_code = reason, code
+	timer.add_task(0.3, prosody.shutdown)
+	coroutine.yield(true, "shutdown initiated")
+	step "close"
+	coroutine.yield(0.3)
+	step "stopping"
+	prosody.events.fire_event("server-stopping", { reason = reason, code = code })
+	coroutine.yield(0.3)
+	step "quit"
+	server.setquitting(true)
+end)
+]] } }
+		d:signal("TERM")
+		assert.equal(0, d:wait_exit(8))
+		local steps = {}
+		for _, line in ipairs(d:log_lines("step ")) do steps[#steps + 1] = line:match("step (.*)") end
+		assert.same({ "close at 0.3", "stopping at 0.6", "quit at 0.9" }, steps)
+		assert.equal(0, shutdown.report(d).hurried)
+	end)
+
 	it("drives alone where mod_graceful_shutdown is enabled too", function()
 		local d = start { enable = { "graceful_shutdown", "driver" } }
 		d:signal("TERM")

@@ -18,6 +18,7 @@ local originals <const> = setmetatable({}, { __mode = "k" })
 -- The replacement in force (nil: the host's own), and the ones that this stop has called.
 local current, called = nil, {}
 local host_shutdown
+local inside = false -- the replacement is running
 
 local function guard_of(replacement)
 	local guard = guards[replacement]
@@ -47,7 +48,9 @@ function foreign.install(prosody, shutdown)
 	prosody.shutdown = nil
 	function mt.__index(t, key)
 		if key == "shutdown" then
-			return current and guard_of(current) or host_shutdown
+			-- To the driver itself its own name means itself: Prosody's hands it to a timer as its next
+			-- step.
+			return current and (inside and current or guard_of(current)) or host_shutdown
 		elseif type(old_index) == "function" then
 			return old_index(t, key)
 		end
@@ -94,8 +97,10 @@ function foreign.drive(reason, code)
 		return nil
 	end
 	called[current] = true
-	foreign.running = true
-	return pcall(current, reason, code)
+	foreign.running, inside = true, true
+	local results = table.pack(pcall(current, reason, code))
+	inside = false
+	return table.unpack(results, 1, results.n)
 end
 
 --- A new stop may call the replacements again (after an abort).

@@ -49,6 +49,22 @@ local function tell_ready()
 	life.beat()
 end
 
+-- A worker that is restarted goes on where the host was: a drain that an operator began must
+-- outlive a crash. The keeper's state file still says what the dead worker had told it.
+local function was_draining()
+	local keeper = verbs.keeper()
+	local hello = keeper and keeper.hello or {}
+	if (hello.restarts or 0) == 0 or not hello.runtime_path then
+		return false
+	end
+	local file = io.open(hello.runtime_path .. "/gadwall.state")
+	local text = file and file:read("a") or ""
+	if file then
+		file:close()
+	end
+	return ("\n" .. text):find("\nstate=draining\n", 1, true) ~= nil
+end
+
 local function ready()
 	if not may_be_ready() then
 		return
@@ -58,6 +74,11 @@ local function ready()
 	end
 	set:close()
 	started = true
+	if was_draining() and not kept.drain then
+		start.later("drain", function ()
+			verbs.ask("drain", { reason = "as before the restart", origin = "keeper" }, true)
+		end)
+	end
 	tell_ready()
 	prosody.events.fire_event("server-started",
 		{ generation = prosody.generation, inherited = prosody.inherited or false })
