@@ -142,7 +142,7 @@ lint-words: lint-deps
 lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
 .PHONY: format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
-SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue
+SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid
 
 include contrib/fuzz/fuzz.mk
 
@@ -159,7 +159,8 @@ install: build-run
 	cp -R modules/. $(LIBDIR)/modules/
 	if [ -d .deps/share/lua/5.4 ]; then \
 		cp -R .deps/share/lua/5.4/. $(LIBDIR)/lua/ && cp -R .deps/lib/lua/5.4/. $(LIBDIR)/lua/; fi
-	$(INSTALL) -m 644 README.md LICENSE modules/README.md $(DOCDIR)/
+	$(INSTALL) -m 644 README.md LICENSE $(DOCDIR)/
+	mv $(LIBDIR)/modules/README.md $(DOCDIR)/modules.md
 	$(INSTALL) -m 644 contrib/examples/*.lua $(DOCDIR)/examples/
 	sed 's|@PREFIX@|$(PREFIX)|g' contrib/systemd/gadwall.service >$(UNITDIR)/gadwall.service
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || \
