@@ -73,11 +73,9 @@ local function tell_end(session, report, why)
 		return session:finish("Error", "the stop was " .. tostring(why), 1)
 	end
 	session:result(report)
-	if report.exit == 0 then
-		return session:finish("OK", ("ended clean after %.1f s"):format(report.seconds), 0)
-	end
-	session:finish("Error", ("ended %s with status %d after %.1f s"):format(report.result,
-		report.exit, report.seconds), 1)
+	local clean <const> = report.result == "clean"
+	session:finish(clean and "OK" or "Error", ("ended %s with status %d after %.1f s"):format(
+		report.result, report.exit, report.seconds), clean and 0 or 1)
 end
 
 local function begin_waiting(session, progress)

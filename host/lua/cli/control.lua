@@ -70,8 +70,13 @@ function control.finish(ctx, answer)
 		tostring(client.value(answer.error)), client.value(answer.result))
 end
 
---- Says why no answer came. @return exit status
-function control.no_answer(ctx, verb, why)
+--- Says why no answer came.
+-- @param begun whether some part of it came @return exit status
+function control.no_answer(ctx, verb, why, begun)
+	if begun and why == "timeout" then
+		return ctx.ui:refuse(exit.timeout, verb, "it has not come to its end in time",
+			"it goes on; 'gadwall status' shows how far it is")
+	end
 	if why == "closed" then
 		return ctx.ui:refuse(exit.failed, verb, "the connection was closed before the answer",
 			"see 'gadwall status' and the log")
@@ -110,10 +115,14 @@ function control.ask(ctx, verb, argv)
 	end
 	local deadlines <const> = control.deadlines(ctx)
 	connection:request(argv, ctx.ui:width())
-	local answer, why = connection:answer(control.show(ctx), deadlines)
+	local show <const>, begun = control.show(ctx), false
+	local answer, why = connection:answer(function (part)
+		begun = true
+		show(part)
+	end, deadlines)
 	connection:close()
 	if not answer then
-		return control.no_answer(ctx, verb, why)
+		return control.no_answer(ctx, verb, why, begun)
 	end
 	return control.finish(ctx, answer)
 end

@@ -11,7 +11,7 @@ local sys <const> = require "host.sys"
 local null <const> = json.null
 
 -- The keeper's word for a host that goes on is not the truth about a worker that is silent.
-local function from_keeper(found)
+local function from_keeper(found, why)
 	local state <const> = instance.state(found) or {}
 	local function text(key)
 		local value <const> = state[key]
@@ -22,7 +22,8 @@ local function from_keeper(found)
 		schema = 1, name = "gadwall", version = null, pid = found.pid or tonumber(state.pid) or null,
 		state = "failed", phase = text "phase",
 		since = since and require "util.datetime".datetime(since) or null, ready = false,
-		live = false, reason = "the worker does not answer", uptime = null,
+		live = false, reason = why == "error" and "the worker cannot say"
+			or "the worker does not answer", uptime = null,
 		generation = tonumber(state.generation) or null, server_id = null,
 		generations = { { generation = tonumber(state.generation) or null, state = text "state",
 			binary = null, version = null, started = null, workers = json.decode "[]" } },
@@ -45,7 +46,8 @@ local function ask(ctx, found)
 	if not answer then
 		return nil, why
 	elseif not answer.ok or type(answer.result) ~= "table" or answer.result == null then
-		return nil, tostring(answer.error)
+		ctx.ui:note("gadwall: the worker says: ", tostring(answer.error))
+		return nil, "error"
 	end
 	return answer.result
 end
@@ -66,7 +68,7 @@ end
 local function keeper_lines(object)
 	local keeper <const> = object.keeper
 	return {
-		("gadwall: the worker does not answer (keeper pid %s)"):format(tostring(object.pid)),
+		("gadwall: %s (keeper pid %s)"):format(object.reason, tostring(object.pid)),
 		("keeper says: state %s, workers %s, restarts %s, last exit %s"):format(
 			tostring(keeper.state), tostring(keeper.workers), tostring(keeper.restarts),
 			tostring(keeper.last_exit)),
@@ -92,7 +94,7 @@ local function look(ctx)
 	elseif why == "refused" then
 		return nil, exit.failed
 	end
-	return from_keeper(found), exit.degraded
+	return from_keeper(found, why), exit.degraded
 end
 
 local function paint(ctx, line)

@@ -39,8 +39,9 @@ end
 local function verdict(ctx, found, answer)
 	local report <const> = answer and client.value(answer.result)
 	if type(report) == "table" and report.exit then
-		if report.exit == 0 then
-			return ctx.ui:done(("ended clean after %.1f s"):format(report.seconds), report)
+		if report.result == "clean" then
+			local status <const> = report.exit ~= 0 and (" with status %d"):format(report.exit) or ""
+			return ctx.ui:done(("ended clean%s after %.1f s"):format(status, report.seconds), report)
 		end
 		return ctx.ui:fail(exit.failed, ("ended %s with status %d after %.1f s"):format(
 			report.result, report.exit, report.seconds), report)

@@ -16,12 +16,13 @@ end
 --- Seconds as "1 d 2 h", "3 m 20 s", "4.2 s".
 function status_text.seconds(seconds)
 	seconds = tonumber(seconds) or 0
+	local whole <const> = math.floor(seconds)
 	if seconds >= 86400 then
-		return ("%d d %d h"):format(seconds // 86400, seconds % 86400 // 3600)
+		return ("%d d %d h"):format(whole // 86400, whole % 86400 // 3600)
 	elseif seconds >= 3600 then
-		return ("%d h %d m"):format(seconds // 3600, seconds % 3600 // 60)
+		return ("%d h %d m"):format(whole // 3600, whole % 3600 // 60)
 	elseif seconds >= 60 then
-		return ("%d m %d s"):format(seconds // 60, seconds % 60)
+		return ("%d m %d s"):format(whole // 60, whole % 60)
 	end
 	return ("%.1f s"):format(seconds)
 end
