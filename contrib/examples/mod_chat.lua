@@ -37,11 +37,13 @@ local function harmless(text)
 end
 
 local function say(conn, line)
-	if conn:queued() > max_queued then
-		conn:write("* you read too slowly\n")
-		return conn:close()
+	if conn:queued() <= max_queued then
+		return conn:write(line .. "\n")
 	end
-	conn:write(line .. "\n")
+	rooms:remove(conn.chat_user.room, conn)
+	conn:write("* you read too slowly\n")
+	conn:setwritetimeout(10)
+	conn:close()
 end
 
 local function notice(conn, text, ...)
@@ -176,7 +178,6 @@ local function charge(conn, user)
 end
 
 local listener <const> = { default_mode = "*l" } -- one call of onincoming is one line
-
 function listener.onconnect(conn)
 	repeat
 		guests = guests + 1
@@ -228,11 +229,9 @@ end
 -- Says how long is left, and closes then; `true` promises that. Else the host closes at once.
 function listener.ongoodbye(conn, event)
 	local left <const> = math.max(0, math.min(event.deadline - time.monotonic() - 0.5, last_words))
-	local where = event.to and (" Go to %s."):format(event.to) or ""
-	if event.after then
-		where = where .. (" Come back in %d s."):format(math.ceil(event.after))
-	end
-	notice(conn, "Goodbye, the server stops (%s). %d s left.%s", event.reason, math.ceil(left), where)
+	local to = event.to and (" Go to %s."):format(event.to) or ""
+	to = to .. (event.after and (" Come back in %d s."):format(math.ceil(event.after)) or "")
+	notice(conn, "Goodbye, the server stops (%s). %d s left.%s", event.reason, math.ceil(left), to)
 	if left > 0 then
 		module:add_timer(left, function () conn:close() end)
 		return true
