@@ -33,6 +33,7 @@ local foreign <const> = require "core.foreign"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("lifecycle")
 local plan <const> = require "core.plan"
+local requests <const> = require "core.requests"
 local start <const> = require "core.start"
 local states <const> = require "core.lifecycle_states"
 local stop <const> = require "core.stop"
@@ -107,146 +108,11 @@ function lifecycle.probe_age()
 	return probe_at and time.monotonic() - probe_at or math.huge
 end
 
--- Refusals ----------------------------------------------------------------------------------------
+-- What people and modules call --------------------------------------------------------------------
 
--- nil, reason, detail; the detail has `line`, the refusal as a person reads it.
-local function refuse(verb, reason, text)
-	local detail = { phase = lifecycle.phase(), left = stop.left(), state = state, text = text }
-	local words = reason
-	if reason == "stopping" and not stop.can_abort() then
-		words = "stopping-aborted"
-	end
-	detail.left = detail.left < math.huge and detail.left or nil
-	detail.line = states.refusal(verb, words, detail)
-	return nil, reason, detail
-end
-
--- What to do with a verb in this state; "run" with the name of the verb, or the answer at once.
-local function allowed(verb)
-	local what = states.verbs[verb][state]
-	if what == "run" or what == "noop" or what == "later" or what == "hurry" or what == "stop" then
-		return what
-	end
-	return refuse(verb == "shutdown" and "stop" or verb, what)
-end
-
--- Verbs that people and modules call --------------------------------------------------------------
-
---- Drains the whole host or one service; reversible.
--- @param service name, or nil for the host
--- @param reason optional string
--- @param origin "console", "http", "lua" (default)
--- @return true, also if it drains already; or nil, "kebab-reason", detail (detail.line: for people)
-function lifecycle.drain(service, reason, origin)
-	local what, err, detail = allowed("drain")
-	if not what then
-		return nil, err, detail
-	elseif service and not life.has_service(service) then
-		return refuse("drain", "unknown-service", ("no service or module '%s'"):format(service))
-	elseif what ~= "noop" then
-		verbs.ask("drain", { service = service, reason = reason, origin = origin or "lua" }, true)
-	end
-	return true
-end
-
---- Brings the host or a service back; also out of the idle wait of finish.
--- @return as drain()
-function lifecycle.undrain(service, reason, origin)
-	local what, err, detail = allowed("undrain")
-	if not what then
-		return nil, err, detail
-	elseif state == "finishing" and idle.teardown_begun() then
-		return refuse("undrain", "teardown-begun")
-	elseif what ~= "noop" or service then
-		verbs.ask("undrain", { service = service, reason = reason, origin = origin or "lua" }, true)
-	end
-	return true
-end
-
---- Drains, waits for the own sessions, ends without evicting.
--- @param reason optional string
--- @param origin as in drain()
--- @param idle_wait seconds, or nil: finish_idle_wait
--- @return as drain()
-function lifecycle.finish(reason, origin, idle_wait)
-	local what, err, detail = allowed("finish")
-	if not what then
-		return nil, err, detail
-	elseif what == "stop" then
-		return lifecycle.stop(reason, nil, { origin = origin })
-	elseif what ~= "noop" then
-		verbs.ask("finish",
-			{ reason = reason, origin = origin or "lua", idle_wait = idle_wait }, true)
-	end
-	return true
-end
-
---- Stops the host in phases. A stop that is under way is hurried.
--- @param reason optional string
--- @param code optional exit status
--- @param opts optional table: `origin` ("lua"), `now` true: every budget is 0, goodbyes are still
---   written
--- @return true; the end is told by lifecycle.when_ended
-function lifecycle.stop(reason, code, opts)
-	opts = opts or {}
-	if state ~= "stopped" then
-		verbs.ask("shutdown", {
-			reason = reason, code = code, origin = opts.origin or "lua", now = opts.now,
-		})
-	end
-	return true
-end
-
---- Takes a stop back to serving, until the first listener is closed.
--- @return true; or nil, reason, detail
-function lifecycle.abort(reason, origin)
-	local what, err, detail = allowed("abort")
-	if not what then
-		return nil, err, detail
-	end
-	local can, because = stop.can_abort()
-	if not can then
-		return refuse("abort", because)
-	elseif not start.is_started() then
-		return refuse("abort", "starting")
-	end
-	verbs.ask("abort", { reason = reason or "aborted", origin = origin or "lua" }, true)
-	return true
-end
-
---- Gives the stop, its phase and the hammer more time.
--- @param seconds number above 0
--- @return true; or nil, reason, detail
-function lifecycle.extend(seconds)
-	local what, err, detail = allowed("extend")
-	if not what then
-		return nil, err, detail
-	elseif type(seconds) ~= "number" or not (seconds > 0 and seconds < math.huge) then
-		return refuse("extend", "bad-seconds")
-	end
-	verbs.ask("extend", { seconds = seconds }, true)
-	return true
-end
-
---- Ends everything now, without a word to anybody; only for the third request and for an operator.
-function lifecycle.hammer()
-	return life.fall()
-end
-
---- The next step of a repeated stop request.
--- @param origin who asks
-function lifecycle.hurry(origin)
-	if state ~= "stopping" then
-		return refuse("hurry", "not-stopping")
-	end
-	verbs.ask("shutdown", { origin = origin or "lua" })
-	return true
-end
-
---- Another binary takes over: not in this version.
-function lifecycle.upgrade()
-	local what, err, detail = allowed("upgrade")
-	return what and nil, err, detail
+-- drain, undrain, finish, stop, abort, extend, hammer, hurry, upgrade
+for name, fn in pairs(requests.by_name) do
+	lifecycle[name] = fn
 end
 
 lifecycle.plan = plan.build
@@ -306,13 +172,14 @@ end
 --- Makes the machine ready, before any manager or module: signals and verbs are heard from here on.
 function lifecycle.init()
 	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
-	life.ready, life.allowed = lifecycle.ready, allowed
+	life.ready, life.allowed = lifecycle.ready, requests.allowed
 	life.begin_teardown = function (reason, origin, expired)
 		stop.begin_finish { reason = reason, origin = origin, expired = expired }
 	end
 	idle.init(life)
 	stop.init(life)
 	start.init(life)
+	requests.init(life)
 	actions.init(life)
 	life.init(verbs.init(life, actions.by_verb))
 	life.set_word("state", "starting")

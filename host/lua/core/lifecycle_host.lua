@@ -176,7 +176,7 @@ function life.leave(code)
 	if life.state() ~= "stopping" and life.state() ~= "stopped" and life.state() ~= "finishing" then
 		life.enter("stopping", "the loop was left", "lua")
 	end
-	local report = stop.leave(prosody.shutdown_reason, code or prosody.shutdown_code)
+	local report = stop.leave(prosody.shutdown_reason, code)
 	return report.exit
 end
 

@@ -9,234 +9,22 @@
 -- The deadline is the phase's budget, but never more than the run has left. Nothing polls: every
 -- end comes from a release, from the work's own end, or from one timer.
 
-local async <const> = require "util.async"
-local holds <const> = require "core.holds"
-local log <const> = require "util.logger".init("phases")
-local promise <const> = require "util.promise"
+local phase <const> = require "core.phase"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
 
-local phases = {}
-local run_methods, phase_methods = {}, {}
-local run_mt, phase_mt = { __index = run_methods }, { __index = phase_methods }
+local phases <const> = {}
+local run_methods <const> = {}
+local run_mt <const> = { __index = run_methods }
 
--- The end of a phase --------------------------------------------------------------------------
-
-local begin_next
-
-local function stop_timers(phase)
-	local clock = phase.run.timer
-	for _, name in ipairs { "deadline_timer", "linger_timer" } do
-		if phase[name] then
-			clock.stop(phase[name])
-			phase[name] = nil
-		end
-	end
-end
-
-local function guarded(phase, what, fn, ...)
-	local ok, err = pcall(fn, ...)
-	if not ok then
-		phase:fail(what .. ": " .. tostring(err))
-	end
-end
-
--- What a cut phase is called is first asked of its work: only it knows whether anything was lost.
-local function cut_result(phase, why)
-	local result = "expired"
-	if phase.on_cut then
-		guarded(phase, "cut", function () result = phase.on_cut(why) or result end)
-	end
-	return result
-end
-
-local function result_of(phase, result, left)
-	local holders = phase.holds:expired_holders()
-	for _, holder in ipairs(left) do
-		holders[#holders + 1] = {
-			module = holder.module, hold = holder.hold, conn = holder.conn, seconds = holder.since,
-		}
-	end
-	local record = {
-		phase = phase.name, seconds = phase.run.now() - phase.started, budget = phase.budget,
-		result = result, holders = holders, error = phase.failure,
-	}
-	for key, value in pairs(phase.extra) do
-		record[key] = value
-	end
-	return record
-end
-
-local function final_result(phase, why, left)
-	if why == "abort" then
-		cut_result(phase, why)
-		return "aborted"
-	end
-	local result = "clean"
-	if why and (not phase.work_done or #left > 0) then
-		result = cut_result(phase, why)
-		if result == "clean" and #left > 0 then
-			result = "expired"
-		end
-	end
-	if phase.failure then
-		return "failed"
-	end
-	result = phase.outcome or result
-	return result == "clean" and #phase.holds.expired > 0 and "expired" or result
-end
-
-local function end_phase(phase, why)
-	if phase.ended then
-		return
-	end
-	phase.ended = true
-	stop_timers(phase)
-	local run = phase.run
-	local left = phase.holds:close()
-	local result = final_result(phase, why, left)
-	if phase.on_end then
-		guarded(phase, "end", phase.on_end, why)
-	end
-	local record = result_of(phase, result, left)
-	run.results[#run.results + 1] = record
-	run.current = nil
-	if run.ended then
-		run.ended(record)
-	end
-	if why == "abort" then
-		run.finished = true
-	else
-		-- From a timer: a phase often ends inside a connection's callback, and the next one
-		-- begins by closing connections.
-		run.timer.add_task(0, function () begin_next(run) end)
-	end
-end
-
--- While it runs -------------------------------------------------------------------------------
-
---- Looks whether the phase can end. Whoever counts stragglers calls it when the count falls.
-function phase_methods:check()
-	if self.ended or self.entering or not self.work_done or self.holds.size > 0 then
-		return
-	end
-	local stragglers = self.stragglers and self.stragglers() or 0
-	if stragglers == 0 or self.run.linger <= 0 then
-		end_phase(self)
-	elseif not self.linger_timer then
-		self.linger_timer = self.run.timer.add_task(self.run.linger, function ()
-			self.linger_timer = nil
-			log("debug", "phase %s goes on with %d stragglers", self.name, stragglers)
-			end_phase(self)
-		end)
-	end
-end
-
-local function arm_deadline(phase)
-	local run = phase.run
-	if phase.deadline_timer then
-		run.timer.stop(phase.deadline_timer)
-		phase.deadline_timer = nil
-	end
-	if phase.deadline < math.huge then
-		local left = phase.deadline - run.now()
-		phase.deadline_timer = run.timer.add_task(left > 0 and left or 0, function ()
-			phase.deadline_timer = nil
-			end_phase(phase, "deadline")
-		end)
-	end
-end
-
---- Moves the phase's deadline, within what the run has left.
--- @param seconds added to the deadline
-function phase_methods:extend(seconds)
-	if self.ended then
-		return
-	end
-	local latest = self.run.now() + self.run.left()
-	local deadline = self.deadline + seconds
-	self.deadline = deadline < latest and deadline or latest
-	self.event.deadline = self.deadline
-	arm_deadline(self)
-end
-
---- Something of this phase failed: the result is "failed", the phase goes on to its end.
-function phase_methods:fail(err)
-	self.failure = self.failure or tostring(err)
-	log("error", "phase %s: %s", self.name, tostring(err))
-end
-
-local function work_ended(phase)
-	phase.work_done = true
-	phase:check()
-end
-
--- The work may return at once, wait in its runner (util.async), or return a promise.
-local function start_work(phase, work)
-	if not work then
-		phase.work_done = true
-		return
-	end
-	local runner = async.runner(function ()
-		local result = work(phase.event, phase)
-		if type(result) == "table" and promise.is_promise(result) then
-			result:next(function () work_ended(phase) end, function (err)
-				phase:fail(err)
-				work_ended(phase)
-			end)
-		else
-			work_ended(phase)
-		end
-	end, {
-		error = function (_, err)
-			phase:fail(err)
-			work_ended(phase)
-		end,
-	})
-	runner:run(true)
-end
-
-local function begin(run, item)
-	local left = run.now_only and 0 or run.left()
-	local budget = item.budget or math.huge
-	if budget > left then
-		budget = left
-	end
-	if budget < (item.least or 0) then
-		budget = item.least
-	end
-	local started = run.now()
-	local phase = setmetatable({
-		name = item.name, run = run, started = started, deadline = started + budget, extra = {},
-		budget = item.budget or (budget < math.huge and budget or nil), entering = true,
-	}, phase_mt)
-	phase.holds = holds.new {
-		deadline = function () return phase.deadline end, now = run.now, timer = run.timer,
-		on_empty = function () phase:check() end,
-	}
-	local event = { phase = item.name }
-	for key, value in pairs(run.event) do
-		event[key] = value
-	end
-	phase.event = holds.attach(event, phase.holds)
-	run.current = phase
-	if run.enter then
-		guarded(phase, "begin", run.enter, phase)
-	end
-	start_work(phase, item.work)
-	phase.entering = false
-	arm_deadline(phase)
-	phase:check()
-end
-
-begin_next = function (run)
+local function begin_next(run)
 	if run.finished or run.current then
 		return
 	end
 	run.at = run.at + 1
 	local item = run.list[run.at]
 	if item then
-		return begin(run, item)
+		return phase.begin(run, item)
 	end
 	run.finished = true
 	if run.done then
@@ -249,10 +37,9 @@ end
 --- Runs a list of phases. The first one begins before this returns.
 -- @param opts table: `list` of { name, budget (seconds, or nil: all that is left), least (seconds
 --   that it gets even when nothing is left), work = fn(event, phase) }; `left()` → seconds the
---   whole run
---   still has (default: for ever); `linger` seconds (default 0); `event` fields for every phase's
---   event; `started(run)`, `enter(phase)`, `ended(record)`, `done(results)`; `now_only` true: every
---   budget is 0; for specs `now` and `timer`
+--   whole run still has (default: for ever); `linger` seconds (default 0); `event` fields for every
+--   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `done(results)`; `now_only` true:
+--   every budget is 0; for specs `now` and `timer`
 -- @return the run: `current` phase or nil, `results`, and the methods below
 function phases.run(opts)
 	local run = setmetatable({
@@ -261,6 +48,7 @@ function phases.run(opts)
 		now_only = opts.now_only, now = opts.now or time.monotonic, timer = opts.timer or timer,
 		results = {}, at = 0, finished = false,
 	}, run_mt)
+	run.next = function () begin_next(run) end
 	if opts.started then
 		opts.started(run)
 	end
@@ -271,12 +59,12 @@ end
 --- Ends the current phase now.
 -- @return the phase's name, or nil when none is running
 function run_methods:hurry()
-	local phase = self.current
-	if not phase then
+	local current = self.current
+	if not current then
 		return nil
 	end
-	end_phase(phase, "hurry")
-	return phase.name
+	phase.finish(current, "hurry")
+	return current.name
 end
 
 --- Gives the current phase more time; the caller has already moved what left() counts to.
@@ -295,7 +83,7 @@ end
 --- Stops the run where it is; no further phase begins and `done` is not called.
 function run_methods:abort()
 	if self.current then
-		end_phase(self.current, "abort")
+		phase.finish(self.current, "abort")
 	end
 	self.finished = true
 end
@@ -310,11 +98,11 @@ function run_methods:status()
 			result = record.result,
 		}
 	end
-	local phase = self.current
-	if phase then
+	local current = self.current
+	if current then
 		list[#list + 1] = {
-			phase = phase.name, state = "running", seconds = self.now() - phase.started,
-			budget = phase.budget,
+			phase = current.name, state = "running", seconds = self.now() - current.started,
+			budget = current.budget,
 		}
 	end
 	for i = #list + 1, #self.list do

@@ -185,12 +185,13 @@ end
 -- @return the report
 function stop.leave(reason, code)
 	if not current or current.aborted then
-		current = new_record { reason = reason, code = code, origin = "lua" }
+		current = new_record { reason = reason, code = code or prosody.shutdown_code, origin = "lua" }
 	end
 	local mine = current
+	mine.code = code or mine.code
 	if not mine.torn_down then
 		mine.torn_down = true
-		teardown.events(mine, function (...) report.error(mine, ...) end)
+		teardown.at_once(mine, function (...) report.error(mine, ...) end, code == nil)
 	end
 	finished(mine)
 	return mine.report

@@ -70,6 +70,17 @@ local function unload_modules(note_error)
 	end
 end
 
+--- What is left to do when the loop has ended or os.exit was called: nothing waits any more.
+-- @param mine the stop's record
+-- @param note_error function(event, module, error)
+-- @param unload whether modules are unloaded too (not from inside a module that calls os.exit)
+function teardown.at_once(mine, note_error, unload)
+	teardown.events(mine, note_error)
+	if unload then
+		unload_modules(note_error)
+	end
+end
+
 -- Connections other than class admin that still have something to send, and how much.
 local function unsent()
 	local connections, bytes = 0, 0
