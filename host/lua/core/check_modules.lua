@@ -118,6 +118,7 @@ local function visit(report, found, dirs, name, missing)
 	note_services(found, name, text)
 	for lib in text:gmatch("module%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
 		local lib_text = find(dirs, name, lib .. ".lib.lua") or find(dirs, name, lib .. ".lua")
+			or find(dirs, lib, lib .. ".lib.lua")
 		if lib_text then
 			note_options(found, lib_text)
 		end

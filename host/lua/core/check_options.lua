@@ -57,7 +57,7 @@ local function candidates(modules)
 	end
 	for service in pairs(service_prefixes(modules)) do
 		for suffix in pairs(options.service_suffixes) do
-			set[service .. "_" .. suffix] = true
+			set[service == "" and suffix or service .. "_" .. suffix] = true
 		end
 	end
 	return set
@@ -122,6 +122,9 @@ function check_options.run(report, modules)
 				if suffix == "class" then
 					check_class(report, host, name, value)
 				end
+			elseif prefixes[""] and options.service_suffixes[name] then
+				-- A service with an empty config_prefix has the bare words.
+				goto continue
 			elseif not read_by_module(modules, tostring(name)) then
 				unknown(report, modules, host, tostring(name))
 			end

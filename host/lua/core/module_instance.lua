@@ -9,12 +9,35 @@ local log <const> = logger.init("modulemanager")
 
 local module_instance <const> = {}
 
+local api_mt <const> = { __index = moduleapi }
+
+--- A fresh `module` table.
+-- @param name, host what it is and where it is loaded
+-- @return the instance; modulemanager fills path, environment, meta
+local function new_api(name, host)
+	local own_log <const> = logger.init(host == "*" and "mod_" .. name or host .. ":" .. name)
+	return setmetatable({
+		name = name, host = host, global = host == "*" or nil, _log = own_log,
+		log = function (_, ...) return own_log(...) end,
+		event_handlers = multitable.new(),
+		-- In the order of hooking, so that a module that was set aside comes back as it was.
+		_hooks = {}, _options_read = {},
+	}, api_mt)
+end
+
+local function events_of(api)
+	return (prosody.hosts[api.host] or prosody).events
+end
+
 local function with_traceback(err)
 	if type(err) == "table" then
 		return err
 	end
+	-- The list of places where a library was looked for says less than its name.
+	local message = tostring(err):gsub("(module '[^']+' not found):.*",
+		"%1 (lua_paths = { … } names more folders to search)")
 	-- What called us is of no interest to who wrote the module.
-	return (debug.traceback(tostring(err), 2):gsub("\n%s*%[C%]: in function 'xpcall'.*$", ""))
+	return (debug.traceback(message, 2):gsub("\n%s*%[C%]: in function 'xpcall'.*$", ""))
 end
 
 --- Whether the module itself defines a function, as in `function module.save()`.
@@ -37,7 +60,7 @@ end
 -- @param text, path source to use instead of the file's (a return to the version that ran)
 -- @return environment; or nil and the message
 function module_instance.new(host, name, state, text, path)
-	local api = moduleapi.new(name, host)
+	local api = new_api(name, host)
 	api.reloading, api.saved_state = state ~= nil, state ~= true and state or nil
 	local env = setmetatable({ module = api }, { __index = _G })
 	api.environment = env
@@ -130,7 +153,7 @@ function module_instance.detach(env)
 		kept.lists[key] = copy
 		for i = #copy, 1, -1 do
 			list[i] = nil
-			moduleapi.events_of(api).fire_event("item-removed/" .. key,
+			events_of(api).fire_event("item-removed/" .. key,
 				{ source = api, item = copy[i] })
 		end
 	end

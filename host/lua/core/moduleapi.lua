@@ -3,7 +3,6 @@
 -- _host.
 
 local logger <const> = require "util.logger"
-local multitable <const> = require "util.multitable"
 local paths <const> = require "util.paths"
 local promise <const> = require "util.promise"
 local timer <const> = require "util.timer"
@@ -14,22 +13,6 @@ for _, part in ipairs { "core.moduleapi_options", "core.moduleapi_items", "core.
 	for name, fn in pairs(require(part)) do
 		api[name] = fn
 	end
-end
-
-local api_mt <const> = { __index = api }
-
---- A fresh `module` table.
--- @param name, host what it is and where it is loaded
--- @return the instance; modulemanager fills path, environment, meta
-local function new(name, host)
-	local log <const> = logger.init(host == "*" and "mod_" .. name or host .. ":" .. name)
-	return setmetatable({
-		name = name, host = host, global = host == "*" or nil, _log = log,
-		log = function (_, ...) return log(...) end,
-		event_handlers = multitable.new(),
-		-- In the order of hooking, so that a module that was set aside comes back as it was.
-		_hooks = {}, _options_read = {},
-	}, api_mt)
 end
 
 local function events_of(module)
@@ -126,7 +109,6 @@ function api:context(host)
 end
 
 local timer_methods <const> = {}
-local timer_mt <const> = { __index = timer_methods }
 
 --- Stops the timer; harmless if it has ended.
 function timer_methods:stop()
@@ -135,15 +117,34 @@ end
 timer_methods.disarm = timer_methods.stop
 
 function timer_methods:reschedule(delay)
+	self.again = true
 	timer.reschedule(self.id, delay)
 end
 
-local function run_timer(now, _, task)
+-- The loop knows a timer weakly and its module owns it: one that waits for an hour does not keep
+-- an instance that was unloaded, and goes with it.
+local timer_mt <const> = { __index = timer_methods, __gc = timer_methods.stop }
+local weak <const> = { __mode = "v" }
+
+local function timers_of(api)
+	local owner = getmetatable(api).__newindex or api -- a context lives shorter than its module
+	local owned = rawget(owner, "_timers") or {}
+	rawset(owner, "_timers", owned)
+	return owned
+end
+
+local function run_timer(now, _, known)
+	local task = known[1]
 	-- A timer of a module that is gone is a no-op, also if it was to repeat.
-	if task.module_env.loaded == false then
+	if not task or task.module_env.loaded == false then
 		return nil
 	end
-	return task.callback(now, table.unpack(task, 1, task.n))
+	task.again, task.owned[task] = nil, nil
+	local delay = task.callback(now, table.unpack(task, 1, task.n))
+	if type(delay) == "number" or task.again then
+		task.owned[task] = true
+	end
+	return delay
 end
 
 --- Calls callback(now, ...) after a delay; a number that it returns is the next delay.
@@ -151,8 +152,9 @@ end
 -- @return object with :stop(), :disarm(), :reschedule(delay)
 function api:add_timer(delay, callback, ...)
 	local task = table.pack(...)
-	task.module_env, task.callback = self, callback
-	task.id = timer.add_task(delay, run_timer, task)
+	task.module_env, task.callback, task.owned = self, callback, timers_of(self)
+	task.id = timer.add_task(delay, run_timer, setmetatable({ task }, weak))
+	task.owned[task] = true
 	return setmetatable(task, timer_mt)
 end
 
@@ -180,4 +182,5 @@ function api:load_resource(path, mode)
 	return io.open(paths.resolve_relative_path(self:get_directory(), path), mode)
 end
 
-return { new = new, api = api, events_of = events_of }
+-- The table itself: modules add methods to it (mod_http adds http_url).
+return api

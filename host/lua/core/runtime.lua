@@ -70,7 +70,8 @@ function runtime.build(hello)
 	prosody.core_post_stanza = function () return nil, "not-supported" end
 	_G.prosody, _G.hosts = prosody, prosody.hosts
 	_G.full_sessions, _G.bare_sessions = prosody.full_sessions, prosody.bare_sessions
-	_G.log = prosody.log
+	_G.log, _G.server = prosody.log, require "net.server"
+	require "util.import"
 	-- Old modules test for it; there is no such folder here.
 	_G.CFG_SOURCEDIR, _G.CFG_CONFIGDIR, _G.CFG_DATADIR, _G.CFG_PLUGINDIR = nil, nil, nil, nil
 	return prosody

@@ -106,7 +106,6 @@ local function start_managers()
 	require "core.statsmanager"
 	portmanager.start(events)
 	modulemanager.start(events)
-	events.add_handler("server-starting", hostmanager.sync)
 	-- After the options, before portmanager: a module that comes brings its ports itself.
 	events.add_handler("config-reloaded", function ()
 		set_limits()
@@ -178,7 +177,10 @@ local function start(keeper, hello, fail)
 		log("warn", "Configuration warning: %s:%d: %s", fault.file, fault.line, fault.message)
 	end
 	globals.lock()
-	prosody.events.fire_event("server-starting", lifecycle.starting_event())
+	local event = lifecycle.starting_event()
+	-- 5. Hosts and modules; then the event, so that a module's own handler can hold readiness.
+	require "core.hostmanager".sync()
+	prosody.events.fire_event("server-starting", event)
 	if lifecycle.state() ~= "starting" then
 		return
 	end

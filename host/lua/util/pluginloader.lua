@@ -79,11 +79,15 @@ function loader_methods:load_code(plugin, resource, env)
 	return chunk, path, metadata
 end
 
---- As load_code for `NAME.EXTENSION`, then `NAME.lua` (module:require).
+--- As load_code for `NAME.EXTENSION`, then `NAME.lua`, then in a folder of the resource's own name
+-- (module:require "adhoc" finds adhoc/adhoc.lib.lua).
 function loader_methods:load_code_ext(plugin, resource, extension, env)
 	local text, path, metadata = self:load_resource(plugin, resource .. "." .. extension)
 	if not text and extension == "lib.lua" then
 		text, path, metadata = self:load_resource(plugin, resource .. ".lua")
+		if not text then
+			text, path, metadata = self:load_resource(resource, resource .. "." .. extension)
+		end
 	end
 	if not text then
 		return nil, path
