@@ -1,4 +1,5 @@
-/* Connection handles: how they begin, what calls them, what they can be told. What they know: lua_conn_info.c. */
+/* Connection handles: how they begin, what calls them, what they can be told. What they know:
+ * lua_conn_info.c. */
 #include "base/fd.h"
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
@@ -24,7 +25,8 @@ static struct lua_server *server_of(const struct conn *c)
 }
 
 /* fatal_errors: a connection whose callback raised is ended. */
-static bool call(lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults)
+static bool call(
+    lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults)
 {
 	if (lua_handle_call(L, &lc->h, which, nargs, nresults))
 		return true;
@@ -122,29 +124,28 @@ static void on_released(struct conn *c)
 {
 	struct lua_conn *lc = of(c);
 
-	if (lc->counted)
+	if (lc->h.counted)
 		lua_net_tell(false, server_of(c));
-	lc->counted = false;
+	lc->h.counted = false;
 	lua_handle_unpin(&lc->h);
 }
 
 static const struct conn_ops ops = {
-	.connect = on_connect,
-	.incoming = on_incoming,
-	.predrain = on_predrain,
-	.drain = on_drain,
-	.read_timeout = on_read_timeout,
-	.line_too_long = on_line_too_long,
-	.disconnect = on_disconnect,
-	.released = on_released,
+    .connect = on_connect,
+    .incoming = on_incoming,
+    .predrain = on_predrain,
+    .drain = on_drain,
+    .read_timeout = on_read_timeout,
+    .line_too_long = on_line_too_long,
+    .disconnect = on_disconnect,
+    .released = on_released,
 };
 
 /* ---- beginning ---- */
 
 static struct lua_conn *push_new(lua_State *L, struct loop *loop)
 {
-	struct lua_conn *lc =
-		lua_push_handle_new(L, sizeof *lc, LUA_HANDLE_CONN, LUA_CONN_CLASS);
+	struct lua_conn *lc = lua_push_handle_new(L, sizeof *lc, LUA_HANDLE_CONN, LUA_CONN_CLASS);
 
 	conn_init(&lc->c, loop, &ops);
 	return lc;
@@ -171,7 +172,7 @@ static int l_newcomer(lua_State *L)
 void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 {
 	lua_State *L = lua_handle_state();
-	struct newcomer n = { s, NULL };
+	struct newcomer n = {s, NULL};
 	struct conn *c;
 
 	if (lua_host_room(4096)) {
@@ -193,7 +194,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 	conn_set_mode(c, s->lines, s->read_size);
 	conn_accept_take(c, fd, s->l.klass);
 	if (s->l.klass == CONN_CLIENT) {
-		n.conn->counted = true;
+		n.conn->h.counted = true;
 		lua_net_tell(true, s);
 	}
 	conn_hold(c);
@@ -254,7 +255,8 @@ int l_conn_connect(lua_State *L)
 	return 1;
 }
 
-/* adopt(fd, listeners, opts): opts.ip and opts.port name the peer if the socket cannot. Takes the fd. */
+/* adopt(fd, listeners, opts): opts.ip and opts.port name the peer if the socket cannot. Takes the
+ * fd. */
 int l_conn_adopt(lua_State *L)
 {
 	int fd = (int)luaL_checkinteger(L, 1);
@@ -274,8 +276,8 @@ int l_conn_adopt(lua_State *L)
 		lua_getfield(L, 3, "ip");
 		lua_getfield(L, 3, "port");
 		if (lua_isstring(L, -2))
-			lua_conn_note_peer(L, 4, lua_tostring(L, -2),
-				(unsigned)luaL_optinteger(L, -1, 0));
+			lua_conn_note_peer(
+			    L, 4, lua_tostring(L, -2), (unsigned)luaL_optinteger(L, -1, 0));
 		lua_pop(L, 2);
 	}
 	return 1;
@@ -337,7 +339,8 @@ static void call_with_data(lua_State *L, struct lua_conn *lc, enum lua_callback 
 	call(L, lc, which, data ? 1 : 0, 0);
 }
 
-/* setlistener(listeners, data): ondetach of the old, onattach(conn, data) of the new; onconnect is not called. */
+/* setlistener(listeners, data): ondetach of the old, onattach(conn, data) of the new; onconnect is
+ * not called. */
 static int l_setlistener(lua_State *L)
 {
 	struct lua_conn *lc = check(L);
@@ -453,13 +456,13 @@ static int l_gc(lua_State *L)
 
 void lua_push_conn_class(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "write", l_write }, { "send", l_write },
-		{ "close", l_close }, { "destroy", l_destroy }, { "setlistener", l_setlistener },
-		{ "pause", l_pause }, { "resume", l_resume }, { "pausefor", l_pausefor },
-		{ "pause_writes", l_pause_writes }, { "resume_writes", l_resume_writes },
-		{ "setlimit", l_setlimit }, { "set_mode", l_set_mode },
-		{ "setreadtimeout", l_setreadtimeout }, { "setwritetimeout", l_setwritetimeout },
-		{ NULL, NULL } };
+	static const luaL_Reg methods[] = {{"write", l_write}, {"send", l_write},
+	    {"close", l_close}, {"destroy", l_destroy}, {"setlistener", l_setlistener},
+	    {"pause", l_pause}, {"resume", l_resume}, {"pausefor", l_pausefor},
+	    {"pause_writes", l_pause_writes}, {"resume_writes", l_resume_writes},
+	    {"setlimit", l_setlimit}, {"set_mode", l_set_mode},
+	    {"setreadtimeout", l_setreadtimeout}, {"setwritetimeout", l_setwritetimeout},
+	    {NULL, NULL}};
 	static luaL_Reg all[64];
 	size_t n = 0;
 
@@ -467,7 +470,7 @@ void lua_push_conn_class(lua_State *L)
 		all[n++] = *r;
 	for (const luaL_Reg *r = lua_conn_info_methods; r->name; r++)
 		all[n++] = *r;
-	all[n] = (luaL_Reg){ NULL, NULL };
+	all[n] = (luaL_Reg){NULL, NULL};
 	lua_pushstring(L, CONN_SHORT);
 	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);

@@ -15,7 +15,8 @@ static struct lua_conn *check(lua_State *L)
 }
 
 /* ---- addresses ----
- * Asked of the kernel once and kept at 1 to 4 of the handle's table: peer, its port, own, its port. */
+ * Asked of the kernel once and kept at 1 to 4 of the handle's table: peer, its port, own, its port.
+ */
 
 enum { PEER = 1, OWN = 3 };
 
@@ -53,7 +54,7 @@ static void push_name(lua_State *L, struct lua_conn *lc, int which)
 
 	push_cache(L, 1); /* cache */
 	if (lua_rawgeti(L, -1, which) == LUA_TNIL && lc->c.io.fd >= 0 &&
-		addr_of(lc->c.io.fd, which == PEER, text, &port) == 0 && text[0]) {
+	    addr_of(lc->c.io.fd, which == PEER, text, &port) == 0 && text[0]) {
 		lua_pushvalue(L, -2);
 		store(L, which, text, port);
 		lua_pop(L, 1);
@@ -126,11 +127,11 @@ static int l_tostring(lua_State *L)
 	push_name(L, lc, OWN); /* conn peer port own port */
 	if (!lua_isnil(L, 2) && !lua_isnil(L, 4))
 		lua_pushfstring(L, "FD %d (%s, %I, %s, %I)", lc->c.io.fd, lua_tostring(L, 2),
-			lua_tointeger(L, 3), lua_tostring(L, 4), lua_tointeger(L, 5));
+		    lua_tointeger(L, 3), lua_tostring(L, 4), lua_tointeger(L, 5));
 	else if (!lua_isnil(L, 2) || !lua_isnil(L, 4))
 		lua_pushfstring(L, "FD %d (%s, %I)", lc->c.io.fd,
-			lua_isnil(L, 4) ? lua_tostring(L, 2) : lua_tostring(L, 4),
-			lua_isnil(L, 4) ? lua_tointeger(L, 3) : lua_tointeger(L, 5));
+		    lua_isnil(L, 4) ? lua_tostring(L, 2) : lua_tostring(L, 4),
+		    lua_isnil(L, 4) ? lua_tointeger(L, 3) : lua_tointeger(L, 5));
 	else
 		lua_pushfstring(L, "FD %d", lc->c.io.fd);
 	return 1;
@@ -218,16 +219,16 @@ static const struct option {
 	const char *name; /* LuaSocket's */
 	int level, number;
 } OPTIONS[] = {
-	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
-	{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
-	{ "send-buffer-size", SOL_SOCKET, SO_SNDBUF },
-	{ "recv-buffer-size", SOL_SOCKET, SO_RCVBUF },
-	{ "tcp-nodelay", IPPROTO_TCP, TCP_NODELAY },
-	{ "tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
-	{ "tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL },
-	{ "tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT },
-	{ "tcp-user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
-	{ NULL, 0, 0 },
+    {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
+    {"reuseaddr", SOL_SOCKET, SO_REUSEADDR},
+    {"send-buffer-size", SOL_SOCKET, SO_SNDBUF},
+    {"recv-buffer-size", SOL_SOCKET, SO_RCVBUF},
+    {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY},
+    {"tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
+    {"tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
+    {"tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
+    {"tcp-user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {NULL, 0, 0},
 };
 
 /* setoption(name, value): true; or false, message */
@@ -240,8 +241,7 @@ static int l_setoption(lua_State *L)
 
 	while (o->name && strcmp(o->name, name) != 0)
 		o++;
-	if (o->name &&
-		setsockopt(lc->c.io.fd, o->level, o->number, &value, sizeof value) == 0) {
+	if (o->name && setsockopt(lc->c.io.fd, o->level, o->number, &value, sizeof value) == 0) {
 		lua_pushboolean(L, 1);
 		return 1;
 	}
@@ -250,12 +250,11 @@ static int l_setoption(lua_State *L)
 	return 2;
 }
 
-const luaL_Reg lua_conn_info_methods[] = { { "ip", l_ip }, { "port", l_port },
-	{ "clientport", l_clientport }, { "serverport", l_serverport },
-	{ "getpeername", l_getpeername }, { "getsockname", l_getsockname }, { "getfd", l_getfd },
-	{ "server", l_server }, { "class", l_class }, { "state", l_state }, { "queued", l_queued },
-	{ "service", l_service }, { "peercred", l_peercred }, { "setoption", l_setoption },
-	{ "__tostring", l_tostring }, { NULL, NULL } };
+const luaL_Reg lua_conn_info_methods[] = {{"ip", l_ip}, {"port", l_port},
+    {"clientport", l_clientport}, {"serverport", l_serverport}, {"getpeername", l_getpeername},
+    {"getsockname", l_getsockname}, {"getfd", l_getfd}, {"server", l_server}, {"class", l_class},
+    {"state", l_state}, {"queued", l_queued}, {"service", l_service}, {"peercred", l_peercred},
+    {"setoption", l_setoption}, {"__tostring", l_tostring}, {NULL, NULL}};
 
 /* ---- computed fields ---- */
 
@@ -297,8 +296,8 @@ static int l_created(lua_State *L)
 {
 	struct lua_conn *lc = check(L);
 
-	lua_pushnumber(L, lc->c.loop->born_real +
-			(double)(lc->c.born - 1) / WHEEL_TICKS_PER_SECOND);
+	lua_pushnumber(
+	    L, lc->c.loop->born_real + (double)(lc->c.born - 1) / WHEEL_TICKS_PER_SECOND);
 	return 1;
 }
 
@@ -330,6 +329,6 @@ static int l_writebuffer(lua_State *L)
 	return 1;
 }
 
-const luaL_Reg lua_conn_computed[] = { { "id", l_id }, { "log", l_log },
-	{ "conn", l_conn }, { "created", l_created },
-	{ "listeners", l_listeners }, { "writebuffer", l_writebuffer }, { NULL, NULL } };
+const luaL_Reg lua_conn_computed[] = {{"id", l_id}, {"log", l_log}, {"conn", l_conn},
+    {"created", l_created}, {"listeners", l_listeners}, {"writebuffer", l_writebuffer},
+    {NULL, NULL}};

@@ -4,6 +4,7 @@
 #include "net/neterr.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 lua_State *lua_handle_current;
@@ -60,7 +61,7 @@ static void note_override(lua_State *L, struct lua_handle *h)
 	if (which == CB_COUNT)
 		return;
 	if (lua_isnil(L, 3))
-		h->overrides &= (uint16_t)~(1u << which);
+		h->overrides &= (uint16_t) ~(1u << which);
 	else
 		h->overrides |= (uint16_t)(1u << which);
 }
@@ -86,15 +87,15 @@ static int l_newindex(lua_State *L)
 /* ---- life ---- */
 
 void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
-	const luaL_Reg *computed, lua_CFunction gc)
+    const luaL_Reg *computed, lua_CFunction gc)
 {
 	luaL_newmetatable(L, name); /* mt */
 	lua_newtable(L);
 	luaL_setfuncs(L, methods, 0); /* mt methods */
 	lua_pushvalue(L, -1);
 	lua_newtable(L);
-	luaL_setfuncs(L, computed, 0);      /* mt methods methods computed */
-	lua_pushcclosure(L, l_index, 2);    /* mt methods index */
+	luaL_setfuncs(L, computed, 0);   /* mt methods methods computed */
+	lua_pushcclosure(L, l_index, 2); /* mt methods index */
 	lua_setfield(L, -3, "__index");
 	lua_pushcfunction(L, l_newindex);
 	lua_setfield(L, -3, "__newindex");
@@ -123,9 +124,11 @@ void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
 	struct lua_handle *h = lua_touserdata(L, index);
 
 	if (!h || lua_islightuserdata(L, index) || lua_rawlen(L, index) < sizeof *h ||
-		h->kind != (uint32_t)kind)
-		luaL_typeerror(L, index, kind == LUA_HANDLE_CONN ? "connection"
-			: kind == LUA_HANDLE_SERVER ? "server" : "watch");
+	    h->kind != (uint32_t)kind)
+		luaL_typeerror(L, index,
+		    kind == LUA_HANDLE_CONN     ? "connection"
+		    : kind == LUA_HANDLE_SERVER ? "server"
+						: "watch");
 	return h;
 }
 
@@ -187,7 +190,7 @@ void lua_handle_log_error(lua_State *L, const char *what, const char *message)
 /* Prosody gives the error to listeners.onerror, whose result is what is logged. */
 static void report(lua_State *L, struct lua_handle *h, enum lua_callback which)
 {
-	char what[32];
+	char what[48];
 	const char *message; /* stack: .. error */
 
 	if (h->listeners && h->listeners->fn[CB_ERROR] != LUA_NOREF) {
@@ -196,17 +199,17 @@ static void report(lua_State *L, struct lua_handle *h, enum lua_callback which)
 		lua_host_call(L, 1, 1); /* .. text, or the error of onerror itself */
 	}
 	message = lua_tostring(L, -1);
-	strcpy(what, "calling ");
-	strcat(what, lua_callback_name(which));
+	snprintf(what, sizeof what, "calling %s", lua_callback_name(which));
 	if (message)
 		lua_handle_log_error(L, what, message);
 	lua_pop(L, 1);
 }
 
-bool lua_handle_call(lua_State *L, struct lua_handle *h, enum lua_callback which, int nargs,
-	int nresults)
+bool lua_handle_call(
+    lua_State *L, struct lua_handle *h, enum lua_callback which, int nargs, int nresults)
 {
-	lua_State *before = lua_handle_enter(NULL); /* what it calls in turn says where it runs itself */
+	lua_State *before =
+	    lua_handle_enter(NULL); /* what it calls in turn says where it runs itself */
 	bool ok;
 
 	ok = lua_host_call_above(L, nargs + 1, nresults);

@@ -1,6 +1,6 @@
-/* What connection, server and watch handles have in common: they are table keys, take any field, let an assigned
- * field win over a method or a listener's function, and live exactly as long as their descriptor or as Lua
- * refers to them, whichever is longer. */
+/* What connection, server and watch handles have in common: they are table keys, take any field,
+ * let an assigned field win over a method or a listener's function, and live exactly as long as
+ * their descriptor or as Lua refers to them, whichever is longer. */
 #ifndef BINDINGS_LUA_HANDLE_H
 #define BINDINGS_LUA_HANDLE_H
 
@@ -24,10 +24,11 @@ enum lua_handle_kind {
 /* The begin of each such userdata. */
 struct lua_handle {
 	uint32_t kind;
-	int pin;                         /* registry ref while a descriptor is open, else LUA_NOREF */
+	int pin; /* registry ref while a descriptor is open, else LUA_NOREF */
 	struct lua_listeners *listeners; /* NULL for a watch and after the end */
 	uint16_t overrides;              /* bit n: callback n stands among the assigned fields */
 	bool fields;                     /* something has been assigned */
+	bool counted;                    /* a connection that the hook `opened` has heard of */
 };
 
 /* private: of the next two */
@@ -39,7 +40,8 @@ static inline lua_State *lua_handle_state(void)
 	return lua_handle_current ? lua_handle_current : lua_host_state();
 }
 
-/* Sets it for the time of a method that may call back; returns the one before, for the same function. */
+/* Sets it for the time of a method that may call back; returns the one before, for the same
+ * function. */
 static inline lua_State *lua_handle_enter(lua_State *L)
 {
 	lua_State *before = lua_handle_current;
@@ -52,18 +54,19 @@ static inline lua_State *lua_handle_enter(lua_State *L)
 static inline bool lua_handle_has(const struct lua_handle *h, enum lua_callback which)
 {
 	return (h->listeners && h->listeners->fn[which] != LUA_NOREF) ||
-		(h->overrides & (1u << which));
+	       (h->overrides & (1u << which));
 }
 
 /* The loop of this process; raises when it cannot be made. */
 struct loop *lua_check_loop(lua_State *L);
 
-/* Makes the metatable `name`: methods (a NULL-terminated list), computed fields (functions of the handle, called
- * when no field is assigned), gc. Pushes the methods table. */
+/* Makes the metatable `name`: methods (a NULL-terminated list), computed fields (functions of the
+ * handle, called when no field is assigned), gc. Pushes the methods table. */
 void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
-	const luaL_Reg *computed, lua_CFunction gc);
+    const luaL_Reg *computed, lua_CFunction gc);
 
-/* Pushes a new userdata of `size` bytes, zeroed but for its head, with that metatable. May raise. */
+/* Pushes a new userdata of `size` bytes, zeroed but for its head, with that metatable. May raise.
+ */
 void *lua_push_handle_new(lua_State *L, size_t size, enum lua_handle_kind kind, const char *name);
 
 /* The handle at `index`, of that kind; raises otherwise. */
@@ -73,18 +76,21 @@ void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind);
 void lua_check_handle_pin(lua_State *L, struct lua_handle *handle, int index);
 void lua_handle_unpin(struct lua_handle *handle);
 
-/* Pushes message handler, callback and handle, if there is such a callback and memory for `room` bytes more. */
-bool lua_push_callback(lua_State *L, struct lua_handle *handle, enum lua_callback which, size_t room);
+/* Pushes message handler, callback and handle, if there is such a callback and memory for `room`
+ * bytes more. */
+bool lua_push_callback(
+    lua_State *L, struct lua_handle *handle, enum lua_callback which, size_t room);
 
-/* Calls what lua_push_callback and the caller pushed (`nargs` beside the handle). An error is logged as
- * "Error calling onX: …". true: `nresults` results stand there; false: nothing does. */
-bool lua_handle_call(lua_State *L, struct lua_handle *handle, enum lua_callback which, int nargs,
-	int nresults);
+/* Calls what lua_push_callback and the caller pushed (`nargs` beside the handle). An error is
+ * logged as "Error calling onX: …". true: `nresults` results stand there; false: nothing does. */
+bool lua_handle_call(
+    lua_State *L, struct lua_handle *handle, enum lua_callback which, int nargs, int nresults);
 
 /* Logs through the runtime's logger (set by net.server), else base/log. */
 void lua_handle_log_error(lua_State *L, const char *what, const char *message);
 
-/* host.net.set_logger(fn, init): fn(level, message); init(source) makes the function of the field `log`. */
+/* host.net.set_logger(fn, init): fn(level, message); init(source) makes the function of the field
+ * `log`. */
 int l_handle_set_logger(lua_State *L);
 
 /* Pushes init(source), for an l_ function: may raise; returns the number of values. */

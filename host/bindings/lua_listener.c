@@ -68,9 +68,9 @@ static void on_released(struct listener *l)
 }
 
 static const struct listener_ops ops = {
-	.accepted = on_accepted,
-	.closed = on_closed,
-	.released = on_released,
+    .accepted = on_accepted,
+    .closed = on_closed,
+    .released = on_released,
 };
 
 /* ---- serve ---- */
@@ -92,7 +92,7 @@ static bool opt_bool(lua_State *L, int index, const char *name, bool fallback)
 
 static struct serve_opts check_opts(lua_State *L, int index, struct lua_server *s)
 {
-	struct serve_opts o = { CONN_CLIENT, true, true };
+	struct serve_opts o = {CONN_CLIENT, true, true};
 	size_t size = 0;
 
 	if (lua_isnil(L, index))
@@ -113,8 +113,8 @@ static struct serve_opts check_opts(lua_State *L, int index, struct lua_server *
 	return o;
 }
 
-/* serve(fd, listeners, opts): opts.class, service, module, name, read_size, read_timeout, gate (false: shut),
- * unlink (false: never removes its Unix path). Takes the fd when it succeeds. */
+/* serve(fd, listeners, opts): opts.class, service, module, name, read_size, read_timeout, gate
+ * (false: shut), unlink (false: never removes its Unix path). Takes the fd when it succeeds. */
 int l_server_serve(lua_State *L)
 {
 	int fd = (int)luaL_checkinteger(L, 1);
@@ -351,8 +351,8 @@ static int l_tostring(lua_State *L)
 	if (push_address(L) != 2)
 		lua_pushfstring(L, "FD %d", s->l.io.fd);
 	else
-		lua_pushfstring(L, "FD %d (%s, %I)", s->l.io.fd, lua_tostring(L, -2),
-			lua_tointeger(L, -1));
+		lua_pushfstring(
+		    L, "FD %d (%s, %I)", s->l.io.fd, lua_tostring(L, -2), lua_tointeger(L, -1));
 	return 1;
 }
 
@@ -380,17 +380,16 @@ static int l_gc(lua_State *L)
 
 void lua_push_server_class(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "close", l_close },
-		{ "close_gracefully", l_close_gracefully }, { "close_now", l_close_now },
-		{ "abort_close", l_abort_close }, { "destroy", l_destroy }, { "gate", l_gate },
-		{ "pause", l_pause }, { "resume", l_resume }, { "setlistener", l_setlistener },
-		{ "setclass", l_setclass }, { "class", l_class }, { "state", l_state },
-		{ "stats", l_stats }, { "name", l_name }, { "service", l_service },
-		{ "module", l_module }, { "ip", l_ip }, { "port", l_port },
-		{ "serverport", l_port }, { "getsockname", push_address }, { "getfd", l_getfd },
-		{ "server", l_server }, { "queued", l_queued }, { "__tostring", l_tostring },
-		{ NULL, NULL } };
-	static const luaL_Reg computed[] = { { "listeners", l_listeners }, { NULL, NULL } };
+	static const luaL_Reg methods[] = {{"close", l_close},
+	    {"close_gracefully", l_close_gracefully}, {"close_now", l_close_now},
+	    {"abort_close", l_abort_close}, {"destroy", l_destroy}, {"gate", l_gate},
+	    {"pause", l_pause}, {"resume", l_resume}, {"setlistener", l_setlistener},
+	    {"setclass", l_setclass}, {"class", l_class}, {"state", l_state}, {"stats", l_stats},
+	    {"name", l_name}, {"service", l_service}, {"module", l_module}, {"ip", l_ip},
+	    {"port", l_port}, {"serverport", l_port}, {"getsockname", push_address},
+	    {"getfd", l_getfd}, {"server", l_server}, {"queued", l_queued},
+	    {"__tostring", l_tostring}, {NULL, NULL}};
+	static const luaL_Reg computed[] = {{"listeners", l_listeners}, {NULL, NULL}};
 
 	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc);
 }

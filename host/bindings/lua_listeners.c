@@ -5,16 +5,16 @@
 #include <string.h>
 
 static const char *const NAMES[CB_COUNT] = {
-	[CB_CONNECT] = "onconnect",
-	[CB_INCOMING] = "onincoming",
-	[CB_DISCONNECT] = "ondisconnect",
-	[CB_DRAIN] = "ondrain",
-	[CB_PREDRAIN] = "onpredrain",
-	[CB_READTIMEOUT] = "onreadtimeout",
-	[CB_LINETOOLONG] = "onlinetoolong",
-	[CB_ATTACH] = "onattach",
-	[CB_DETACH] = "ondetach",
-	[CB_ERROR] = "onerror",
+    [CB_CONNECT] = "onconnect",
+    [CB_INCOMING] = "onincoming",
+    [CB_DISCONNECT] = "ondisconnect",
+    [CB_DRAIN] = "ondrain",
+    [CB_PREDRAIN] = "onpredrain",
+    [CB_READTIMEOUT] = "onreadtimeout",
+    [CB_LINETOOLONG] = "onlinetoolong",
+    [CB_ATTACH] = "onattach",
+    [CB_DETACH] = "ondetach",
+    [CB_ERROR] = "onerror",
 };
 
 static const char KEY[] = "gadwall.listeners"; /* registry: listener table -> struct */
@@ -64,8 +64,10 @@ static struct lua_listeners *make(lua_State *L, int index)
 {
 	struct lua_listeners *ls = malloc(sizeof *ls);
 
-	if (!ls)
+	if (!ls) {
 		luaL_error(L, "not enough memory");
+		return NULL;
+	}
 	for (int i = 0; i < CB_COUNT; i++)
 		ls->fn[i] = LUA_NOREF;
 	ls->users = 0;

@@ -1,6 +1,6 @@
-/* A module's listener table (onconnect, onincoming, …) with its functions at hand: a callback costs no
- * look-up by name. The functions are looked up again whenever a connection begins, so a table that is completed
- * or changed after `listen` is honoured for those that come then. */
+/* A module's listener table (onconnect, onincoming, …) with its functions at hand: a callback costs
+ * no look-up by name. The functions are looked up again whenever a connection begins, so a table
+ * that is completed or changed after `listen` is honoured for those that come then. */
 #ifndef BINDINGS_LUA_LISTENERS_H
 #define BINDINGS_LUA_LISTENERS_H
 
@@ -26,14 +26,15 @@ struct lua_listeners {
 	unsigned users;   /* private */
 };
 
-/* The functions of the table at `index`, shared by all its users; counted, for lua_listeners_release. May raise. */
+/* The functions of the table at `index`, shared by all its users; counted, for
+ * lua_listeners_release. May raise. */
 struct lua_listeners *lua_check_listeners(lua_State *L, int index);
 
 /* One more user. */
-struct lua_listeners *lua_listeners_hold(struct lua_listeners *listeners);
+struct lua_listeners *lua_listeners_hold(struct lua_listeners *ls);
 
 /* Looks the functions up again. May raise (an __index of the table may). */
-void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *listeners);
+void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls);
 
 /* One user less; the last frees it. Nulls the pointer. */
 void lua_listeners_release(lua_State *L, struct lua_listeners **listeners);

@@ -200,14 +200,13 @@ static int l_nexttick(lua_State *L)
 
 int luaopen_host_loop(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "run", l_run }, { "quit", l_quit },
-		{ "leave", l_leave }, { "now", l_now },
-		{ "monotonic", l_monotonic }, { "nexttick", l_nexttick }, { "watch", l_watch },
-		{ NULL, NULL } };
-	static const luaL_Reg methods[] = { { "close", l_watch_close },
-		{ "setflags", l_watch_setflags }, { "set", l_watch_setflags },
-		{ "getfd", l_watch_getfd }, { "__tostring", l_watch_tostring }, { NULL, NULL } };
-	static const luaL_Reg computed[] = { { NULL, NULL } };
+	static const luaL_Reg functions[] = {{"run", l_run}, {"quit", l_quit}, {"leave", l_leave},
+	    {"now", l_now}, {"monotonic", l_monotonic}, {"nexttick", l_nexttick},
+	    {"watch", l_watch}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"close", l_watch_close}, {"setflags", l_watch_setflags},
+	    {"set", l_watch_setflags}, {"getfd", l_watch_getfd}, {"__tostring", l_watch_tostring},
+	    {NULL, NULL}};
+	static const luaL_Reg computed[] = {{NULL, NULL}};
 
 	lua_check_loop(L);
 	lua_push_handle_class(L, WATCH_CLASS, methods, computed, l_watch_gc);

@@ -88,7 +88,8 @@ static void set_hook(lua_State *L, int index, int *hook)
 	*hook = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* set_hooks(opened, closed): each gets the opts table of the server that accepted a connection of class client. */
+/* set_hooks(opened, closed): each gets the opts table of the server that accepted a connection of
+ * class client. */
 static int l_set_hooks(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -100,7 +101,8 @@ static int l_set_hooks(lua_State *L)
 
 /* ---- sockets ---- */
 
-/* A listener of ours on the same address that is still in the 2 ms of its close is in nobody's way. */
+/* A listener of ours on the same address that is still in the 2 ms of its close is in nobody's way.
+ */
 static bool end_closing(struct loop *loop)
 {
 	for (struct listener *l = loop->listeners; l; l = l->next)
@@ -123,7 +125,7 @@ static int l_bind(lua_State *L)
 	if (lua_istable(L, 3)) {
 		lua_getfield(L, 3, "type");
 		if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "unix") == 0 &&
-			text[0] != '@' && !strchr(text, '/'))
+		    text[0] != '@' && !strchr(text, '/'))
 			text = lua_pushfstring(L, "./%s", text);
 	}
 	if (port < 0 || port > 65535)
@@ -151,7 +153,8 @@ static int l_listen(lua_State *L)
 	int on = 0;
 	socklen_t size = sizeof on;
 
-	/* one that was handed over listens already; a second listen(2) would change its backlog only */
+	/* one that was handed over listens already; a second listen(2) would change its backlog
+	 * only */
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on) {
 		lua_pushboolean(L, 1);
 		return 1;
@@ -310,8 +313,7 @@ static int l_handles(lua_State *L)
 
 	lua_createtable(L, (int)loop->open_conns, 0);
 	for (struct conn *c = loop->conns; c; c = c->next) {
-		struct lua_conn *lc =
-			(struct lua_conn *)((char *)c - offsetof(struct lua_conn, c));
+		struct lua_conn *lc = (struct lua_conn *)((char *)c - offsetof(struct lua_conn, c));
 
 		lua_rawgeti(L, LUA_REGISTRYINDEX, lc->h.pin);
 		lua_rawseti(L, -2, ++i);
@@ -328,7 +330,7 @@ static int l_servers(lua_State *L)
 	lua_newtable(L);
 	for (struct listener *l = loop->listeners; l; l = l->next) {
 		struct lua_server *s =
-			(struct lua_server *)((char *)l - offsetof(struct lua_server, l));
+		    (struct lua_server *)((char *)l - offsetof(struct lua_server, l));
 
 		lua_rawgeti(L, LUA_REGISTRYINDEX, s->h.pin);
 		lua_rawseti(L, -2, ++i);
@@ -336,7 +338,8 @@ static int l_servers(lua_State *L)
 	return 1;
 }
 
-/* refresh(listeners): looks the functions of a listener table up again, for those who use it already. */
+/* refresh(listeners): looks the functions of a listener table up again, for those who use it
+ * already. */
 static int l_refresh(lua_State *L)
 {
 	struct lua_listeners *ls = lua_check_listeners(L, 1);
@@ -347,12 +350,12 @@ static int l_refresh(lua_State *L)
 
 int luaopen_host_net(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "bind", l_bind }, { "listen", l_listen },
-		{ "close", l_close }, { "serve", l_server_serve }, { "connect", l_conn_connect },
-		{ "adopt", l_conn_adopt }, { "settings", l_settings }, { "limits", l_limits },
-		{ "stats", l_stats }, { "handles", l_handles }, { "servers", l_servers },
-		{ "refresh", l_refresh }, { "set_hooks", l_set_hooks },
-		{ "set_logger", l_handle_set_logger }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {{"bind", l_bind}, {"listen", l_listen},
+	    {"close", l_close}, {"serve", l_server_serve}, {"connect", l_conn_connect},
+	    {"adopt", l_conn_adopt}, {"settings", l_settings}, {"limits", l_limits},
+	    {"stats", l_stats}, {"handles", l_handles}, {"servers", l_servers},
+	    {"refresh", l_refresh}, {"set_hooks", l_set_hooks}, {"set_logger", l_handle_set_logger},
+	    {NULL, NULL}};
 
 	lua_check_loop(L);
 	luaL_newlib(L, functions);

@@ -9,7 +9,7 @@
 struct lua_server {
 	struct lua_handle h;
 	struct listener l;
-	int opts;    /* registry ref: the table given to serve, or LUA_NOREF */
+	int opts;     /* registry ref: the table given to serve, or LUA_NOREF */
 	int on_close; /* registry ref: callback of close_gracefully */
 	uint32_t read_size;
 	bool lines;
@@ -20,7 +20,6 @@ struct lua_server {
 struct lua_conn {
 	struct lua_handle h;
 	struct conn c;
-	bool counted; /* told to the hook `opened` */
 };
 
 #define LUA_CONN_CLASS   "connection"
@@ -34,7 +33,8 @@ void lua_push_server_class(lua_State *L);
 extern const luaL_Reg lua_conn_info_methods[];
 extern const luaL_Reg lua_conn_computed[];
 
-/* host.net.serve(fd, listeners, opts), connect(addr, port, listeners, opts), adopt(fd, listeners, opts). */
+/* host.net.serve(fd, listeners, opts), connect(addr, port, listeners, opts), adopt(fd, listeners,
+ * opts). */
 int l_server_serve(lua_State *L);
 int l_conn_connect(lua_State *L);
 int l_conn_adopt(lua_State *L);
@@ -54,7 +54,8 @@ void lua_check_mode(lua_State *L, int index, bool *lines_r, size_t *size_r);
 /* Calls hook `opened` or `closed` of net.server with module and service of a connection. */
 void lua_net_tell(bool opened, struct lua_server *server);
 
-/* Keeps a userdata in the registry whose gc is `end`: runs when the state closes, after all handles' own. */
+/* Keeps a userdata in the registry whose gc is `end`: runs when the state closes, after all
+ * handles' own. */
 void lua_push_end(lua_State *L, lua_CFunction end);
 
 int luaopen_host_loop(lua_State *L);

@@ -77,7 +77,7 @@ static int l_open_fd(lua_State *L)
 
 	sigemptyset(&set);
 	if (sigaddset(&set, (int)luaL_checkinteger(L, 1)) < 0 ||
-		sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	    sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return lua_push_error(L, errno);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
@@ -103,16 +103,14 @@ static void push_numbers(lua_State *L)
 	static const struct {
 		const char *name;
 		int number;
-	} list[] = { { "SIGHUP", SIGHUP }, { "SIGINT", SIGINT }, { "SIGQUIT", SIGQUIT },
-		{ "SIGILL", SIGILL }, { "SIGTRAP", SIGTRAP }, { "SIGABRT", SIGABRT },
-		{ "SIGBUS", SIGBUS }, { "SIGFPE", SIGFPE }, { "SIGKILL", SIGKILL },
-		{ "SIGUSR1", SIGUSR1 }, { "SIGSEGV", SIGSEGV }, { "SIGUSR2", SIGUSR2 },
-		{ "SIGPIPE", SIGPIPE }, { "SIGALRM", SIGALRM }, { "SIGTERM", SIGTERM },
-		{ "SIGCHLD", SIGCHLD }, { "SIGCONT", SIGCONT }, { "SIGSTOP", SIGSTOP },
-		{ "SIGTSTP", SIGTSTP }, { "SIGTTIN", SIGTTIN }, { "SIGTTOU", SIGTTOU },
-		{ "SIGURG", SIGURG }, { "SIGXCPU", SIGXCPU }, { "SIGXFSZ", SIGXFSZ },
-		{ "SIGVTALRM", SIGVTALRM }, { "SIGPROF", SIGPROF }, { "SIGWINCH", SIGWINCH },
-		{ "SIGIO", SIGIO }, { "SIGPWR", SIGPWR }, { "SIGSYS", SIGSYS } };
+	} list[] = {{"SIGHUP", SIGHUP}, {"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT},
+	    {"SIGILL", SIGILL}, {"SIGTRAP", SIGTRAP}, {"SIGABRT", SIGABRT}, {"SIGBUS", SIGBUS},
+	    {"SIGFPE", SIGFPE}, {"SIGKILL", SIGKILL}, {"SIGUSR1", SIGUSR1}, {"SIGSEGV", SIGSEGV},
+	    {"SIGUSR2", SIGUSR2}, {"SIGPIPE", SIGPIPE}, {"SIGALRM", SIGALRM}, {"SIGTERM", SIGTERM},
+	    {"SIGCHLD", SIGCHLD}, {"SIGCONT", SIGCONT}, {"SIGSTOP", SIGSTOP}, {"SIGTSTP", SIGTSTP},
+	    {"SIGTTIN", SIGTTIN}, {"SIGTTOU", SIGTTOU}, {"SIGURG", SIGURG}, {"SIGXCPU", SIGXCPU},
+	    {"SIGXFSZ", SIGXFSZ}, {"SIGVTALRM", SIGVTALRM}, {"SIGPROF", SIGPROF},
+	    {"SIGWINCH", SIGWINCH}, {"SIGIO", SIGIO}, {"SIGPWR", SIGPWR}, {"SIGSYS", SIGSYS}};
 
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
@@ -130,9 +128,8 @@ static int l_gc(lua_State *L)
 
 int luaopen_host_signals(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "watch", l_watch }, { "raise", l_raise },
-		{ "kill", l_kill }, { "open_fd", l_open_fd }, { "read_fd", l_read_fd },
-		{ NULL, NULL } };
+	static const luaL_Reg functions[] = {{"watch", l_watch}, {"raise", l_raise},
+	    {"kill", l_kill}, {"open_fd", l_open_fd}, {"read_fd", l_read_fd}, {NULL, NULL}};
 
 	lua_push_end(L, l_gc);
 	lua_newtable(L);

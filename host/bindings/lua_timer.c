@@ -1,4 +1,5 @@
-/* host.timer: libev's heap from Lua. What a timer calls stands in one Lua table: [2s+1] function, [2s+2] argument. */
+/* host.timer: libev's heap from Lua. What a timer calls stands in one Lua table: [2s+1] function,
+ * [2s+2] argument. */
 #include "base/clock.h"
 #include "bindings/lua_handle.h"
 #include "bindings/lua_host.h"
@@ -10,7 +11,7 @@
 static struct {
 	struct timers *timers;
 	int tasks; /* registry ref */
-} state = { .tasks = LUA_NOREF };
+} state = {.tasks = LUA_NOREF};
 
 /* May be called outside a protected call: rawseti of nil needs no memory. */
 static void on_drop(void *data, uint32_t slot)
@@ -83,8 +84,8 @@ static int l_reschedule(lua_State *L)
 	double delay = luaL_checknumber(L, 2);
 
 	luaL_argcheck(L, !isnan(delay), 2, "not a number of seconds");
-	lua_pushboolean(L, lua_isinteger(L, 1) &&
-			timer_reschedule(state.timers, (uint64_t)lua_tointeger(L, 1), delay));
+	lua_pushboolean(L, lua_isinteger(L, 1) && timer_reschedule(state.timers,
+						      (uint64_t)lua_tointeger(L, 1), delay));
 	return 1;
 }
 
@@ -104,8 +105,8 @@ static int l_gc(lua_State *L)
 
 int luaopen_host_timer(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "add", l_add }, { "stop", l_stop },
-		{ "reschedule", l_reschedule }, { "pending", l_pending }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {{"add", l_add}, {"stop", l_stop},
+	    {"reschedule", l_reschedule}, {"pending", l_pending}, {NULL, NULL}};
 
 	lua_push_end(L, l_gc);
 	state.timers = timers_new(lua_check_loop(L), on_fire, on_drop, NULL);

@@ -1,4 +1,5 @@
-/* Addresses in words and as the kernel wants them: TCP over IPv4 and IPv6, Unix paths, abstract names. */
+/* Addresses in words and as the kernel wants them: TCP over IPv4 and IPv6, Unix paths, abstract
+ * names. */
 #ifndef NET_ADDR_H
 #define NET_ADDR_H
 
@@ -23,15 +24,16 @@ enum { ADDR_TEXT = 110 };
  * 0, or -1 with EINVAL (none of these), ENAMETOOLONG. */
 int addr_parse(struct addr *addr, const char *text, unsigned port);
 
-/* Bound but not yet listening TCP or Unix socket: non-blocking, close-on-exec, SO_REUSEADDR, v6 only.
- * A Unix path that nobody listens on any more is replaced. fd, or -1 with errno. Caller owns it. */
+/* Bound but not yet listening TCP or Unix socket: non-blocking, close-on-exec, SO_REUSEADDR, v6
+ * only. A Unix path that nobody listens on any more is replaced. fd, or -1 with errno. Caller owns
+ * it. */
 int addr_bind(const struct addr *addr);
 
 /* Begins to connect a new socket: fd, or -1 with errno. Caller owns it. */
 int addr_connect(const struct addr *addr);
 
-/* The peer's (peer = true) or own address of a socket in words and its port; an unnamed Unix socket is "".
- * 0, or -1 with errno. `text_r` has room for ADDR_TEXT bytes. */
+/* The peer's (peer = true) or own address of a socket in words and its port; an unnamed Unix socket
+ * is "". 0, or -1 with errno. `text_r` has room for ADDR_TEXT bytes. */
 int addr_of(int fd, bool peer, char *text_r, unsigned *port_r);
 
 /* The same for an address at hand; -1 for a family that is none of ours. */

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const STATE_NAMES[] = { "connecting", "open", "closing", "closed" };
-static const char *const CLASS_NAMES[] = { "client", "peer", "admin" };
+static const char *const STATE_NAMES[] = {"connecting", "open", "closing", "closed"};
+static const char *const CLASS_NAMES[] = {"client", "peer", "admin"};
 
 const char *conn_state_name(enum conn_state state)
 {
@@ -24,8 +24,9 @@ const char *conn_class_name(enum conn_class klass)
 }
 
 /* ---- frames ----
- * A callback may close the very connection that we are reading from. Every frame that calls back and then
- * touches the connection again holds it; the last release of a closed one tells the owner. */
+ * A callback may close the very connection that we are reading from. Every frame that calls back
+ * and then touches the connection again holds it; the last release of a closed one tells the owner.
+ */
 
 void conn_hold(struct conn *c)
 {
@@ -52,10 +53,12 @@ void conn_watch(struct conn *c)
 		if (c->out && !c->locked)
 			events |= EV_WRITE;
 	}
-	if ((c->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&c->io) == (events != 0))
+	if ((c->io.events & (EV_READ | EV_WRITE)) == events &&
+	    ev_is_active(&c->io) == (events != 0))
 		return;
 	ev_io_stop(c->loop->ev, &c->io);
-	ev_io_modify(&c->io, events); /* keeps libev from a needless EPOLL_CTL_MOD, unlike ev_io_set */
+	ev_io_modify(
+	    &c->io, events); /* keeps libev from a needless EPOLL_CTL_MOD, unlike ev_io_set */
 	if (events)
 		ev_io_start(c->loop->ev, &c->io);
 }
@@ -90,7 +93,8 @@ void conn_touch(struct conn *c)
 void conn_touch_read(struct conn *c)
 {
 	const struct loop *loop = c->loop;
-	uint32_t ticks = c->read_timeout > 0 ? loop_ticks_in((double)c->read_timeout) : loop->read_ticks;
+	uint32_t ticks =
+	    c->read_timeout > 0 ? loop_ticks_in((double)c->read_timeout) : loop->read_ticks;
 	uint32_t due = loop->tick + ticks;
 
 	c->read_due = ticks ? due : 0;
@@ -132,7 +136,7 @@ static void on_read_timeout(struct conn *c)
 
 static void rearm(struct conn *c)
 {
-	const uint32_t dues[] = { c->read_due, c->write_due, c->resume_due };
+	const uint32_t dues[] = {c->read_due, c->write_due, c->resume_due};
 
 	for (int i = 0; i < 3; i++)
 		if (dues[i])

@@ -9,12 +9,13 @@
  *                  (no reads, no writes; flushes)
  *
  * ops->disconnect is called exactly once, before CLOSED, unless conn_destroy came first. Any conn_*
- * function may be called in any callback: the connection stays usable memory (CLOSED, fd -1) until the last
- * frame has gone; then ops->released is called, once, and the owner of the storage may let go.
+ * function may be called in any callback: the connection stays usable memory (CLOSED, fd -1) until
+ * the last frame has gone; then ops->released is called, once, and the owner of the storage may let
+ * go.
  *
- * Input that arrives while paused waits in the kernel. Output is corked (loop.h), sent directly, and queued
- * only as far as the kernel does not take it; a failed send discards output and leaves it to the read side to
- * deliver what the peer still sent and then to report the end. */
+ * Input that arrives while paused waits in the kernel. Output is corked (loop.h), sent directly,
+ * and queued only as far as the kernel does not take it; a failed send discards output and leaves
+ * it to the read side to deliver what the peer still sent and then to report the end. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
@@ -39,48 +40,50 @@ extern const char CONN_SHORT[];
 /* What the owner does; called between loop_enter and loop_leave. */
 struct conn_ops {
 	void (*connect)(struct conn *conn);
-	/* err: NULL; CONN_SHORT when less than read_size came; "closed" with the last unended line. */
+	/* err: NULL; CONN_SHORT when less than read_size came; "closed" with the last unended line.
+	 */
 	void (*incoming)(struct conn *conn, const char *bytes, size_t n, const char *err);
-	void (*predrain)(struct conn *conn); /* before a send */
-	void (*drain)(struct conn *conn);    /* all output has gone to the kernel */
-	bool (*read_timeout)(struct conn *conn);   /* true: goes on */
-	bool (*line_too_long)(struct conn *conn);  /* true: the rest of the line is skipped */
+	void (*predrain)(struct conn *conn);      /* before a send */
+	void (*drain)(struct conn *conn);         /* all output has gone to the kernel */
+	bool (*read_timeout)(struct conn *conn);  /* true: goes on */
+	bool (*line_too_long)(struct conn *conn); /* true: the rest of the line is skipped */
 	void (*disconnect)(struct conn *conn, const char *why); /* NULL: our own close */
 	void (*released)(struct conn *conn); /* nothing in net/ points to it any more */
 };
 
 struct conn {
-	ev_io io;                 /* io.fd: ro, -1 when closed */
-	struct loop *loop;        /* ro */
+	ev_io io;          /* io.fd: ro, -1 when closed */
+	struct loop *loop; /* ro */
 	const struct conn_ops *ops;
 	const struct transport *transport;
-	struct listener *server;  /* ro: who accepted it, NULL for others; valid while listed there */
-	struct limits_peer *peer; /* private */
-	struct conn *next, **link; /* private: the loop's list; link is NULL when not in it */
-	struct conn *dirty_next;  /* private */
+	struct listener
+	    *server; /* ro: who accepted it, NULL for others; valid while listed there */
+	struct limits_peer *peer;   /* private */
+	struct conn *next, **link;  /* private: the loop's list; link is NULL when not in it */
+	struct conn *dirty_next;    /* private */
 	struct wheel_item deadline; /* private: the earliest of the next three */
-	struct buf *in;           /* private: an unended line, or input that a pause left over */
-	struct buf *out;          /* private: what the kernel did not take */
-	const char *why;          /* private: for disconnect, static storage */
+	struct buf *in;             /* private: an unended line, or input that a pause left over */
+	struct buf *out;            /* private: what the kernel did not take */
+	const char *why;            /* private: for disconnect, static storage */
 	uint32_t read_due, write_due, resume_due; /* private: ticks, 0 = off */
-	float read_timeout;       /* seconds; 0 = the setting's */
-	float rate;               /* seconds a byte; 0 = no limit */
-	uint32_t read_size;       /* 0 = the setting's; in line mode the most bytes of a line */
-	uint32_t serial;          /* ro */
-	uint32_t born;            /* ro: tick */
-	uint16_t holds;           /* private: frames */
-	uint8_t state;            /* ro: enum conn_state */
-	uint8_t klass;            /* ro: enum conn_class */
-	bool lines : 1;           /* mode "*l" */
-	bool datagram : 1;        /* one write is one packet */
-	bool paused : 1;          /* reads: by the owner, or for a while */
-	bool locked : 1;          /* writes are held back */
-	bool dirty : 1;           /* private: in a flush list */
-	bool failed : 1;          /* private: a send failed, output is discarded */
-	bool finishing : 1;       /* private: disconnect has been or is being called */
-	bool feeding : 1;         /* private: input is being delivered */
-	bool skipping : 1;        /* private: until the end of a line that is too long */
-	bool ended : 1;           /* private: the peer has sent its last byte */
+	float read_timeout;                       /* seconds; 0 = the setting's */
+	float rate;                               /* seconds a byte; 0 = no limit */
+	uint32_t read_size; /* 0 = the setting's; in line mode the most bytes of a line */
+	uint32_t serial;    /* ro */
+	uint32_t born;      /* ro: tick */
+	uint16_t holds;     /* private: frames */
+	uint8_t state;      /* ro: enum conn_state */
+	uint8_t klass;      /* ro: enum conn_class */
+	bool lines : 1;     /* mode "*l" */
+	bool datagram : 1;  /* one write is one packet */
+	bool paused : 1;    /* reads: by the owner, or for a while */
+	bool locked : 1;    /* writes are held back */
+	bool dirty : 1;     /* private: in a flush list */
+	bool failed : 1;    /* private: a send failed, output is discarded */
+	bool finishing : 1; /* private: disconnect has been or is being called */
+	bool feeding : 1;   /* private: input is being delivered */
+	bool skipping : 1;  /* private: until the end of a line that is too long */
+	bool ended : 1;     /* private: the peer has sent its last byte */
 };
 
 /* Makes it CLOSED, with no descriptor. */
@@ -95,8 +98,8 @@ void conn_adopt_take(struct conn *conn, int fd, enum conn_class klass);
 /* For gc and the end: closes without any callback, best effort for the output. Idempotent. */
 void conn_fini(struct conn *conn);
 
-/* Queues bytes: 0; -1 with EPIPE (closing or closed), ENOBUFS (queue full: the connection has been ended with
- * "no space left in buffer", unless writes are held back), ENOMEM. */
+/* Queues bytes: 0; -1 with EPIPE (closing or closed), ENOBUFS (queue full: the connection has been
+ * ended with "no space left in buffer", unless writes are held back), ENOMEM. */
 int conn_write(struct conn *conn, const void *bytes, size_t n);
 
 /* Sends what waits, then closes; disconnect gets `why` (static storage or NULL). */

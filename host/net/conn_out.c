@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* ---- the cork ----
- * One buffer for the loop holds what the callback wrote to one connection. A second connection that is
- * written to moves the first one's bytes to its own queue, so each sends once, however they alternate. */
+ * One buffer for the loop holds what the callback wrote to one connection. A second connection that
+ * is written to moves the first one's bytes to its own queue, so each sends once, however they
+ * alternate. */
 
 static bool has_cork(const struct conn *c)
 {
@@ -91,7 +92,7 @@ static int push(struct conn *c)
 		return 0;
 	sent = send_some(c, k->data, k->len);
 	if (sent >= 0 && (size_t)sent < k->len &&
-		buf_append(&c->out, k->data + sent, k->len - (size_t)sent) < 0)
+	    buf_append(&c->out, k->data + sent, k->len - (size_t)sent) < 0)
 		sent = -1;
 	uncork(k);
 	return sent < 0 ? -1 : 0;
@@ -295,7 +296,7 @@ int conn_write(struct conn *c, const void *bytes, size_t n)
 	if (!c->dirty)
 		mark_dirty(c);
 	if ((!k->owner || k->owner == c) && k->len + n <= LOOP_BUFFER && !c->out && !c->locked &&
-		c->state == CONN_OPEN) {
+	    c->state == CONN_OPEN) {
 		memcpy(k->data + k->len, bytes, n);
 		k->len += n;
 		k->owner = c;

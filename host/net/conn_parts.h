@@ -10,7 +10,8 @@ void conn_watch(struct conn *conn);
 /* Puts the wheel item at the earliest deadline, if that is earlier than where it stands. */
 void conn_arm(struct conn *conn, uint32_t due);
 
-/* Starts the silence clock anew; conn_touch_read counts from the begin of the turn (a store, as a rule). */
+/* Starts the silence clock anew; conn_touch_read counts from the begin of the turn (a store, as a
+ * rule). */
 void conn_touch(struct conn *conn);
 void conn_touch_read(struct conn *conn);
 

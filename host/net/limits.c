@@ -22,8 +22,8 @@ struct limits_net {
 
 static struct limits_peer uncounted; /* an address that is not limited, or one too many */
 
-static const char *const NAMES[] = { "max_connections", "max_connections_per_ip",
-	"max_connection_rate_per_ip", "descriptors" };
+static const char *const NAMES[] = {
+    "max_connections", "max_connections_per_ip", "max_connection_rate_per_ip", "descriptors"};
 
 const char *limits_name(enum limit limit)
 {
@@ -62,8 +62,10 @@ void limits_free(struct limits **limits)
 	if (!l)
 		return;
 	for (size_t i = 0; i < BUCKETS; i++)
-		while (l->table[i])
-			forget(l, l->table[i]);
+		for (struct limits_peer *p = l->table[i], *next; p; p = next) {
+			next = p->next;
+			free(p);
+		}
 	limits_exempt_none(l);
 	free(l->table);
 	free(l);
@@ -75,7 +77,7 @@ void limits_free(struct limits **limits)
 /* As an IPv6 address; false for a Unix socket. */
 static bool as_bytes(const struct sockaddr *address, uint8_t bytes[16])
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 	if (address->sa_family == AF_INET) {
 		memcpy(bytes, mapped, sizeof mapped);
@@ -258,7 +260,7 @@ static bool refused(struct limits *l, struct limits_peer *p, double now, enum li
 }
 
 bool limits_enter(struct limits *l, const struct sockaddr *address, double now,
-	struct limits_peer **peer_r, enum limit *limit_r)
+    struct limits_peer **peer_r, enum limit *limit_r)
 {
 	uint8_t bytes[16];
 	struct limits_peer *p = &uncounted;
@@ -267,7 +269,8 @@ bool limits_enter(struct limits *l, const struct sockaddr *address, double now,
 		*limit_r = LIMIT_CONNECTIONS;
 		return false;
 	}
-	if ((l->max_per_ip || l->max_rate > 0) && as_bytes(address, bytes) && !is_exempt(l, bytes)) {
+	if ((l->max_per_ip || l->max_rate > 0) && as_bytes(address, bytes) &&
+	    !is_exempt(l, bytes)) {
 		sweep(l, now);
 		p = find(l, bytes, now);
 		if (!p)

@@ -1,8 +1,9 @@
 /* Limits on accepted connections: how many in all, how many and how often from one address.
  *
- * An IPv4 address counts alone, an IPv6 address by its /64. Loopback, Unix sockets, class admin and the
- * networks of limits_exempt are not limited. Entries exist while they have connections or a bucket that is not
- * full; there are at most LIMITS_PEERS of them, then unknown addresses are let in uncounted. */
+ * An IPv4 address counts alone, an IPv6 address by its /64. Loopback, Unix sockets, class admin and
+ * the networks of limits_exempt are not limited. Entries exist while they have connections or a
+ * bucket that is not full; there are at most LIMITS_PEERS of them, then unknown addresses are let
+ * in uncounted. */
 #ifndef NET_LIMITS_H
 #define NET_LIMITS_H
 
@@ -28,7 +29,7 @@ struct limits {
 	unsigned max_per_ip;
 	double max_rate; /* new connections per second and address; a burst may be twice that */
 
-	size_t connections;               /* ro: counted ones that are open */
+	size_t connections;                 /* ro: counted ones that are open */
 	struct limits_hit hit[LIMIT_COUNT]; /* ro */
 
 	/* private */
@@ -44,14 +45,15 @@ struct limits {
 struct limits *limits_new(void);
 void limits_free(struct limits **limits);
 
-/* Adds "192.0.2.0/24", "2001:db8::/32" or a single address to the exempt ones; false if it is none. */
+/* Adds "192.0.2.0/24", "2001:db8::/32" or a single address to the exempt ones; false if it is none.
+ */
 bool limits_exempt(struct limits *limits, const char *cidr);
 void limits_exempt_none(struct limits *limits);
 
 /* Whether a newcomer from `address` may stay. true: counted, *peer_r is for limits_leave.
  * false: *limit_r says which limit refused it, and that one's hit is counted. */
 bool limits_enter(struct limits *limits, const struct sockaddr *address, double now,
-	struct limits_peer **peer_r, enum limit *limit_r);
+    struct limits_peer **peer_r, enum limit *limit_r);
 
 /* A connection ended; nulls *peer. NULL is not counted. */
 void limits_leave(struct limits *limits, struct limits_peer **peer);

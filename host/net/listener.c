@@ -19,7 +19,7 @@
 
 enum { ACCEPTS_PER_TURN = 64 };
 
-static const char *const STATE_NAMES[] = { "open", "shut", "closing", "closed" };
+static const char *const STATE_NAMES[] = {"open", "shut", "closing", "closed"};
 
 const char *listener_state_name(enum listener_state state)
 {
@@ -87,7 +87,7 @@ static void admit(struct listener *l, int fd, const struct sockaddr *from)
 	enum limit limit = LIMIT_CONNECTIONS;
 
 	if (l->klass != CONN_ADMIN &&
-		!limits_enter(l->loop->limits, from, clock_monotonic(), &peer, &limit)) {
+	    !limits_enter(l->loop->limits, from, clock_monotonic(), &peer, &limit)) {
 		l->refused++;
 		close(fd);
 		if (limits_hit(l->loop->limits, limit, clock_realtime()))
@@ -209,7 +209,8 @@ static void note_path(struct listener *l, int fd)
 	struct stat st;
 	unsigned port;
 
-	if (addr_of(fd, false, l->path, &port) < 0 || l->path[0] != '/' || lstat(l->path, &st) < 0) {
+	if (addr_of(fd, false, l->path, &port) < 0 || l->path[0] != '/' ||
+	    lstat(l->path, &st) < 0) {
 		l->path[0] = '\0';
 		return;
 	}

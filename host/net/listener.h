@@ -1,4 +1,5 @@
-/* A listening socket: accepts in batches, sheds at limits, has a gate, and closes without losing anybody.
+/* A listening socket: accepts in batches, sheds at limits, has a gate, and closes without losing
+ * anybody.
  *
  *   listener_serve ──> OPEN <──> SHUT          the gate: the watcher stops, the socket stays
  *                        │         │
@@ -8,7 +9,8 @@
  *                        v
  *                     CLOSED                   ops->closed
  *
- * Plain close(2) would reset whoever waits in the queue (47 of 48 under 20,000 connects a second). */
+ * Plain close(2) would reset whoever waits in the queue (47 of 48 under 20,000 connects a second).
+ */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 
@@ -28,25 +30,27 @@ enum listener_state { LISTENER_OPEN, LISTENER_SHUT, LISTENER_CLOSING, LISTENER_C
 struct listener_ops {
 	/* A newcomer; takes fd and, unless NULL, the peer's place (conn->peer) as well. */
 	void (*accepted)(struct listener *listener, int fd, struct limits_peer *peer);
-	void (*closed)(struct listener *listener);   /* state is CLOSED, fd -1 */
-	void (*released)(struct listener *listener); /* CLOSED, and the last accepted connection has gone */
+	void (*closed)(struct listener *listener); /* state is CLOSED, fd -1 */
+	void (*released)(
+	    struct listener *listener); /* CLOSED, and the last accepted connection has gone */
 };
 
 struct listener {
-	ev_io io;             /* io.fd: ro, -1 when closed */
-	ev_timer timer;       /* private: pause after EMFILE, the 2 ms of a close */
-	struct loop *loop;    /* ro */
+	ev_io io;          /* io.fd: ro, -1 when closed */
+	ev_timer timer;    /* private: pause after EMFILE, the 2 ms of a close */
+	struct loop *loop; /* ro */
 	const struct listener_ops *ops;
 	struct listener *next, **link; /* private */
 	enum listener_state state;     /* ro */
 	enum conn_class klass;         /* ro */
-	bool tcp;             /* ro */
-	bool gate_open;       /* ro: what was asked for, also while closing */
-	char path[sizeof ((struct sockaddr_un *)0)->sun_path + 16]; /* private: "" if not a Unix path of ours */
-	dev_t dev;            /* private: of the path at bind */
+	bool tcp;                      /* ro */
+	bool gate_open;                /* ro: what was asked for, also while closing */
+	char path[sizeof((struct sockaddr_un *)0)->sun_path +
+		  16]; /* private: "" if not a Unix path of ours */
+	dev_t dev;     /* private: of the path at bind */
 	ino_t ino;
 	uint64_t accepted, refused; /* ro */
-	uint64_t current;     /* ro: accepted and not yet closed */
+	uint64_t current;           /* ro: accepted and not yet closed */
 };
 
 /* Makes it CLOSED, with no descriptor. */
@@ -54,7 +58,8 @@ void listener_init(struct listener *listener, struct loop *loop, const struct li
 
 /* Takes a bound, listening fd. open: accepts at once, else the gate is shut. own_path: a Unix path
  * may be unlinked at the close. 0, or -1 with errno (not a listening socket); fd is closed then. */
-int listener_serve_take(struct listener *listener, int fd, enum conn_class klass, bool open, bool own_path);
+int listener_serve_take(
+    struct listener *listener, int fd, enum conn_class klass, bool open, bool own_path);
 
 /* Opens or shuts the gate. No effect while closing or closed. */
 void listener_gate(struct listener *listener, bool open);

@@ -10,22 +10,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A handshake that has begun needs this long on one machine; over a network its SYN is repeated by the peer. */
+/* A handshake that has begun needs this long on one machine; over a network its SYN is repeated by
+ * the peer. */
 static const double SETTLE = 0.002;
 
 /* ---- keeping newcomers out without losing those who are in ---- */
 
-/* Drops packets that have SYN and not ACK: new connects are repeated by their kernel, begun ones go on. */
+/* Drops packets that have SYN and not ACK: new connects are repeated by their kernel, begun ones go
+ * on. */
 static void filter_syns(int fd)
 {
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the TCP flags */
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the TCP flags */
+	    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	    BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+	struct sock_fprog program = {sizeof code / sizeof code[0], code};
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
 		log_warn("no socket filter: a connect during the close may be reset");

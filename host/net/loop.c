@@ -100,7 +100,7 @@ void loop_deadline(struct loop *loop, struct wheel_item *item, uint32_t due)
 		loop->wheel.now = loop_tick_now(loop);
 	wheel_insert(&loop->wheel, item, due);
 	if (!ev_is_active(&loop->wheel_timer) || !had ||
-		(wheel_next(&loop->wheel, &after) && after < before))
+	    (wheel_next(&loop->wheel, &after) && after < before))
 		arm_wheel(loop);
 }
 
@@ -117,7 +117,7 @@ int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t numb
 		loop->ticks = more;
 		loop->cap_ticks = cap;
 	}
-	loop->ticks[loop->n_ticks++] = (struct loop_tick){ fn, data, number };
+	loop->ticks[loop->n_ticks++] = (struct loop_tick){fn, data, number};
 	return 0;
 }
 

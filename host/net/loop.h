@@ -1,8 +1,9 @@
 /* The loop: libev's epoll backend, the buffers that all connections share, and the end of a turn.
  *
- * A turn: wait; deliver events, each between loop_enter and loop_leave; then, before the next wait, the
- * nextticks. What callbacks write is corked and leaves at the outermost loop_leave, one send for each
- * connection; what is written while corks are flushed, or outside any callback, leaves before the next wait. */
+ * A turn: wait; deliver events, each between loop_enter and loop_leave; then, before the next wait,
+ * the nextticks. What callbacks write is corked and leaves at the outermost loop_leave, one send
+ * for each connection; what is written while corks are flushed, or outside any callback, leaves
+ * before the next wait. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -19,11 +20,12 @@ struct limits;
 
 enum { LOOP_BUFFER = 65536 };
 
-/* Output of the callback that runs: bytes of one connection (`owner`), and who else has output to send. */
+/* Output of the callback that runs: bytes of one connection (`owner`), and who else has output to
+ * send. */
 struct cork {
-	char *data;           /* LOOP_BUFFER bytes */
+	char *data; /* LOOP_BUFFER bytes */
 	size_t len;
-	struct conn *owner;   /* NULL: free */
+	struct conn *owner;               /* NULL: free */
 	struct conn *dirty, **dirty_tail; /* to be flushed at loop_leave */
 	struct conn *later, **later_tail; /* to be flushed before the next wait */
 	bool flushing;
@@ -60,7 +62,8 @@ struct loop {
 	bool quitting, running, leaving;
 };
 
-/* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's default loop. */
+/* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's
+ * default loop. */
 struct loop *loop_main(void);
 
 /* Ends the process's loop: every connection and listener is closed without a callback. */
@@ -91,16 +94,17 @@ void loop_leave(struct loop *loop);
 /* Now, in ticks of the wheel (10 ms, never 0), fresh. */
 uint32_t loop_tick_now(const struct loop *loop);
 
-/* `seconds` in ticks, rounded up; 0 for never (0, infinite). */
-uint32_t loop_ticks_in(double seconds);
+/* `after` seconds in ticks, rounded up; 0 for never (0, infinite). */
+uint32_t loop_ticks_in(double after);
 
-/* The tick `seconds` from now, rounded up. */
-uint32_t loop_tick_after(const struct loop *loop, double seconds);
+/* The tick `after` seconds from now, rounded up. */
+uint32_t loop_tick_after(const struct loop *loop, double after);
 
 /* Puts an item of the wheel at a tick and sees to it that the loop wakes for it. */
 void loop_deadline(struct loop *loop, struct wheel_item *item, uint32_t due);
 
-/* Takes fd out of epoll at once: for a socket that another process holds too, closing it does not. */
+/* Takes fd out of epoll at once: for a socket that another process holds too, closing it does not.
+ */
 void loop_forget_fd(struct loop *loop, int fd);
 
 #endif

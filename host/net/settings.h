@@ -1,4 +1,5 @@
-/* network_settings (Prosody 13's epoll keys) and the limits of facts INTERFACES.md section 2, one copy a loop. */
+/* network_settings (Prosody 13's epoll keys) and the limits of facts INTERFACES.md section 2, one
+ * copy a loop. */
 #ifndef NET_SETTINGS_H
 #define NET_SETTINGS_H
 
@@ -17,11 +18,11 @@ struct net_settings {
 	size_t max_send_buffer_size; /* most bytes that wait for a slow peer */
 	size_t max_send_chunk;       /* most bytes of one send */
 	int tcp_backlog;
-	int defer_accept;            /* seconds; 0 = off */
-	int fastopen;                /* queue length; 0 = off */
-	bool nagle;                  /* false: TCP_NODELAY */
+	int defer_accept; /* seconds; 0 = off */
+	int fastopen;     /* queue length; 0 = off */
+	bool nagle;       /* false: TCP_NODELAY */
 	bool keepalive;
-	bool fatal_errors;           /* an error in a callback closes its connection */
+	bool fatal_errors; /* an error in a callback closes its connection */
 };
 
 extern const struct net_settings net_settings_default;

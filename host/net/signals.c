@@ -21,12 +21,12 @@ static struct {
 	ev_io io;
 	int pipe[2];
 	bool watched[NSIG];
-} sig = { .pipe = { -1, -1 } };
+} sig = {.pipe = {-1, -1}};
 
 /* Signal context: write(2) only. A full pipe already holds more than anyone will act on. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
-	struct note note = { signo, info->si_code <= 0 ? info->si_pid : 0 };
+	struct note note = {signo, info->si_code <= 0 ? info->si_pid : 0};
 	int error = errno;
 	ssize_t ignored = write(sig.pipe[1], &note, sizeof note);
 
@@ -52,7 +52,7 @@ static void on_pipe(struct ev_loop *ev, ev_io *w, int revents)
 
 int signals_open(struct loop *loop, signals_fn *fn, void *data)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	if (sig.loop)
 		return 0;

@@ -89,16 +89,15 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	t->stopped = false;
 	again = ts->fire(ts->data, id_of(t), t->slot);
 	t->firing = false;
-	if (t->stopped)
-		drop(t);
-	else if (again >= 0)
+	if (!t->stopped && again >= 0)
 		start(t, again);
-	else if (!ev_is_active(&t->ev)) /* not rescheduled by its own callback */
+	else if (t->stopped || !ev_is_active(&t->ev)) /* else rescheduled by its own callback */
 		drop(t);
 	loop_leave(loop);
 }
 
-struct timers *timers_new(struct loop *loop, timer_fire_fn *fire, timer_drop_fn *on_drop, void *data)
+struct timers *timers_new(
+    struct loop *loop, timer_fire_fn *fire, timer_drop_fn *drop_fn, void *data)
 {
 	struct timers *ts = calloc(1, sizeof *ts);
 
@@ -106,7 +105,7 @@ struct timers *timers_new(struct loop *loop, timer_fire_fn *fire, timer_drop_fn 
 		return NULL;
 	ts->loop = loop;
 	ts->fire = fire;
-	ts->drop = on_drop;
+	ts->drop = drop_fn;
 	ts->data = data;
 	return ts;
 }

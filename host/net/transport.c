@@ -45,8 +45,8 @@ static void plain_discard(struct conn *conn)
 }
 
 const struct transport transport_plain = {
-	.name = "plain",
-	.recv = plain_recv,
-	.send = plain_send,
-	.discard = plain_discard,
+    .name = "plain",
+    .recv = plain_recv,
+    .send = plain_send,
+    .discard = plain_discard,
 };

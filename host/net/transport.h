@@ -1,4 +1,5 @@
-/* How a connection's bytes move: plain sockets here, TLS later. The connection knows no more than this. */
+/* How a connection's bytes move: plain sockets here, TLS later. The connection knows no more than
+ * this. */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
 
@@ -8,7 +9,8 @@ struct conn;
 
 struct transport {
 	const char *name;
-	/* As recv(2) and send(2) on a non-blocking socket: bytes, 0 at the end of the stream, -1 with errno. */
+	/* As recv(2) and send(2) on a non-blocking socket: bytes, 0 at the end of the stream, -1
+	 * with errno. */
 	ssize_t (*recv)(struct conn *conn, void *bytes, size_t n);
 	ssize_t (*send)(struct conn *conn, const void *bytes, size_t n);
 	/* Discards input that nobody will read, so that closing does not reset the connection. */

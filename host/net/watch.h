@@ -1,4 +1,5 @@
-/* Watches a descriptor that somebody else owns. Closing the watch inside its own callback is safe. */
+/* Watches a descriptor that somebody else owns. Closing the watch inside its own callback is safe.
+ */
 #ifndef NET_WATCH_H
 #define NET_WATCH_H
 

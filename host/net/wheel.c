@@ -1,5 +1,6 @@
 #include "net/wheel.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { BITS = 6, MASK = WHEEL_SLOTS - 1 };
@@ -55,9 +56,9 @@ void wheel_remove(struct wheel *w, struct wheel_item *item)
 	*link = item->next;
 	if (item->next)
 		item->next->link = link;
-	else if (link >= head && link < head + WHEEL_LEVELS * WHEEL_SLOTS && !*link)
+	else if (link >= head && link < head + (ptrdiff_t)WHEEL_LEVELS * WHEEL_SLOTS && !*link)
 		w->used[(link - head) / WHEEL_SLOTS] &=
-			~(UINT64_C(1) << ((link - head) % WHEEL_SLOTS));
+		    ~(UINT64_C(1) << ((link - head) % WHEEL_SLOTS));
 	item->link = NULL;
 	item->next = NULL;
 }

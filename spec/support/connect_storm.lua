@@ -1,5 +1,7 @@
--- Run as a program: connect_storm.lua PORT SECONDS: connects, sends a line, reads the answer, as fast as it can.
--- Prints: number answered, number refused at connect, number lost (reset or closed without an answer).
+-- Run as a program: connect_storm.lua PORT SECONDS: connects, sends a line, reads the answer,
+-- as fast as it can.
+-- Prints: number answered, number refused at connect, number lost (reset or closed without an
+-- answer).
 
 package.cpath = "./.deps/lib/lua/5.4/?.so;" .. package.cpath
 local errno <const> = require "posix.errno"

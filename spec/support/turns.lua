@@ -47,7 +47,8 @@ function turns.close_all()
 	end, 2, "everything to close")
 end
 
---- A listener table that notes what it hears: list of { event, arguments… }, with `data` and `count`.
+--- A listener table that notes what it hears: list of { event, arguments… }, with `data` and
+-- `count`.
 ---@param extra table|nil callbacks that are called after noting
 function turns.recorder(extra)
 	local record = { events = {}, data = "", count = {} }

@@ -1,4 +1,5 @@
--- What closes a connection inside a callback must not be touched by who called it (run under ASan as well).
+-- What closes a connection inside a callback must not be touched by who called it (run under
+-- ASan as well).
 
 local client <const> = require "spec.support.client"
 local server <const> = require "net.server"

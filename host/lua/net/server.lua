@@ -1,4 +1,5 @@
---- net.server: Prosody's interface (epoll backend) over host.net. Handles are C objects, see net/server_handle.lua.
+--- net.server: Prosody's interface (epoll backend) over host.net. Handles are C objects, see
+-- net/server_handle.lua.
 -- @see facts/prosody-api.md 1.2 for arguments and quirks
 
 local host_loop <const> = require "host.loop"
@@ -54,11 +55,13 @@ local function finish_client(handle, extra)
 	return handle, handle:socket()
 end
 
---- Begins to connect; a refusal comes as ondisconnect(conn, "connection refused"), without onconnect.
+--- Begins to connect; a refusal comes as ondisconnect(conn, "connection refused"), without
+-- onconnect.
 -- @param addr IP literal, Unix path or "@abstract"
 -- @param typ nil, "tcp", "tcp4", "tcp6", "unix"
 -- @param extra table: servername; class ("client", "peer", "admin"), read_timeout
--- @return handle and its socket; or nil and "invalid-ip", "invalid socket type" or the socket's error
+-- @return handle and its socket; or nil and "invalid-ip", "invalid socket type" or the
+-- socket's error
 function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
 	if typ and not socket_types[typ] then
 		return nil, "invalid socket type"
@@ -76,7 +79,8 @@ function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
 end
 
 --- A handle for a socket that exists: onconnect is called when it is writable.
--- @param socket descriptor (becomes ours), or object with getfd and close (is closed, its socket lives on)
+-- @param socket descriptor (becomes ours), or object with getfd and close (is closed, its
+-- socket lives on)
 -- @return handle and its socket; or nil, error
 function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extra)
 	if tls_ctx then
@@ -110,7 +114,8 @@ function server.watchfd(source, onreadable, onwritable)
 	return handle
 end
 
---- Everything that `from` receives is written to `to`; reading pauses until that is sent. Call it twice for
+--- Everything that `from` receives is written to `to`; reading pauses until that is sent. Call
+-- it twice for
 -- both directions.
 -- @param read_size bytes of one read
 function server.link(from, to, read_size)
@@ -247,7 +252,8 @@ local function destroy_all()
 	end
 end
 
---- true: closes everything, and loop returns once all is closed, after shutdown_deadline at the latest.
+--- true: closes everything, and loop returns once all is closed, after shutdown_deadline at
+-- the latest.
 -- false: takes it back as far as that goes.
 function server.setquitting(quit)
 	quitting = quit and {} or nil

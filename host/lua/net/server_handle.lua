@@ -1,4 +1,5 @@
---- The methods of handles that need no C: what Prosody's handles have beside the hot path, and words for TLS.
+--- The methods of handles that need no C: what Prosody's handles have beside the hot path, and
+-- words for TLS.
 
 local host_net <const> = require "host.net"
 local logger <const> = require "util.logger"
@@ -22,7 +23,8 @@ function conn:socket()
 	return setmetatable({ handle = self }, socket_mt)
 end
 
--- Flags of the poller: reading is what a caller can mean; writing is watched when there is something to write.
+-- Flags of the poller: reading is what a caller can mean; writing is watched when there is
+-- something to write.
 function conn:set(readable)
 	if readable then
 		self:resume()

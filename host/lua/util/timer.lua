@@ -6,7 +6,8 @@ local timer <const> = require "host.timer"
 local util_timer <const> = {}
 
 --- Calls `callback(now, id, param)` once, in `delay` seconds; never within the turn that adds it.
--- A number returned by the callback starts it again after so many seconds. An error is logged and ends it.
+-- A number returned by the callback starts it again after so many seconds. An error is logged
+-- and ends it.
 -- @param delay seconds, 0 or less: the next turn
 -- @param callback function(realtime seconds, id, param)
 -- @param param optional: handed to the callback
