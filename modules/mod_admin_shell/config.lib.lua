@@ -61,7 +61,7 @@ end
 
 -- Resolves with the event's table once the config is in force, or with { faults }.
 local function applied()
-	local undo
+	local undo, late
 	local done <const> = promise.new(function (resolve)
 		local function good(event) resolve { event = event } end
 		local function bad(event) resolve { faults = event.faults } end
@@ -70,11 +70,12 @@ local function applied()
 		undo = function ()
 			prosody.events.remove_handler("config-reloaded", good)
 			prosody.events.remove_handler("config-reload-failed", bad)
+			if late then timer.stop(late) end
 		end
 	end)
 	return done, function (seconds)
 		return promise.race { done, promise.new(function (resolve)
-			timer.add_task(seconds, function () resolve {} end)
+			late = timer.add_task(seconds, function () resolve {} end)
 		end) }
 	end, function () undo() end
 end

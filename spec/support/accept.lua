@@ -68,6 +68,7 @@ function accept.connect_loops(dir, port, count, most)
 	local loops <const> = { stop_file = dir .. "/stop" .. port, dir = dir }
 	os.remove(loops.stop_file)
 	for number = 1, count do
+		os.remove(("%s/loop%d"):format(dir, number))
 		loops[number] = process.spawn {
 			argv = { "lua5.4", "spec/support/accept_loop.lua", tostring(port), loops.stop_file,
 				tostring(most or 10000000) },

@@ -1,4 +1,4 @@
--- Code that does not end, in every kind of callback: it costs that callback, or at most that worker.
+-- Code that does not end, in every kind of callback, costs that callback, or at most that worker.
 local accept <const> = require "spec.support.accept"
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"

@@ -38,10 +38,11 @@ local function tell_log(message)
 end
 
 local function on_result(message)
-	local resolve <const> = waiting[message.id]
-	if resolve then
+	local asked <const> = waiting[message.id]
+	if asked then
 		waiting[message.id] = nil
-		resolve { ok = message.ok, text = message.text, faults = faults_of(message) }
+		timer.stop(asked.timer)
+		asked.resolve { ok = message.ok, text = message.text, faults = faults_of(message) }
 	elseif not message.ok then
 		tell_log(message)
 	end
@@ -66,13 +67,10 @@ function keeper_call.request(verb, text)
 		return nil
 	end
 	return promise.new(function (resolve)
-		waiting[id] = resolve
-		timer.add_task(answer_max, function ()
-			if waiting[id] then
-				waiting[id] = nil
-				resolve { ok = false, text = "the keeper did not answer" }
-			end
-		end)
+		waiting[id] = { resolve = resolve, timer = timer.add_task(answer_max, function ()
+			waiting[id] = nil
+			resolve { ok = false, text = "the keeper did not answer" }
+		end) }
 	end)
 end
 
