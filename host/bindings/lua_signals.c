@@ -91,8 +91,10 @@ static int l_read_fd(lua_State *L)
 {
 	struct signalfd_siginfo note;
 
-	if (read((int)luaL_checkinteger(L, 1), &note, sizeof note) != (ssize_t)sizeof note)
-		return 0;
+	if (read((int)luaL_checkinteger(L, 1), &note, sizeof note) != (ssize_t)sizeof note) {
+		lua_pushnil(L);
+		return 1;
+	}
 	lua_pushinteger(L, note.ssi_signo);
 	lua_pushinteger(L, note.ssi_pid);
 	return 2;
