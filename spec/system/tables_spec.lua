@@ -108,6 +108,39 @@ describe("modules/README.md, options", function()
 	end)
 end)
 
+describe("the man pages", function()
+	local now <const> = page:match("## Options(.-)Reserved for later versions")
+
+	it("list every option of this version, with its default", function()
+		local config_page = process.read_file("contrib/man/gadwall.cfg.lua.5")
+		local documented, known = {}, {}
+		for name, text in config_page:gmatch("%.It Va ([%l_%d]+) Pq (.-)\n%f[.]") do
+			documented[name] = text:match("\nDefault: (.*)%.$") or "–"
+		end
+		for _, row in ipairs(options.list) do
+			if now:find("\n| `" .. row.name .. "`", 1, true) then
+				known[row.name] = shown(row.default):gsub("`", "")
+			end
+		end
+		assert.same(known, documented)
+	end)
+
+	it("list every command with its flags", function()
+		local text = process.read_file("contrib/man/gadwall.8")
+		for _, command in ipairs(commands.list) do
+			local entry = text:match("%.It Cm " .. command.name .. "%f[%W](.-)\n%f[.]%.It")
+				or text:match("%.It Xo\n%.Cm " .. command.name .. "\n(.-)\n%.It")
+				or text:match("%.It Cm " .. command.name .. "%f[%W](.-)\n%.El")
+			assert.is_truthy(entry, command.name)
+			for _, flag in ipairs(command.flags) do
+				local short = flag.short and entry:find("Fl " .. flag.short, 1, true)
+				assert.is_truthy(flag.hidden or short or entry:find("Fl -" .. flag.name, 1, true),
+					command.name .. " --" .. flag.name)
+			end
+		end
+	end)
+end)
+
 describe("modules/README.md, events", function()
 	local documented = by_name(rows("event"))
 
