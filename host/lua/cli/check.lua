@@ -1,6 +1,7 @@
 --- `gadwall check`: every fault of a config at once, with place, caret and suggestion.
 
 local check <const> = require "core.check"
+local config_file <const> = require "core.config_file"
 local exit <const> = require "cli.ui".exit
 local instance <const> = require "cli.instance"
 
@@ -9,12 +10,10 @@ local function excerpt(files, fault)
 	local lines = files[fault.file]
 	if not lines then
 		lines = {}
-		local file <const> = io.open(fault.file)
-		for line in file and file:lines() or function () end do
+		-- Never waits for a FIFO, never reads a folder.
+		local text <const> = config_file.read(fault.file) or ""
+		for line in text:gmatch("([^\n]*)\n?") do
 			lines[#lines + 1] = line
-		end
-		if file then
-			file:close()
 		end
 		files[fault.file] = lines
 	end

@@ -126,8 +126,8 @@ end
 local timer_mt <const> = { __index = timer_methods, __gc = timer_methods.stop }
 local weak <const> = { __mode = "v" }
 
-local function timers_of(api)
-	local owner = getmetatable(api).__newindex or api -- a context lives shorter than its module
+local function timers_of(module)
+	local owner = getmetatable(module).__newindex or module -- a context lives shorter than its module
 	local owned = rawget(owner, "_timers") or {}
 	rawset(owner, "_timers", owned)
 	return owned
