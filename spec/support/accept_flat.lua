@@ -44,7 +44,7 @@ function flat.console(d)
 end
 
 local function show(what, count, before, after)
-	print(("%d %s: Lua %d → %d KiB, RSS %d → %d KiB, registry %d → %d, references %d → %d, fds %d → %d")
+	print(("%d %s: Lua %d → %d KiB, RSS %d → %d KiB, registry %d → %d, refs %d → %d, fds %d → %d")
 		:format(count, what, before.lua, after.lua, before.rss, after.rss, before.entries,
 			after.entries, before.refs, after.refs, before.fds, after.fds))
 end

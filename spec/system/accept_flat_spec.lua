@@ -11,7 +11,7 @@ describe("what stays after", function ()
 		flat.reloads(100, 300)
 	end)
 
-	it("300 loads and unloads of a module that removes nothing itself is what was there before", function ()
+	it("300 loads and unloads of a module that removes nothing itself is what was before", function ()
 		flat.loads(50, 300)
 	end)
 
