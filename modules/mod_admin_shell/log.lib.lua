@@ -50,7 +50,7 @@ local function follow(self, level, flags)
 	end
 	local session <const> = self.session
 	local sink <const> = logger.add_simple_sink(function (source, line_level, message)
-		if (not flags.module or source:match("[^:]+$") == flags.module)
+		if (not flags.module or source:gsub("^.*:", ""):gsub("^mod_", "") == flags.module)
 		and not session.finished then
 			session.print(("%s\t%s\t%s"):format(source, line_level, message))
 		end

@@ -42,7 +42,8 @@ end
 local function follow_phases(session, progress)
 	local last, ended
 	local function on_ended(event)
-		session:event({ ended = event.phase, result = event.result, seconds = event.seconds },
+		session:event({ ended = event.phase, result = event.result, seconds = event.seconds,
+			stop = progress and lifecycle.stop_status() or nil },
 			("%s: %s after %.1f s"):format(event.phase, event.result, event.seconds or 0))
 	end
 	prosody.events.add_handler("shutdown-phase-ended", on_ended, -1000)
