@@ -91,7 +91,9 @@ local function serve_on(duck)
 		return
 	end
 	-- The hooks' time does not count: the period begins now.
-	duck.phase:extend(time.monotonic() + period - duck.phase.deadline)
+	if period < math.huge then
+		duck.phase:extend(time.monotonic() + period - duck.phase.deadline)
+	end
 	local function look()
 		if nobody_looks() then
 			module:log("debug", "nothing in flight and no probe: cut short")

@@ -42,6 +42,24 @@ describe("drain", function()
 		assert.equal(0, d:wait_exit(8))
 	end)
 
+	it("refuses newcomers with a goodbye if drain_refuses_new is set, until undrain", function()
+		local d = shutdown.start { config = "drain_refuses_new = true" }
+		local control, old = shutdown.control(d), shutdown.client(d)
+		for _, service in ipairs { "nil", '"echo"' } do
+			control(("return lifecycle.drain(%s)"):format(service))
+			local late = d:connect(shutdown.port(d, "echo"))
+			assert.same({ "bye: draining" }, shutdown.rest(late))
+			late:close()
+			old:send("still\n")
+			assert.equal("still", old:line())
+			control(("return lifecycle.undrain(%s)"):format(service))
+			shutdown.client(d):close()
+		end
+		old:close()
+		d:signal("TERM")
+		assert.equal(0, d:wait_exit(8))
+	end)
+
 	it("tells when the last session of the drained host has gone", function()
 		local d = shutdown.start {}
 		local control, c = shutdown.control(d), shutdown.client(d)

@@ -63,6 +63,16 @@ local function tell(conn, work)
 	return result == true
 end
 
+--- Tells one connection goodbye outside a stop, and closes it.
+-- @param conn the connection
+-- @param reason string for the module's words
+function goodbye.refuse(conn, reason)
+	local work = { event = { reason = reason }, closed = { goodbye = 0 } }
+	if not tell(conn, work) then
+		conn:close()
+	end
+end
+
 local function say(conn, work)
 	if is_closed(conn) then
 		return

@@ -203,6 +203,7 @@ function life.init()
 		life.beat()
 		return beat_every
 	end)
+	require "core.refuse".start(prosody.events)
 	foreign.complete(prosody.events, function ()
 		local current = stop.current()
 		return current and current.deadline

@@ -38,8 +38,8 @@ end
 -- @param opts table: `list` of { name, budget (seconds, or nil: all that is left), least (seconds
 --   that it gets even when nothing is left), work = fn(event, phase) }; `left()` → seconds the
 --   whole run still has (default: for ever); `linger` seconds (default 0); `event` fields for every
---   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `done(results)`; `now_only` true:
---   every budget is 0; for specs `now` and `timer`
+--   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `done(results)`; `now_only`
+--   true: every budget is 0; for specs `now` and `timer`
 -- @return the run: `current` phase or nil, `results`, and the methods below
 function phases.run(opts)
 	local run = setmetatable({

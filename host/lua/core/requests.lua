@@ -1,5 +1,5 @@
 -- The verbs as console, HTTP and modules call them: what the state does not allow is refused here,
--- in one line; what it allows goes to the keeper and comes back to core/actions.lua in every worker.
+-- in one line; what it allows goes to the keeper and comes back to core/actions.lua in each worker.
 
 local idle <const> = require "core.idle"
 local start <const> = require "core.start"
