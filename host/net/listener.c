@@ -133,6 +133,10 @@ void listener_accept(struct listener *l, int budget)
 		more = accept_one(l);
 	if (more >= 0 || l->state == LISTENER_CLOSED)
 		return;
+	if (errno == EINVAL) { /* shut down by another process that shares it: nobody will come */
+		ev_io_stop(l->loop->ev, &l->io);
+		return;
+	}
 	if (!out_of_descriptors(errno))
 		log_error("accept: %s", net_strerror(errno));
 	on_exhausted(l, errno);
