@@ -60,11 +60,13 @@ static struct worker *reset_keeper(int channel)
 	keeper.state = HOST_SERVING;
 	keeper.active = 1;
 	keeper.settings.limit_count = 1;
-	held_init();
-	reload_init();
+	keeper.dir = keeper.reader.channel = keeper.reader.pidfd = -1;
+	keeper.reader.settings = keeper.reader.bundle = keeper.reader.faults = -1;
+	for (int i = 0; i < KEEPER_HELD; i++)
+		keeper.held[i].fd = -1;
 	keeper.reader.pid = SPARE_PID;
-	FOR_WORKERS(each)
-	each->pidfd = each->channel = -1;
+	FOR_WORKERS (each)
+		each->pidfd = each->channel = -1;
 	for (int i = 0; i < KEEPER_GENERATIONS; i++)
 		keeper.generations[i] = (struct generation){.number = (uint32_t)i + 1,
 		    .workers = 1,

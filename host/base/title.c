@@ -39,8 +39,8 @@ static int read_area(unsigned long at[4])
 
 static int move_environment(void)
 {
+	static char **copy; /* never freed: getenv() results live as long as the process */
 	size_t n = 0;
-	char **copy;
 
 	while (environ && environ[n])
 		n++;
@@ -50,10 +50,9 @@ static int move_environment(void)
 	for (size_t i = 0; i < n; i++) {
 		copy[i] = strdup(environ[i]);
 		if (!copy[i])
-			return -1; /* what was copied stays: the process lives on with the old one
-				    */
+			return -1; /* the process lives on with the old one */
 	}
-	environ = copy; /* never freed: getenv() results live as long as the process */
+	environ = copy;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "proc/ipc.h"
 #include "proc/settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
@@ -157,6 +158,32 @@ static int lua_check_signals(lua_State *L, struct settings *s)
 	return 0;
 }
 
+/* The list at the top of the stack has { interface, port } at `i`; "*" is every IPv4 address. */
+static void lua_check_address(lua_State *L, lua_Integer i, union settings_address *a)
+{
+	const char *interface;
+	lua_Integer port;
+
+	lua_rawgeti(L, -1, i);
+	luaL_checktype(L, -1, LUA_TTABLE);
+	lua_getfield(L, -1, "interface");
+	lua_getfield(L, -2, "port");
+	interface = luaL_checkstring(L, -2);
+	port = luaL_checkinteger(L, -1);
+	if (strcmp(interface, "*") == 0)
+		interface = "0.0.0.0";
+	if (port < 1 || port > 65535)
+		fail_field(L, "addresses", "not a port");
+	if (inet_pton(AF_INET, interface, &a->v4.sin_addr) == 1)
+		a->v4.sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, interface, &a->v6.sin6_addr) == 1)
+		a->v6.sin6_family = AF_INET6;
+	else
+		fail_field(L, "addresses", "the interface is not an address");
+	a->v4.sin_port = htons((uint16_t)port); /* at the same place in both kinds */
+	lua_pop(L, 3);
+}
+
 static void lua_check_addresses(lua_State *L, struct settings *s)
 {
 	if (lua_getfield(L, 1, "addresses") == LUA_TNIL) {
@@ -166,22 +193,8 @@ static void lua_check_addresses(lua_State *L, struct settings *s)
 	luaL_checktype(L, -1, LUA_TTABLE);
 	if (lua_rawlen(L, -1) > SETTINGS_ADDRESSES)
 		fail_field(L, "addresses", "more than 64");
-	for (lua_Unsigned i = 1; i <= lua_rawlen(L, -1); i++) {
-		struct settings_address *a = &s->addresses[s->naddresses++];
-		const char *interface;
-		size_t n;
-
-		lua_rawgeti(L, -1, (lua_Integer)i);
-		luaL_checktype(L, -1, LUA_TTABLE);
-		lua_getfield(L, -1, "interface");
-		lua_getfield(L, -2, "port");
-		interface = luaL_checklstring(L, -2, &n);
-		if (n >= sizeof a->interface)
-			fail_field(L, "addresses", "the interface is not an address");
-		memcpy(a->interface, interface, n + 1);
-		a->port = (uint32_t)luaL_checkinteger(L, -1);
-		lua_pop(L, 3);
-	}
+	for (lua_Unsigned i = 1; i <= lua_rawlen(L, -1); i++)
+		lua_check_address(L, (lua_Integer)i, &s->addresses[s->naddresses++]);
 	lua_pop(L, 1);
 }
 

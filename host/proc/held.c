@@ -1,25 +1,8 @@
 /* Held descriptors: a dup of each listener under its name, until no generation uses it. */
-#include "base/fd.h"
-#include "base/log.h"
 #include "proc/table.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-enum { LISTEN_FDS_START = 3 };
-
-void held_init(void)
-{
-	for (uint32_t i = 0; i < KEEPER_HELD; i++)
-		keeper.held[i].fd = -1;
-}
 
 static uint32_t bit(uint32_t generation)
 {
@@ -108,70 +91,20 @@ uint32_t held_offer(uint32_t generation)
 	return n;
 }
 
-void held_adopt_listen_fds(void)
-{
-	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-	const char *names = getenv("LISTEN_FDNAMES"), *why;
-	int n = count && pid && atoi(pid) == getpid() ? atoi(count) : 0;
-
-	for (int i = 0; i < n && i < KEEPER_HELD; i++) {
-		size_t length = names ? strcspn(names, ":") : 0;
-		char name[KEEPER_NAME] = "unknown";
-		int fd = fcntl(LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, LISTEN_FDS_START + n);
-
-		if (length > 0 && length < sizeof name)
-			snprintf(name, sizeof name, "%.*s", (int)length, names);
-		if (names)
-			names += length + (names[length] == ':');
-		(void)close(LISTEN_FDS_START + i);
-		why =
-		    ipc_fd_is(fd, IPC_FD_LISTENER) ? held_take(name, fd, 0) : "not a bound socket";
-		if (why)
-			log_warn("passed descriptor %d (%s) refused: %s", i, name, why);
-	}
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
-}
-
-static socklen_t fill_address(const struct settings_address *a, struct sockaddr_storage *to)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
-	const char *literal = strcmp(a->interface, "*") == 0 ? "0.0.0.0" : a->interface;
-
-	memset(to, 0, sizeof *to);
-	if (inet_pton(AF_INET, literal, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)a->port);
-		return sizeof *v4;
-	}
-	if (inet_pton(AF_INET6, literal, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons((uint16_t)a->port);
-		return sizeof *v6;
-	}
-	return 0;
-}
-
 int held_bind(uint32_t index)
 {
-	struct sockaddr_storage a;
-	socklen_t size;
+	const union settings_address *a = keeper.settings.addresses;
 	int fd, on = 1;
 
-	if (index >= keeper.settings.naddresses ||
-	    (size = fill_address(&keeper.settings.addresses[index], &a)) == 0) {
-		errno = EINVAL;
+	errno = EINVAL;
+	if (index >= keeper.settings.naddresses)
 		return -1;
-	}
-	fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
+	a += index;
+	fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (a.ss_family == AF_INET6)
+	if (a->any.sa_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, (struct sockaddr *)&a, size) < 0)
+	if (bind(fd, &a->any, a->any.sa_family == AF_INET ? sizeof a->v4 : sizeof a->v6) < 0)
 		fd_close(&fd);
 	return fd;
 }

@@ -30,26 +30,16 @@
  * `keeper`. */
 #include "proc/keeper.h"
 
-#include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "base/title.h"
-#include "proc/detach.h"
+#include "proc/start_detach.h"
 #include "proc/table.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 struct keeper keeper;
 
@@ -95,18 +85,17 @@ void keeper_end(int code)
 }
 
 /* INTERFACES.md, exit status: the code of shutdown, then expired, then failed, then clean. */
+static int rank(int code)
+{
+	return code == 0                      ? 0
+	       : code == KEEPER_EXIT_SOFTWARE ? 1
+	       : code == KEEPER_EXIT_EXPIRED  ? 2
+					      : 3;
+}
+
 static int worse(int a, int b)
 {
-	static const int order[] = {0, KEEPER_EXIT_SOFTWARE, KEEPER_EXIT_EXPIRED};
-	int ra = 3, rb = 3;
-
-	for (int i = 0; i < 3; i++) {
-		if (order[i] == a)
-			ra = i;
-		if (order[i] == b)
-			rb = i;
-	}
-	return ra >= rb ? a : b;
+	return rank(a) >= rank(b) ? a : b;
 }
 
 void keeper_check_end(void)
@@ -117,9 +106,9 @@ void keeper_check_end(void)
 		spawn_kill(keeper.reader.pidfd, SIGKILL); /* its death ends the host */
 		return;
 	}
-	FOR_WORKERS(w)
-	if (worker_lives(w))
-		return;
+	FOR_WORKERS (w)
+		if (worker_lives(w))
+			return;
 	keeper_end(keeper.failed ? worse(keeper.code, KEEPER_EXIT_SOFTWARE) : keeper.code);
 }
 
@@ -146,9 +135,10 @@ void keeper_hammer(const char *why)
 	keeper.hammered = keeper.stopping = true;
 	log_error("hammer (%s): SIGKILL for every worker", why);
 	keeper_enter(HOST_STOPPING, "hammer", why);
-	FOR_WORKERS(w)
-	if (worker_lives(w))
-		(void)kill(-w->pid, SIGKILL); /* not reaped yet: the number is its group's */
+	FOR_WORKERS (w)
+		if (worker_lives(w))
+			(void)kill(
+			    -w->pid, SIGKILL); /* not reaped yet: the number is its group's */
 	keeper_check_end();
 }
 
@@ -167,14 +157,21 @@ static void host_ready(void)
 void keeper_worker_ready(const struct worker *w)
 {
 	struct generation *g = keeper_generation(w->generation);
+	bool all = true;
 
 	keeper.dirty = true;
 	if (keeper.failed && g->number == keeper.active) {
 		keeper.failed = false;
 		keeper_enter(w->said, w->phase, "a worker is ready again");
 	}
-	FOR_WORKERS(o)
-	if (o->generation == g->number && o->state != WORKER_NONE && !o->was_up)
+	FOR_WORKERS (o) {
+		if (o->generation != g->number || o->state == WORKER_NONE || o->was_up)
+			continue;
+		if (o->restart_at == KEEPER_NEVER)
+			o->restart_at = 0;
+		all = false;
+	}
+	if (!all)
 		return;
 	if (!g->was_ready && g->number == keeper.active && !keeper.stopping)
 		host_ready();
@@ -191,14 +188,16 @@ struct generation *keeper_generation(uint32_t number)
 	return NULL;
 }
 
-static void start_workers(const struct generation *g)
+static void place_workers(const struct generation *g)
 {
 	uint32_t number = 0;
 
-	FOR_WORKERS(w)
-	if (w->state == WORKER_NONE && number < g->workers && !keeper.ended) {
+	FOR_WORKERS (w) {
+		if (w->state != WORKER_NONE || number == g->workers)
+			continue;
 		worker_slot_init(w, g->number, ++number);
-		worker_start(w);
+		/* the others inherit what the first has bound */
+		w->restart_at = number == 1 ? 0 : KEEPER_NEVER;
 	}
 }
 
@@ -220,15 +219,15 @@ struct generation *keeper_generation_start(int settings, int bundle)
 	    .binary = fcntl(keeper.binary, F_DUPFD_CLOEXEC, 3),
 	    .settings = fcntl(settings, F_DUPFD_CLOEXEC, 3),
 	    .bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3)};
-	start_workers(g);
+	place_workers(g);
 	return g;
 }
 
 static bool is_used(const struct generation *g)
 {
-	FOR_WORKERS(w)
-	if (w->generation == g->number && (worker_lives(w) || w->state == WORKER_WAITING))
-		return true;
+	FOR_WORKERS (w)
+		if (w->generation == g->number && (worker_lives(w) || w->state == WORKER_WAITING))
+			return true;
 	return g->number == keeper.active;
 }
 
@@ -241,55 +240,14 @@ static void release_generations(void)
 		if (!g->number || is_used(g))
 			continue;
 		held_drop(NULL, g->number);
-		FOR_WORKERS(w)
-		if (w->generation == g->number)
-			w->state = WORKER_NONE;
+		FOR_WORKERS (w)
+			if (w->generation == g->number)
+				w->state = WORKER_NONE;
 		fd_close(&g->binary);
 		fd_close(&g->settings);
 		fd_close(&g->bundle);
 		g->number = 0;
 	}
-}
-
-static int refuse_root(void)
-{
-	const struct settings *s = &keeper.settings;
-	bool stays_root = s->uid == SETTINGS_NO_ID || s->uid == 0;
-
-	if (geteuid() != 0)
-		return 0;
-	if (stays_root && !s->run_as_root) {
-		log_error("refusing to run as root: set user (and group), or run_as_root = true");
-		return KEEPER_EXIT_PERMISSION;
-	}
-	if (stays_root)
-		log_warn("the workers run as root (run_as_root)");
-	return 0;
-}
-
-void keeper_loaded(void)
-{
-	const struct settings *s = &keeper.settings;
-	int code = refuse_root();
-
-	if (code == 0)
-		code = rundir_open();
-	/* A keeper with fewer rights than its workers guards nothing; with a user, it keeps four.
-	 */
-	if (code == 0 && geteuid() == 0 && s->uid != SETTINGS_NO_ID && s->uid != 0 &&
-	    spawn_drop_capabilities() < 0) {
-		log_error("cannot give up capabilities: %s", strerror(errno));
-		code = KEEPER_EXIT_PERMISSION;
-	}
-	if (code != 0) {
-		keeper_end(code);
-		return;
-	}
-	keeper.loaded = true;
-	keeper.active = 1;
-	notify_status();
-	if (!keeper_generation_start(keeper.reader.settings, keeper.reader.bundle))
-		keeper_end(KEEPER_EXIT_OS);
 }
 
 /* ---- children ---- */
@@ -298,9 +256,9 @@ static void child_ended(pid_t pid, int status, bool by_signal)
 {
 	if (pid == keeper.reader.pid)
 		reload_died(status, by_signal);
-	FOR_WORKERS(w)
-	if (w->pid == pid)
-		worker_died(w, status, by_signal);
+	FOR_WORKERS (w)
+		if (w->pid == pid)
+			worker_died(w, status, by_signal);
 }
 
 void keeper_reap(void)
@@ -321,8 +279,7 @@ void keeper_reap(void)
 
 void keeper_restart_clocks(double late)
 {
-	FOR_WORKERS(w)
-	{
+	FOR_WORKERS (w) {
 		w->beat = clock_monotonic();
 		w->start_due += late;
 	}
@@ -339,8 +296,7 @@ static double run_clocks(double now)
 
 	for (int i = 0; i < 3; i++)
 		due = next[i] < due ? next[i] : due;
-	FOR_WORKERS(w)
-	{
+	FOR_WORKERS (w) {
 		double d = worker_clock(w, now);
 
 		due = d < due ? d : due;
@@ -396,6 +352,19 @@ static void handle(const struct pollfd *p)
 		signals_readable();
 }
 
+static void tell_changes(void)
+{
+	if (!keeper.dirty)
+		return;
+	keeper.dirty = false;
+	release_generations();
+	state_write();
+	notify_status();
+	FOR_WORKERS (w)
+		if (w->state == WORKER_UP)
+			worker_tell_status(w);
+}
+
 /* Time that passed where we do not wait, or beyond what we waited for, is time in which we were
  * held up. */
 static void look_for_gap(double now, double expected)
@@ -412,6 +381,7 @@ static void turn(void)
 
 	look_for_gap(before, seen > 0 ? seen : before);
 	wait = run_clocks(before) - before;
+	tell_changes();
 	if (keeper.ended)
 		return;
 	fill_poll(p);
@@ -422,67 +392,24 @@ static void turn(void)
 	handle(p);
 }
 
-static void tell_changes(void)
-{
-	if (!keeper.dirty)
-		return;
-	keeper.dirty = false;
-	release_generations();
-	rundir_write_state();
-	notify_status();
-	FOR_WORKERS(w)
-	if (w->state == WORKER_UP)
-		worker_tell_status(w);
-}
-
 static int keeper_loop(void)
 {
 	if (reload_start() < 0) {
 		log_error("cannot start the reader: %s", strerror(errno));
 		return KEEPER_EXIT_OS;
 	}
-	while (!keeper.ended) {
+	while (!keeper.ended)
 		turn();
-		tell_changes();
-	}
 	return keeper.code;
 }
 
-/* ---- start and end ---- */
-
-static int open_all(const struct keeper_opts *opts)
-{
-	unsigned char nonce[16];
-
-	keeper.opts = opts;
-	keeper.signals = keeper.lock = keeper.sock = keeper.pidfile = -1;
-	keeper.hammer_at = KEEPER_NEVER;
-	held_init();
-	reload_init();
-	FOR_WORKERS(w)
-	w->pidfd = w->channel = -1;
-	for (int fd = 0; fd < 3; fd++)
-		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
-	held_adopt_listen_fds();
-	notify_init();
-	(void)fd_raise_limit();
-	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if (keeper.binary < 0 || signals_open_fd() < 0 ||
-	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
-		return -1;
-	for (size_t i = 0; i < sizeof nonce; i++)
-		snprintf(keeper.nonce + 2 * i, 3, "%02x", nonce[i]);
-	/* orphans of ended workers come to us, not to a PID 1 that may not reap */
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	return 0;
-}
+/* ---- the end ---- */
 
 static void close_all(int code)
 {
 	FAILPOINT("keeper-end");
 	spawn_kill(keeper.reader.pidfd, SIGKILL);
-	FOR_WORKERS(w)
-	{
+	FOR_WORKERS (w) {
 		if (!w->pid)
 			continue;
 		(void)kill(-w->pid, SIGKILL);
@@ -494,9 +421,9 @@ static void close_all(int code)
 		keeper.last_exit = code;
 		keeper.last_signal = 0;
 		keeper_enter(HOST_STOPPED, "", "");
-		rundir_write_state();
+		state_write();
 	}
-	rundir_close();
+	state_close();
 	log_info("ended with status %d", code);
 }
 
@@ -514,7 +441,7 @@ int keeper_main(const struct keeper_opts *opts)
 	log_source("keeper");
 	if (copy.detach && detach_start(&code))
 		return code;
-	if (open_all(&copy) < 0) {
+	if (start_open(&copy) < 0) {
 		log_error("cannot start: %s", strerror(errno));
 		return KEEPER_EXIT_OS;
 	}

@@ -1,16 +1,9 @@
 /* sd_notify: READY, RELOADING, STOPPING, STATUS, WATCHDOG to the service manager, if there is one.
  */
-#include "base/clock.h"
-#include "base/log.h"
 #include "proc/table.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 static struct {
 	int fd;
@@ -57,13 +50,17 @@ void notify_state(const char *words)
 void notify_status(void)
 {
 	char text[sizeof notify.status];
+	static unsigned before; /* sessions when we last looked */
 	unsigned living = 0, sessions = 0;
 
-	FOR_WORKERS(w)
-	if (worker_lives(w)) {
-		living++;
-		sessions += w->sessions;
-	}
+	FOR_WORKERS (w)
+		if (worker_lives(w)) {
+			living++;
+			sessions += w->sessions;
+		}
+	if (keeper.stopping && sessions < before)
+		notify_state("EXTEND_TIMEOUT_USEC=15000000"); /* it goes on: the hammer is ours */
+	before = sessions;
 	snprintf(text, sizeof text, "STATUS=%s%s%s, generation %u, %u worker%s, %u session%s",
 	    host_state_name(keeper.state), keeper.phase[0] ? " " : "", keeper.phase, keeper.active,
 	    living, living == 1 ? "" : "s", sessions, sessions == 1 ? "" : "s");

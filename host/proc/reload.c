@@ -1,15 +1,5 @@
 /* The reader: at the start and for each reload it runs the config and hands over what it found. */
-#include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "proc/table.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 /* The reader ends itself after 10 s; this is for one that cannot (s). */
 #define READER_LIMIT 12.0
@@ -17,19 +7,11 @@
 static struct reader *const r = &keeper.reader;
 static struct ipc_message message;
 
-void reload_init(void)
-{
-	r->pidfd = r->channel = r->settings = r->bundle = r->faults = -1;
-}
-
 static void tell_reloading(void)
 {
-	struct timespec t;
 	char text[64];
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
-	    (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", clock_monotonic() * 1e6);
 	notify_state(text);
 }
 
@@ -101,13 +83,18 @@ static void swap(int *a, int *b)
 	*b = fd;
 }
 
+/* What the reader handed over, checked; NULL, or what is wrong. */
+static const char *check(struct settings *to)
+{
+	return r->bundle < 0 ? "the reader handed nothing over" : settings_read(r->settings, to);
+}
+
 /* The new settings and bundle replace the old, here and in every worker; NULL, or what is wrong. */
 static const char *take_over(void)
 {
 	static struct settings s;
 	struct generation *g = keeper_generation(keeper.active);
-	const char *why =
-	    r->bundle < 0 ? "the reader handed nothing over" : settings_read(r->settings, &s);
+	const char *why = check(&s);
 
 	if (why)
 		return why;
@@ -116,9 +103,9 @@ static const char *take_over(void)
 	swap(&g->settings, &r->settings);
 	swap(&g->bundle, &r->bundle);
 	keeper.next_id++;
-	FOR_WORKERS(w)
-	if (w->generation == g->number)
-		worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->settings, g->bundle);
+	FOR_WORKERS (w)
+		if (w->generation == g->number)
+			worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->settings, g->bundle);
 	worker_retry_all();
 	return NULL;
 }
@@ -154,14 +141,12 @@ static void end_reload(const char *why)
 /* Before there is a good config its outcome is the host's; the reader has printed every fault. */
 static void end_start(const char *why, int code)
 {
-	if (!why && r->bundle < 0)
-		why = "the reader handed nothing over";
 	if (!why)
-		why = settings_read(r->settings, &keeper.settings);
+		why = check(&keeper.settings);
 	if (keeper.stopping)
 		keeper_end(0);
 	else if (!why)
-		keeper_loaded();
+		start_loaded();
 	else
 		keeper_end(code ? code : KEEPER_EXIT_SOFTWARE);
 	if (why && !keeper.stopping)

@@ -10,8 +10,8 @@ enum run_opts_result {
 	RUN_OPTS_OTHER, /* another command (or `run --help`, `run --print-config`) */
 };
 
-/* Options may stand before and after the word: -c FILE, --config FILE, --config=FILE, -F (foreground,
- * Prosody's; the default here), --passive, --detach, --daemon or -D, --quiet. */
+/* Options may stand before and after the word: -c FILE, --config FILE, --config=FILE, -F
+ * (foreground, Prosody's; the default here), --passive, --detach, --daemon or -D, --quiet. */
 enum run_opts_result run_opts_parse(int argc, char **argv, struct keeper_opts *opts);
 
 #endif

@@ -107,11 +107,12 @@ static const char *check_lists(const struct settings *s)
 	if (s->naddresses > SETTINGS_ADDRESSES)
 		return "addresses: more than 64";
 	for (uint32_t i = 0; i < s->naddresses; i++) {
-		const struct settings_address *a = &s->addresses[i];
+		const union settings_address *a = &s->addresses[i];
+		/* the port stands at one place in both kinds */
+		int port = ntohs(a->v4.sin_port), family = a->any.sa_family;
 
-		if (!memchr(a->interface, '\0', sizeof a->interface) || a->port < 1 ||
-		    a->port > 1023)
-			return "addresses: not an interface and a port below 1024";
+		if ((family != AF_INET && family != AF_INET6) || port < 1 || port > 1023)
+			return "addresses: not an address with a port below 1024";
 	}
 	for (int i = 0; i < SETTINGS_SIGNALS; i++)
 		for (int j = 0; j < HOST_STATES; j++)

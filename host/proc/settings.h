@@ -3,8 +3,10 @@
 #ifndef PROC_SETTINGS_H
 #define PROC_SETTINGS_H
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /* The host's states; the words are those of log lines, console and health bodies. */
 enum host_state {
@@ -65,10 +67,11 @@ struct settings {
 	double process_kill_timeout, backoff_min, backoff_max, limit_seconds;
 	uint32_t limit_count;
 	uint32_t naddresses;
-	struct settings_address {
-		char interface[64]; /* a literal, "*" or "::" */
-		uint32_t port;
-	} addresses[SETTINGS_ADDRESSES];
+	union settings_address {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} addresses[SETTINGS_ADDRESSES];                /* below port 1024 */
 	uint8_t signals[SETTINGS_SIGNALS][HOST_STATES]; /* enum host_verb */
 	uint64_t lua_memory_limit;                      /* bytes */
 };

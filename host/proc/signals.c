@@ -1,17 +1,8 @@
 /* Signals and verbs: what was asked for, in which state, how often, and who hears of it. */
-#include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/log.h"
 #include "proc/table.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 /* Stop requests within this time of the last counted one are one request (s). */
 #define STORM 1.0
@@ -20,31 +11,14 @@
 /* A start that is told to stop has this long to unload what it has loaded (s). */
 #define ABANDON 5.0
 
-int signals_open_fd(void)
-{
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
-	sigset_t all;
-
-	sigfillset(&all);
-	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-		sigdelset(&all, faults[i]); /* a blocked one of these is a death without a word */
-	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
-		return -1;
-	/* an inherited SIG_IGN (nohup, a careless parent) would eat signals and children */
-	for (int i = 1; i < SETTINGS_SIGNALS; i++)
-		(void)signal(i, SIG_DFL);
-	keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-	return keeper.signals < 0 ? -1 : 0;
-}
-
 /* ---- verbs ---- */
 
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced)
 {
-	FOR_WORKERS(w)
-	if (worker_lives(w))
-		worker_tell(w, IPC_VERB, ++keeper.next_id, "suss", host_verb_name(verb), forced,
-		    origin, text);
+	FOR_WORKERS (w)
+		if (worker_lives(w))
+			worker_tell(w, IPC_VERB, ++keeper.next_id, "suss", host_verb_name(verb),
+			    forced, origin, text);
 }
 
 static bool is_starting(void)
@@ -149,14 +123,17 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 
 /* ---- signals ---- */
 
-static void name_signal(char *to, size_t size, int signo)
+/* "SIGTERM"; valid until the next call. */
+static const char *name_of(int signo)
 {
+	static char name[24];
 	const char *word = sigabbrev_np(signo);
 
 	if (word)
-		snprintf(to, size, "SIG%s", word);
+		snprintf(name, sizeof name, "SIG%s", word);
 	else
-		snprintf(to, size, "SIG%d", signo);
+		snprintf(name, sizeof name, "SIG%d", signo);
+	return name;
 }
 
 /* When a terminal that we started with has hung up, nobody waits for a reload. */
@@ -181,17 +158,15 @@ static struct pending *find_pending(uint32_t id)
 /* The verb of a signal whose hooks have had their say. */
 static void act(struct pending *p)
 {
-	char name[24];
 	const char *why = NULL;
 
-	name_signal(name, sizeof name, p->signo);
 	p->id = 0;
 	if (p->verb == VERB_SHUTDOWN && keeper.stop_count > 1)
 		return; /* a second one did not wait for the hooks of the first */
 	if (p->verb != VERB_NONE)
-		why = run_verb(p->verb, "", name, p->at);
+		why = run_verb(p->verb, "", name_of(p->signo), p->at);
 	if (why)
-		log_warn("%s: cannot %s: %s", name, host_verb_name(p->verb), why);
+		log_warn("%s: cannot %s: %s", name_of(p->signo), host_verb_name(p->verb), why);
 }
 
 static void ask_speaker(struct pending *asked)
@@ -213,19 +188,17 @@ static void ask_speaker(struct pending *asked)
 static void take_signal(int signo, pid_t sender, bool hangup)
 {
 	struct pending p = {.signo = signo, .sender = sender, .at = clock_monotonic()};
-	char name[24];
 
 	p.verb = (enum host_verb)keeper.settings.signals[signo][keeper.state];
 	if (hangup || (!keeper.loaded && (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT)))
 		p.verb = VERB_SHUTDOWN;
 	if (p.verb == VERB_SHUTDOWN && !count_stop(p.at))
 		return;
-	name_signal(name, sizeof name, signo);
-	log_info("%s from pid %d%s: %s", name, (int)sender,
+	log_info("%s from pid %d%s: %s", name_of(signo), (int)sender,
 	    hangup ? " (the terminal has gone)" : "", host_verb_name(p.verb));
 	/* nothing can hold back a second stop signal, or the hammer */
 	if ((p.verb == VERB_SHUTDOWN && keeper.stop_count > 1) || p.verb == VERB_HAMMER)
-		(void)run_verb(p.verb, "", name, p.at);
+		(void)run_verb(p.verb, "", name_of(signo), p.at);
 	else
 		ask_speaker(&p);
 }
@@ -268,7 +241,6 @@ void signals_readable(void)
 void signals_answer(uint32_t id, const char *result, const char *text)
 {
 	struct pending *p = id ? find_pending(id) : NULL;
-	char name[24];
 
 	if (!p)
 		return; /* too late: the keeper went on without it */
@@ -276,10 +248,9 @@ void signals_answer(uint32_t id, const char *result, const char *text)
 		act(p);
 		return;
 	}
-	name_signal(name, sizeof name, p->signo);
-	log_info("%s: %s%s%s", name, result, text[0] ? ": " : "", text);
+	log_info("%s: %s%s%s", name_of(p->signo), result, text[0] ? ": " : "", text);
 	p->id = 0;
-	if (p->verb == VERB_SHUTDOWN && keeper.stop_count == 1)
+	if (p->verb == VERB_SHUTDOWN && keeper.stop_count == 1 && !keeper.stopping)
 		keeper.stop_count = 0;
 }
 
@@ -303,6 +274,16 @@ double signals_clock(double now)
 	return next;
 }
 
+/* Whether a stop signal is with its hooks: a stop that the worker asks for meanwhile is what they
+ * made of it, and no repetition. */
+static bool stop_is_pending(void)
+{
+	for (int i = 0; i < KEEPER_SIGNALS; i++)
+		if (keeper.pending[i].id && keeper.pending[i].verb == VERB_SHUTDOWN)
+			return true;
+	return false;
+}
+
 /* Answered at once, but for a reload: that one when its reader has ended. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text)
 {
@@ -316,7 +297,8 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		worker_tell_status(w);
 	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
 		take_signal(signo, w->pid, false);
-	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()))
+	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||
+		 (!keeper.stopping && stop_is_pending()))
 		why = run_verb(verb, text, origin, clock_monotonic());
 	if (verb == VERB_RELOAD && !why && r->pid && !r->request) {
 		r->request = id;

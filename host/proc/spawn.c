@@ -1,122 +1,7 @@
-/* Starting a role: fork, a process group, few descriptors, fewer rights, then our own binary by fd.
- */
-#include "base/failpoint.h"
-#include "base/fd.h"
-#include "base/log.h"
+/* Starting a role of our own binary, and signalling it by pidfd: never another process. */
 #include "proc/table.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-enum { CHILD_CHANNEL = 3, CHILD_BINARY = 4, CHILD_SCRATCH = 10 };
-
-extern char **environ;
-
-int spawn_drop_capabilities(void)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
-
-	/* all four are among the first 32 */
-	data[0].permitted =
-	    1U << CAP_NET_BIND_SERVICE | 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
-	data[0].effective = data[0].permitted;
-	return (int)syscall(SYS_capset, &head, data);
-}
-
-/* In the child only. Each step is checked, and at the end proven: regaining must fail. */
-static const char *drop_privileges(const struct settings *s)
-{
-	uid_t uid = s->uid;
-	gid_t gid = s->gid, groups[SETTINGS_GROUPS];
-	uid_t r, e, sv;
-
-	for (uint32_t i = 0; i < s->ngroups; i++)
-		groups[i] = s->groups[i];
-	if (setgroups(s->ngroups, groups) < 0)
-		return "setgroups";
-	if (setresgid(gid, gid, gid) < 0)
-		return "setresgid";
-	if (setresuid(uid, uid, uid) < 0)
-		return "setresuid";
-	if (getresuid(&r, &e, &sv) < 0 || r != uid || e != uid || sv != uid)
-		return "proving the user";
-	if (uid != 0 && (setuid(0) == 0 || setreuid((uid_t)-1, 0) == 0)) {
-		errno = EPERM;
-		return "proving that root is gone";
-	}
-	return NULL;
-}
-
-static const char *restrict_worker(void)
-{
-	const struct settings *s = &keeper.settings;
-	const struct rlimit none = {0, 0};
-	const char *step;
-
-	if (setrlimit(RLIMIT_CORE, &none) < 0)
-		return "setrlimit";
-	if (s->uid != SETTINGS_NO_ID && geteuid() == 0) {
-		step = drop_privileges(s);
-		if (step)
-			return step;
-	}
-	if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return "no_new_privs";
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return "dumpable";
-	return NULL;
-}
-
-static void move_fds(int channel, int binary)
-{
-	/* first out of the way of 3 and 4, whatever numbers they have */
-	channel = fcntl(channel, F_DUPFD_CLOEXEC, CHILD_SCRATCH);
-	binary = fcntl(binary, F_DUPFD_CLOEXEC, CHILD_SCRATCH);
-	if (channel < 0 || binary < 0 || dup2(channel, CHILD_CHANNEL) < 0 ||
-	    dup3(binary, CHILD_BINARY, O_CLOEXEC) < 0 ||
-	    syscall(SYS_close_range, CHILD_BINARY + 1, ~0U, 0) < 0)
-		_exit(KEEPER_EXIT_OS);
-}
-
-static void die(const char *step)
-{
-	log_error("cannot start: %s: %s", step, strerror(errno));
-	_exit(KEEPER_EXIT_OS);
-}
-
-static void child(bool is_worker, int binary, int channel)
-{
-	const struct keeper_opts *o = keeper.opts;
-	const char *argv[8] = {"gadwall", is_worker ? "--role=worker" : "--role=reader"}, *step;
-	int n = 2;
-
-	if (setpgid(0, 0) < 0)
-		die("setpgid");
-	move_fds(channel, binary);
-	if (!is_worker && o->config_file) {
-		argv[n++] = "-c";
-		argv[n++] = o->config_file;
-	}
-	if (!is_worker && o->passive)
-		argv[n++] = "--passive";
-	if (!is_worker && keeper.loaded)
-		argv[n++] = "--reload";
-	step = is_worker ? restrict_worker() : NULL;
-	if (step)
-		die(step);
-	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);
-	die("execveat");
-}
 
 void spawn_kill(int pidfd, int signo)
 {
@@ -134,7 +19,7 @@ int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *chan
 		return -1;
 	pid = fork();
 	if (pid == 0)
-		child(is_worker, binary, pair[1]);
+		start_child(is_worker, binary, pair[1]);
 	close(pair[1]);
 	if (pid > 0) {
 		(void)setpgid(pid, pid); /* both sides do it: whoever comes first */

@@ -3,11 +3,23 @@
 #ifndef PROC_TABLE_H
 #define PROC_TABLE_H
 
+/* what every file of the keeper uses */
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "base/log.h"
 #include "proc/ipc.h"
 #include "proc/keeper.h"
 #include "proc/settings.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 enum {
 	KEEPER_GENERATIONS = 4,
@@ -87,7 +99,7 @@ struct keeper {
 	enum host_state state;
 	char phase[32], reason[64], nonce[33];
 	double since; /* realtime of the newest state */
-	int signals, lock, sock, binary, pidfile;
+	int signals, dir, lock, sock, binary, pidfile;
 	int terminals; /* bit i: descriptor i was a terminal at the start */
 	struct generation generations[KEEPER_GENERATIONS];
 	uint32_t active, next_id, restarts;
@@ -125,8 +137,6 @@ void keeper_worker_ready(const struct worker *w);
 void keeper_left(const struct worker *w, int code);
 /* SIGKILL for every worker and its process group. */
 void keeper_hammer(const char *why);
-/* The first settings have come: folder, lock, privileges, the first workers. */
-void keeper_loaded(void);
 /* Reaps every child that has ended, known or not. */
 void keeper_reap(void);
 /* After a suspend of `late` seconds: no worker is judged by time in which we did not look. */
@@ -138,8 +148,6 @@ struct generation *keeper_generation_start(int settings, int bundle);
 /* ---- spawn.c ---- */
 /* Starts a role of our own binary with a channel on its fd 3; 0, or -1 with errno. */
 int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *channel_r);
-/* Gives up every capability but those that the keeper needs; 0, or -1 with errno. */
-int spawn_drop_capabilities(void);
 /* Through a pidfd, so never to another process; -1 is harmless. */
 void spawn_kill(int pidfd, int signo);
 
@@ -166,8 +174,6 @@ struct worker *worker_speaker(void);
 void words_readable(struct worker *w);
 
 /* ---- held.c ---- */
-void held_init(void);
-void held_adopt_listen_fds(void);
 /* Takes fd, also on failure; NULL or why it is refused. */
 const char *held_take(const char *name, int fd, uint32_t generation);
 /* The generation does not use this name (NULL: any) any more. */
@@ -178,8 +184,6 @@ uint32_t held_offer(uint32_t generation);
 int held_bind(uint32_t index);
 
 /* ---- signals.c ---- */
-/* Blocks every signal for life and opens the signalfd; 0, or -1 with errno. */
-int signals_open_fd(void);
 void signals_readable(void);
 void signals_answer(uint32_t id, const char *result, const char *text);
 /* Acts on what is due; returns the next deadline. */
@@ -190,7 +194,6 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced);
 
 /* ---- reload.c ---- */
-void reload_init(void);
 /* Starts the reader; 0, or -1 with errno. */
 int reload_start(void);
 void reload_readable(void);
@@ -204,13 +207,24 @@ void notify_state(const char *words);
 void notify_status(void);
 double notify_clock(double now);
 
-/* ---- rundir.c ---- */
+/* ---- state.c ---- */
+void state_write(void);
+/* Removes PID file and keeper.sock, and lets the lock go. */
+void state_close(void);
+/* The text of /proc/PID/NAME, cut to `size`; "" if there is none. */
+void state_read_proc(pid_t pid, const char *name, char *to, size_t size);
+/* /proc/PID/stat's start time; 0 if there is no such process, or only its zombie. */
+unsigned long long state_ticks(pid_t pid);
+
+/* ---- start*.c: what runs before the loop turns, or in a child before exec ---- */
+/* Descriptors, signals, our own binary; 0, or -1 with errno. */
+int start_open(const struct keeper_opts *opts);
+/* The first settings have come: folder, lock, privileges, the first workers. */
+void start_loaded(void);
 /* Makes the folder, takes the lock, refuses a second run, opens keeper.sock, writes the PID file.
  * 0, or the exit status with the reason logged. */
-int rundir_open(void);
-void rundir_write_state(void);
-void rundir_close(void);
-/* /proc/PID/stat's start time; 0 if there is no such process. */
-unsigned long long rundir_ticks(pid_t pid);
+int start_rundir(void);
+/* In the child: never returns. */
+void start_child(bool is_worker, int binary, int channel) __attribute__((noreturn));
 
 #endif

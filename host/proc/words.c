@@ -1,14 +1,6 @@
 /* What workers say: the nine words of ipc.h. A handler returns false for what breaks the protocol.
  */
-#include "base/clock.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "proc/table.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
 
 /* Bounded, so that a worker that floods does not starve the others. */
 enum { WORDS_PER_TURN = 64 };
@@ -116,6 +108,7 @@ static bool on_beat(struct worker *w, struct ipc_message *m)
 		return false;
 	w->beat = clock_monotonic();
 	worker_tell_status(w);
+	notify_status();
 	return true;
 }
 

@@ -1,17 +1,5 @@
 /* Workers: start, beats, death, restart, and what they are told. */
-#include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "proc/table.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { ABORT_WAIT = 2 /* s */ };
 
@@ -22,9 +10,9 @@ bool worker_lives(const struct worker *w)
 
 struct worker *worker_of(uint32_t generation, uint32_t number)
 {
-	FOR_WORKERS(w)
-	if (w->state != WORKER_NONE && w->generation == generation && w->number == number)
-		return w;
+	FOR_WORKERS (w)
+		if (w->state != WORKER_NONE && w->generation == generation && w->number == number)
+			return w;
 	return NULL;
 }
 
@@ -32,10 +20,10 @@ struct worker *worker_speaker(void)
 {
 	struct worker *best = NULL;
 
-	FOR_WORKERS(w)
-	if (w->state == WORKER_UP && w->generation == keeper.active &&
-	    (!best || w->number < best->number))
-		best = w;
+	FOR_WORKERS (w)
+		if (w->state == WORKER_UP && w->generation == keeper.active &&
+		    (!best || w->number < best->number))
+			best = w;
 	return best;
 }
 
@@ -116,23 +104,23 @@ void worker_tell_status(struct worker *to)
 	double now = clock_monotonic();
 	uint32_t index = 0, count = 0;
 
-	FOR_WORKERS(w)
-	count += w->state != WORKER_NONE;
-	FOR_WORKERS(w)
-	if (w->state != WORKER_NONE)
-		worker_tell(to, IPC_STATUS, 0, "uuuuuuuff", index++, count, w->generation,
-		    w->number, (uint32_t)w->pid,
-		    w->failing && !worker_lives(w) ? HOST_FAILED : w->said, w->restarts,
-		    w->started_at, w->state == WORKER_UP ? now - w->beat : -1.0);
+	FOR_WORKERS (w)
+		count += w->state != WORKER_NONE;
+	FOR_WORKERS (w)
+		if (w->state != WORKER_NONE)
+			worker_tell(to, IPC_STATUS, 0, "uuuuuuuff", index++, count, w->generation,
+			    w->number, (uint32_t)w->pid,
+			    w->failing && !worker_lives(w) ? HOST_FAILED : w->said, w->restarts,
+			    w->started_at, w->state == WORKER_UP ? now - w->beat : -1.0);
 }
 
 static void tell_event(const struct worker *w, const char *event, int status, int signo)
 {
 	keeper.dirty = true;
-	FOR_WORKERS(to)
-	if (to->state == WORKER_UP)
-		worker_tell(to, IPC_EVENT, 0, "uusuuu", w->generation, w->number, event,
-		    (uint32_t)status, (uint32_t)signo, w->restarts);
+	FOR_WORKERS (to)
+		if (to->state == WORKER_UP)
+			worker_tell(to, IPC_EVENT, 0, "uusuuu", w->generation, w->number, event,
+			    (uint32_t)status, (uint32_t)signo, w->restarts);
 }
 
 /* ---- start ---- */
@@ -142,8 +130,7 @@ static void introduce(struct worker *w)
 {
 	int pair[2];
 
-	FOR_WORKERS(other)
-	{
+	FOR_WORKERS (other) {
 		if (other == w || other->generation != w->generation || !worker_lives(other) ||
 		    ipc_pair(pair) < 0)
 			continue;
@@ -186,7 +173,7 @@ void worker_start(struct worker *w)
 		return;
 	}
 	w->state = WORKER_STARTING;
-	w->ticks = rundir_ticks(w->pid);
+	w->ticks = state_ticks(w->pid);
 	w->started = w->beat = clock_monotonic();
 	w->started_at = clock_realtime();
 	w->start_due = w->started + keeper.settings.start_timeout;
@@ -251,8 +238,7 @@ static void plan_restart(struct worker *w, const char *how)
 
 void worker_retry_all(void)
 {
-	FOR_WORKERS(w)
-	{
+	FOR_WORKERS (w) {
 		if (w->state != WORKER_WAITING)
 			continue;
 		w->restart_at = 0;
@@ -301,16 +287,10 @@ void worker_died(struct worker *w, int status, bool by_signal)
 
 static bool is_traced(pid_t pid)
 {
-	char name[64], text[1024];
+	char text[1024];
 	const char *p;
-	ssize_t n;
-	int fd;
 
-	snprintf(name, sizeof name, "/proc/%d/status", (int)pid);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	fd_close(&fd);
-	text[n > 0 ? n : 0] = '\0';
+	state_read_proc(pid, "status", text, sizeof text);
 	p = strstr(text, "\nTracerPid:");
 	return p && atoi(p + sizeof "\nTracerPid:" - 1) != 0;
 }

@@ -1,4 +1,4 @@
--- The keeper uses only memory that it had at the start, and links what it must not call only beside it.
+-- The keeper uses only memory that it had at the start, and shares none with a worker.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
@@ -38,7 +38,8 @@ describe("the keeper", function ()
 	end)
 
 	it("keeps its descriptors flat over twenty restarts and ten reloads", function ()
-		local d = daemon.start { config = "restart_limit = { 16, 0.2 }; restart_backoff = { 0.01, 0.02 }" }
+		local d = daemon.start {
+			config = "restart_limit = { 16, 0.2 }; restart_backoff = { 0.01, 0.02 }" }
 		local _, before = process.fds(d.keeper_pid)
 		for n = 1, 20 do
 			process.kill(d:worker_pid(), "KILL")

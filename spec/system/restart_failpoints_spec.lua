@@ -1,9 +1,11 @@
--- kill -9 of either side at every state of start, restart and stop: nothing is left, the next start works.
+-- kill -9 of either side at every state of start, restart and stop: nothing is left behind, and the
+-- next start works.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
 
-local has_failpoints <const> = (process.run { argv = { daemon.binary(), "--list-failpoints" } }) == 0
+local has_failpoints <const> =
+	(process.run { argv = { daemon.binary(), "--list-failpoints" } }) == 0
 
 local function names(prefix)
 	local _, out = process.run { argv = { daemon.binary(), "--list-failpoints" } }
@@ -14,9 +16,11 @@ local function names(prefix)
 	return list
 end
 
-local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 }; orphan_timeout = 0.1;
-	listen_interface = "127.0.0.1" ]]
-local modules <const> = { listen = [[ module:provides("net", { name = "listen", listener = {} }) ]] }
+local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 };
+	orphan_timeout = 0.1; listen_interface = "127.0.0.1" ]]
+local modules <const> = {
+	listen = [[ module:provides("net", { name = "listen", listener = {} }) ]],
+}
 
 local function start(failpoint, dir)
 	return daemon.start { dir = dir, config = config, modules = modules, ready = false, exit = false,

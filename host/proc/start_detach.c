@@ -1,4 +1,4 @@
-#include "proc/detach.h"
+#include "proc/start_detach.h"
 
 #include "base/fd.h"
 #include "base/log.h"

@@ -1,24 +1,13 @@
-/* The runtime folder: lock, state files, PID file, keeper.sock. */
-#include "base/clock.h"
-#include "base/failpoint.h"
-#include "base/fd.h"
-#include "base/log.h"
+/* The runtime folder at the start: made, judged, locked; PID file and keeper.sock. */
 #include "proc/table.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 static int dir = -1;
-static char text[16384]; /* the state file: at most 64 lines of workers */
 
 static bool drops(void)
 {
@@ -82,40 +71,20 @@ static int make_folder(void)
 	return 0;
 }
 
-unsigned long long rundir_ticks(pid_t pid)
-{
-	char name[64], line[1024], *p;
-	int fd, field = 2;
-	ssize_t n;
-
-	snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, line, sizeof line - 1);
-	close(fd);
-	line[n > 0 ? n : 0] = '\0';
-	p = strrchr(line, ')');
-	if (!p || p[1] != ' ' || p[2] == 'Z')
-		return 0;
-	for (; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoull(p, NULL, 10) : 0;
-}
-
 /* Workers of a keeper that died: they own the addresses until they have finished. */
 static int refuse_orphans(void)
 {
 	int fd = openat(dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	unsigned generation, number, pid;
 	unsigned long long ticks;
+	static char text[16384]; /* 64 lines of workers at most */
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
 
 	fd_close(&fd);
 	text[n > 0 ? n : 0] = '\0';
 	for (const char *p = strstr(text, "\nworker "); p; p = strstr(p + 1, "\nworker ")) {
 		if (sscanf(p, "\nworker %u %u %u %llu", &generation, &number, &pid, &ticks) != 4 ||
-		    ticks == 0 || rundir_ticks((pid_t)pid) != ticks)
+		    ticks == 0 || state_ticks((pid_t)pid) != ticks)
 			continue;
 		log_error("cannot run: worker g%u.%u (pid %u) of a keeper that died is still "
 			  "running (it ends within orphan_timeout; or kill it)",
@@ -212,7 +181,7 @@ static int write_pidfile(void)
 	return 0;
 }
 
-int rundir_open(void)
+int start_rundir(void)
 {
 	int code = make_folder();
 
@@ -224,71 +193,6 @@ int rundir_open(void)
 		code = open_sock();
 	if (code == 0)
 		code = write_pidfile();
+	keeper.dir = code == 0 ? dir : -1;
 	return code;
-}
-
-static void replace(const char *name, const char *temp, size_t size)
-{
-	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0 || write(fd, text, size) != (ssize_t)size || renameat(dir, temp, dir, name) < 0)
-		log_warn("cannot write %s: %s", name, strerror(errno));
-	fd_close(&fd);
-}
-
-static size_t add(size_t n, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static size_t add(size_t n, const char *format, ...)
-{
-	va_list args;
-	int k;
-
-	va_start(args, format);
-	k = vsnprintf(text + n, sizeof text - n, format, args);
-	va_end(args);
-	return k > 0 && n + (size_t)k < sizeof text ? n + (size_t)k : n;
-}
-
-/* For the next keeper: who lives, so that it neither starts beside them nor loses them. */
-static size_t list_workers(size_t n)
-{
-	FOR_WORKERS(w)
-	if (w->pid)
-		n = add(n, "worker %u %u %d %llu %s %u\n", w->generation, w->number, (int)w->pid,
-		    w->ticks, host_state_name(w->said), w->restarts);
-	return n;
-}
-
-void rundir_write_state(void)
-{
-	unsigned living = 0;
-	size_t n;
-
-	if (dir < 0 || keeper.lock < 0)
-		return;
-	n = add(0, "gadwall-state 1\nkeeper %d %llu\nnonce %s\nstate %s %s\nactive %u\n",
-	    (int)getpid(), rundir_ticks(getpid()), keeper.nonce, host_state_name(keeper.state),
-	    keeper.phase[0] ? keeper.phase : "-", keeper.active);
-	n = list_workers(n);
-	n = add(n, "last %d %d\n", keeper.last_exit, keeper.last_signal);
-	replace("state", "state.new", n);
-	FOR_WORKERS(w)
-	living += worker_lives(w);
-	n = add(0, "pid=%d\nstate=%s\nphase=%s\ngeneration=%u\nworkers=%u\nrestarts=%u\n",
-	    (int)getpid(), host_state_name(keeper.state), keeper.phase, keeper.active, living,
-	    keeper.restarts);
-	n = add(n, keeper.last_signal ? "last_exit=signal %d\n" : "last_exit=%d\n",
-	    keeper.last_signal ? keeper.last_signal : keeper.last_exit);
-	n = add(n, "since=%.3f\nreason=%s\n", keeper.since, keeper.reason);
-	replace("gadwall.state", "gadwall.state.new", n);
-}
-
-void rundir_close(void)
-{
-	if (keeper.sock >= 0)
-		(void)unlinkat(dir, "keeper.sock", 0);
-	if (keeper.pidfile >= 0)
-		(void)unlink(keeper.settings.pidfile);
-	fd_close(&keeper.sock);
-	fd_close(&keeper.pidfile);
-	fd_close(&keeper.lock);
 }

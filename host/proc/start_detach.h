@@ -1,7 +1,7 @@
 /* gadwall run --detach: the command returns when the host is ready, or with its status and reason.
  */
-#ifndef PROC_DETACH_H
-#define PROC_DETACH_H
+#ifndef PROC_START_DETACH_H
+#define PROC_START_DETACH_H
 
 #include <stdbool.h>
 

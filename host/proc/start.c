@@ -1,0 +1,135 @@
+/* The start of the keeper, before and after the config is known; nothing here runs later. */
+#include "proc/table.h"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+
+enum { LISTEN_FDS_START = 3 };
+
+static void adopt_listen_fds(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	const char *names = getenv("LISTEN_FDNAMES"), *why;
+	int n = count && pid && atoi(pid) == getpid() ? atoi(count) : 0;
+
+	for (int i = 0; i < n && i < KEEPER_HELD; i++) {
+		size_t length = names ? strcspn(names, ":") : 0;
+		char name[KEEPER_NAME] = "unknown";
+		int fd = fcntl(LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, LISTEN_FDS_START + n);
+
+		if (length > 0 && length < sizeof name)
+			snprintf(name, sizeof name, "%.*s", (int)length, names);
+		if (names)
+			names += length + (names[length] == ':');
+		(void)close(LISTEN_FDS_START + i);
+		why =
+		    ipc_fd_is(fd, IPC_FD_LISTENER) ? held_take(name, fd, 0) : "not a bound socket";
+		if (why)
+			log_warn("passed descriptor %d (%s) refused: %s", i, name, why);
+	}
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+static int open_signals(void)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+	sigset_t all;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+		sigdelset(&all, faults[i]); /* a blocked one of these is a death without a word */
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+		return -1;
+	/* an inherited SIG_IGN (nohup, a careless parent) would eat signals and children */
+	for (int i = 1; i < SETTINGS_SIGNALS; i++)
+		(void)signal(i, SIG_DFL);
+	keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	return keeper.signals < 0 ? -1 : 0;
+}
+
+int start_open(const struct keeper_opts *opts)
+{
+	struct reader *r = &keeper.reader;
+	unsigned char nonce[16];
+
+	keeper.opts = opts;
+	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
+	keeper.hammer_at = KEEPER_NEVER;
+	for (int i = 0; i < KEEPER_HELD; i++)
+		keeper.held[i].fd = -1;
+	r->pidfd = r->channel = r->settings = r->bundle = r->faults = -1;
+	FOR_WORKERS (w)
+		w->pidfd = w->channel = -1;
+	for (int fd = 0; fd < 3; fd++)
+		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
+	adopt_listen_fds();
+	notify_init();
+	(void)fd_raise_limit();
+	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (keeper.binary < 0 || open_signals() < 0 ||
+	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
+		return -1;
+	for (size_t i = 0; i < sizeof nonce; i++)
+		snprintf(keeper.nonce + 2 * i, 3, "%02x", nonce[i]);
+	/* orphans of ended workers come to us, not to a PID 1 that may not reap */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return 0;
+}
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	/* all four are among the first 32 */
+	data[0].permitted =
+	    1U << CAP_NET_BIND_SERVICE | 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
+	data[0].effective = data[0].permitted;
+	return (int)syscall(SYS_capset, &head, data);
+}
+
+static int refuse_root(void)
+{
+	const struct settings *s = &keeper.settings;
+	bool stays_root = s->uid == SETTINGS_NO_ID || s->uid == 0;
+
+	if (geteuid() != 0)
+		return 0;
+	if (stays_root && !s->run_as_root) {
+		log_error("refusing to run as root: set user (and group), or run_as_root = true");
+		return KEEPER_EXIT_PERMISSION;
+	}
+	if (stays_root)
+		log_warn("the workers run as root (run_as_root)");
+	return 0;
+}
+
+void start_loaded(void)
+{
+	const struct settings *s = &keeper.settings;
+	int code = refuse_root();
+
+	if (code == 0)
+		code = start_rundir();
+	/* A keeper with fewer rights than its workers guards nothing; with a user, it keeps four.
+	 */
+	if (code == 0 && geteuid() == 0 && s->uid != SETTINGS_NO_ID && s->uid != 0 &&
+	    drop_capabilities() < 0) {
+		log_error("cannot give up capabilities: %s", strerror(errno));
+		code = KEEPER_EXIT_PERMISSION;
+	}
+	if (code != 0) {
+		keeper_end(code);
+		return;
+	}
+	keeper.loaded = true;
+	keeper.active = 1;
+	notify_status();
+	if (!keeper_generation_start(keeper.reader.settings, keeper.reader.bundle))
+		keeper_end(KEEPER_EXIT_OS);
+}

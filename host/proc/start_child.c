@@ -1,0 +1,96 @@
+/* Between fork and exec, in the child: few descriptors, fewer rights, then our own binary by fd.
+ * Each step is checked, and at the end proven. */
+#include "proc/table.h"
+
+#include <grp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+enum { CHILD_CHANNEL = 3, CHILD_BINARY = 4, CHILD_SCRATCH = 10 };
+
+extern char **environ;
+
+static const char *drop_privileges(const struct settings *s)
+{
+	uid_t uid = s->uid;
+	gid_t gid = s->gid, groups[SETTINGS_GROUPS];
+	uid_t r, e, sv;
+
+	for (uint32_t i = 0; i < s->ngroups; i++)
+		groups[i] = s->groups[i];
+	if (setgroups(s->ngroups, groups) < 0)
+		return "setgroups";
+	if (setresgid(gid, gid, gid) < 0)
+		return "setresgid";
+	if (setresuid(uid, uid, uid) < 0)
+		return "setresuid";
+	if (getresuid(&r, &e, &sv) < 0 || r != uid || e != uid || sv != uid)
+		return "proving the user";
+	if (uid != 0 && (setuid(0) == 0 || setreuid((uid_t)-1, 0) == 0)) {
+		errno = EPERM;
+		return "proving that root is gone";
+	}
+	return NULL;
+}
+
+static const char *restrict_worker(void)
+{
+	const struct settings *s = &keeper.settings;
+	const struct rlimit none = {0, 0};
+	const char *step;
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return "setrlimit";
+	if (s->uid != SETTINGS_NO_ID && geteuid() == 0) {
+		step = drop_privileges(s);
+		if (step)
+			return step;
+	}
+	if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return "no_new_privs";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return "dumpable";
+	return NULL;
+}
+
+static void move_fds(int channel, int binary)
+{
+	/* first out of the way of 3 and 4, whatever numbers they have */
+	channel = fcntl(channel, F_DUPFD_CLOEXEC, CHILD_SCRATCH);
+	binary = fcntl(binary, F_DUPFD_CLOEXEC, CHILD_SCRATCH);
+	if (channel < 0 || binary < 0 || dup2(channel, CHILD_CHANNEL) < 0 ||
+	    dup3(binary, CHILD_BINARY, O_CLOEXEC) < 0 ||
+	    syscall(SYS_close_range, CHILD_BINARY + 1, ~0U, 0) < 0)
+		_exit(KEEPER_EXIT_OS);
+}
+
+__attribute__((noreturn)) static void die(const char *step)
+{
+	log_error("cannot start: %s: %s", step, strerror(errno));
+	_exit(KEEPER_EXIT_OS);
+}
+
+void start_child(bool is_worker, int binary, int channel)
+{
+	const struct keeper_opts *o = keeper.opts;
+	const char *argv[8] = {"gadwall", is_worker ? "--role=worker" : "--role=reader"}, *step;
+	int n = 2;
+
+	if (setpgid(0, 0) < 0)
+		die("setpgid");
+	move_fds(channel, binary);
+	if (!is_worker && o->config_file) {
+		argv[n++] = "-c";
+		argv[n++] = o->config_file;
+	}
+	if (!is_worker && o->passive)
+		argv[n++] = "--passive";
+	if (!is_worker && keeper.loaded)
+		argv[n++] = "--reload";
+	step = is_worker ? restrict_worker() : NULL;
+	if (step)
+		die(step);
+	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);
+	die("execveat");
+}
