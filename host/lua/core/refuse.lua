@@ -1,5 +1,5 @@
--- `drain_refuses_new = true`: who comes while a service is drained is accepted, told goodbye, let go.
--- The port is never shut, so an undrain is in force with the next newcomer.
+-- `drain_refuses_new = true`: who comes while a service is drained is accepted, told goodbye, let
+-- go. The port is never shut, so an undrain is in force with the next newcomer.
 
 local goodbye <const> = require "core.goodbye"
 local idle <const> = require "core.idle"
