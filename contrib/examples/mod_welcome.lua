@@ -39,6 +39,6 @@ end
 module:hook("server-started", function (event)
 	-- A worker that is started again says nothing: somebody has read it already.
 	if not event.inherited then
-		welcome()
+		module:add_timer(0.1, welcome) -- below the last line of the start
 	end
 end)
