@@ -312,13 +312,7 @@ static void refuse_attach(void)
 	fd_close(&fd);
 }
 
-enum {
-	POLL_SIGNALS,
-	POLL_SOCK,
-	POLL_READER,
-	POLL_WORKERS,
-	POLL_ALL = POLL_WORKERS + KEEPER_WORKERS
-};
+enum { POLL_SIGNALS, POLL_SOCK, POLL_READER, POLL_WORKERS };
 
 static void fill_poll(struct pollfd *p)
 {
@@ -375,7 +369,7 @@ static void look_for_gap(double now, double expected)
 
 static void turn(void)
 {
-	static struct pollfd p[POLL_ALL];
+	static struct pollfd p[POLL_WORKERS + KEEPER_WORKERS];
 	static double seen; /* when the last poll came back */
 	double before = clock_monotonic(), wait;
 
@@ -385,7 +379,7 @@ static void turn(void)
 	if (keeper.ended)
 		return;
 	fill_poll(p);
-	if (poll(p, POLL_ALL, wait > 0 ? (int)(wait * 1000) + 1 : 0) < 0)
+	if (poll(p, POLL_WORKERS + KEEPER_WORKERS, wait > 0 ? (int)(wait * 1000) + 1 : 0) < 0)
 		return; /* EINTR; there is no other */
 	seen = clock_monotonic();
 	look_for_gap(seen, before + (wait > 0 ? wait : 0));

@@ -53,7 +53,7 @@ struct worker {
 	double deaths[SETTINGS_DEATHS]; /* newest first */
 	unsigned strikes;               /* deaths without a long life between them */
 	uint32_t held_next;             /* next held fd to offer; KEEPER_HELD: BEGIN is sent */
-	bool failing, leaving, was_up, aborted;
+	bool failing, leaving, was_up, aborted, deaf;
 	int code; /* of LEAVING */
 	enum host_state said;
 	char phase[32];

@@ -61,8 +61,10 @@ void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *
 	if (type == IPC_STATUS || type == IPC_EVENT)
 		return; /* the next one says it too */
 	if (w->waiting || m.nfds > 0) {
-		log_warn("worker g%u.%u does not read: %s is lost", w->generation, w->number,
-		    ipc_type_name(type));
+		if (!w->deaf)
+			log_warn("worker g%u.%u does not read: %s is lost", w->generation,
+			    w->number, ipc_type_name(type));
+		w->deaf = true; /* said once, not for each message of one that floods */
 		return;
 	}
 	w->slot = m;
@@ -96,7 +98,7 @@ void worker_writable(struct worker *w)
 	if (w->held_next < KEEPER_HELD)
 		offer_held(w);
 	if (w->held_next == KEEPER_HELD && w->waiting && sent(w, &w->slot))
-		w->waiting = false;
+		w->waiting = w->deaf = false;
 }
 
 void worker_tell_status(struct worker *to)
@@ -178,7 +180,7 @@ void worker_start(struct worker *w)
 	w->started_at = clock_realtime();
 	w->start_due = w->started + keeper.settings.start_timeout;
 	w->kill_due = KEEPER_NEVER;
-	w->leaving = w->was_up = w->aborted = w->waiting = false;
+	w->leaving = w->was_up = w->aborted = w->waiting = w->deaf = false;
 	w->sessions = w->in_flight = 0;
 	w->said = HOST_STARTING;
 	w->phase[0] = '\0';

@@ -57,6 +57,23 @@ describe("started as root", function ()
 		process.remove_tree(d.dir)
 	end)
 
+	it("its keeper binds the ports below 1024 that the config names, and no others", function ()
+		if not is_root then pending("needs root") return end
+		local port, dir = 600 + unistd.getpid() % 400, folder()
+		sys_stat.mkdir(dir .. "/open", 493) -- 0755: the user reads it
+		process.write_file(dir .. "/open/mod_low.lua", [[
+			module:provides("net", { name = "low", listener = {
+				onconnect = function (conn) conn:write("low\n") end } })
+		]])
+		local d = daemon.start { drop_root = true, dir = dir, config = ([[ user = "nobody"
+			plugin_paths = { %q }; modules_enabled = { "low" }
+			low_ports = { %d }; low_interface = "127.0.0.1" ]]):format(dir .. "/open", port) }
+		local c = d:connect(port)
+		assert.equal("low", c:line())
+		d:stop()
+		process.remove_tree(d.dir)
+	end)
+
 	it("its restarted worker and its reload work with the rights that are left", function ()
 		if not is_root then pending("needs root") return end
 		local d = daemon.start { drop_root = true, dir = folder(), fds = false,
