@@ -162,6 +162,10 @@ local function work_of(entry, item, stop)
 	return own and function (event, phase) return own(event, phase, stop) end
 end
 
+-- Listeners close in an order that takes some milliseconds: the host's own work gets them even when
+-- nothing is left, or when nobody wants to wait.
+local least <const> = 0.1
+
 local event_names <const> = { ["stop-services"] = { "server-stopping" } }
 
 -- The names in order, with the phases that modules provide at their place.
@@ -204,6 +208,7 @@ local function build(stop)
 		elseif applies(stop, item, entry.name) then
 			phases[#phases + 1] = {
 				name = entry.name, budget = entry.budget or item and item.budget,
+				least = works[entry.name] and least or nil,
 				work = work_of(entry, item, stop),
 				events = item and item.events or event_names[entry.name],
 			}

@@ -109,6 +109,16 @@ describe("while a stop runs", function()
 		c:close()
 	end)
 
+	it("now is clean when nobody had to be cut", function()
+		local d = start { enable = { "graceful_shutdown", "lameduck" }, modules = {},
+			config = "lameduck_period = 30" }
+		local control, c = shutdown.control(d), shutdown.client(d)
+		control 'return lifecycle.stop("at once", nil, { now = true })'
+		assert.equal(0, d:wait_exit(5))
+		assert.equal("clean", shutdown.report(d).result)
+		c:close()
+	end)
+
 	it("the code of the stop is the exit status", function()
 		local d = start { enable = { "graceful_shutdown" }, modules = {}, exit = 3 }
 		local control = shutdown.control(d)
