@@ -1,6 +1,7 @@
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
+local unistd <const> = require "posix.unistd"
 
 local base <const> = [[
 	modules_enabled = { "echo", "admin_socket", "admin_shell" }
@@ -66,6 +67,7 @@ describe("spec.support.daemon", function()
 	end)
 
 	it("fails a spec whose daemon gained descriptors", function()
+		if unistd.geteuid() ~= 0 then pending("only root sees them: no dumps") return end
 		local d = daemon.start {
 			config = base .. [[ modules_enabled:append { "leaker" }; leaker_ports = { 0 } ]],
 			modules = { leaker = [[

@@ -83,7 +83,7 @@ local folder, config
 
 -- Runs the program; returns what it printed and its exit status.
 local function gadwall(words)
-	local pipe <const> = io.popen(("'%s' %s -c '%s' 2>&1"):format(info.binary, words, config))
+	local pipe <const> = io.popen(("'%s' -c '%s' %s 2>&1"):format(info.binary, config, words))
 	local text <const> = pipe:read("a")
 	local _, _, code = pipe:close()
 	return text, code

@@ -22,6 +22,7 @@ function ui.new(opts)
 	local self <const> = setmetatable({ json = opts.json, quiet = opts.quiet }, methods)
 	self.colour = wants_colour(opts.color)
 	self.terminal = sys.isatty(1)
+	io.stdout:setvbuf("line") -- who reads along in a pipe sees each line when it is said
 	return self
 end
 
