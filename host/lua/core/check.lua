@@ -10,6 +10,9 @@ local options <const> = require "core.options"
 
 local check <const> = {}
 
+-- Seconds of processor time that a config may take; the reader's own alarm rings at 10.
+local time_limit <const> = 9
+
 --- Fills in what a fault left out, so that all have the same fields.
 local function complete(state, fault)
 	return {
@@ -63,6 +66,42 @@ local function reporter(state, faults)
 	}
 end
 
+--- The line of the main file that runs now, for the hook.
+local function running_line(file)
+	for level = 3, 40 do
+		local info = debug.getinfo(level, "Sl")
+		if not info then
+			return nil
+		elseif info.source == "@" .. file then
+			return info.currentline
+		end
+	end
+end
+
+--- Builds the config with a limit on its time, which a loop around pcall does not outlive either.
+-- @return the state; or nil and a fault
+local function build_in_time(file, source)
+	local stop, begun, line = os.clock() + time_limit, os.time(), nil
+	-- In a coroutine of its own, so that the hook ends with it.
+	local co = coroutine.create(config.build)
+	local function look()
+		if line or os.clock() > stop or os.time() - begun >= time_limit then
+			line = line or running_line(file) or 1
+			debug.sethook(co, look, "", 1)
+			error("the config takes too long", 0)
+		end
+	end
+	debug.sethook(co, look, "", 100000)
+	local ok, state = coroutine.resume(co, file, source)
+	if line then
+		return nil, { file = file, line = line, column = 1, severity = "error", code = "too-long",
+			message = ("the config runs for more than %d s"):format(time_limit) }
+	elseif not ok then
+		error(state, 0)
+	end
+	return state
+end
+
 local function run_parts(state, faults, opts)
 	local report = reporter(state, faults)
 	local modules = check_modules.run(report)
@@ -74,8 +113,8 @@ end
 --- Checks a config file.
 -- @param file path of the main file
 -- @param opts table: `bind` false skips the test of ports; `source` where files are read from
---   (default: the
--- disk); `as_root` the host will be started as root; `keep` true leaves the config in force
+--   (default: the disk); `as_root` the host will be started as root; `keep` true leaves the
+--   config in force
 -- @return list of { file, line, column, severity, code, message, suggestion }, in the order of
 --   the text
 function check.run(file, opts)
@@ -84,7 +123,11 @@ function check.run(file, opts)
 		opts.as_root = require "posix.unistd".geteuid() == 0
 	end
 	local before = config.state()
-	local state = config.build(file, opts.source or bundle.disk { as_root = opts.as_root })
+	local state, late = build_in_time(file,
+		opts.source or bundle.disk { as_root = opts.as_root })
+	if not state then
+		return { late }
+	end
 	local faults = {}
 	for _, fault in ipairs(state.faults) do
 		faults[#faults + 1] = complete(state, fault)

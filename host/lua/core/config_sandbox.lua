@@ -10,7 +10,7 @@ local paths <const> = require "util.paths"
 
 local config_sandbox <const> = {}
 
-local max_depth <const> = 32
+local max_depth <const>, max_files <const> = 32, 1000
 
 --- The line of the config file that is running now.
 local function current_line(file)
@@ -261,6 +261,9 @@ function config_sandbox.run(state, path, from)
 	local depth = from and from.depth + 1 or 1
 	if depth > max_depth then
 		fail(from, "Include %q: files include each other (%d deep)", path, depth)
+	end
+	if #state.files >= max_files then
+		fail(from, "Include %q: more than %d files", path, max_files)
 	end
 	local text = config_text.read(state, path, from, from and current_line(from.file))
 	if not text then

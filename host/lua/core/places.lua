@@ -88,4 +88,22 @@ function places.find(file, root)
 	return found
 end
 
+--- Makes a folder and those above it (mode 0750).
+-- @return true if it is there; or nil and the system's words
+function places.make_folder(path)
+	local stat <const> = require "posix.sys.stat"
+	local err
+	for at in (path .. "/"):gmatch("()/") do
+		local part = path:sub(1, at - 1)
+		if part ~= "" and not stat.stat(part) then
+			local _
+			_, err = stat.mkdir(part, 488)
+		end
+	end
+	if stat.stat(path) then
+		return true
+	end
+	return nil, err
+end
+
 return places

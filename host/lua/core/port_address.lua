@@ -98,8 +98,7 @@ end
 
 --- All addresses of a service.
 -- @return list of { interface, port, written, unix, name, configured }; and a list of faults,
---   each with
--- the option and the wrong value
+--   each with the option and the wrong value
 function port_address.wanted(service)
 	local interfaces, interfaces_option = port_address.interfaces(service)
 	local ports, ports_option = port_address.ports(service)

@@ -115,10 +115,13 @@ end
 -- @param name of the service, or nil with a provider
 -- @param service only listeners of this provider
 function portmanager.deactivate(name, service)
-	for _, listener in ipairs(port_registry.of(name or service and service.name, service)) do
+	local list = port_registry.of(name or service and service.name, service)
+	for _, listener in ipairs(list) do
 		close_listener(listener, "service deactivated")
 	end
-	log("info", "Deactivated service '%s'", name or service and service.name or "?")
+	if list[1] then
+		log("info", "Deactivated service '%s'", list[1].service_name)
+	end
 end
 
 --- Takes over what the module's old instance left open.

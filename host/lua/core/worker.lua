@@ -90,6 +90,10 @@ end
 --- 2. Where log lines go; from here on everything is logged.
 local function start_logging(hello)
 	local log_sinks <const> = require "core.log_sinks"
+	local made, err = places.make_folder(prosody.paths.data)
+	if not made then
+		io.stderr:write("gadwall: no data folder: ", tostring(err), "\n")
+	end
 	log_sinks.folder = prosody.paths.data
 	if (hello.workers or 1) > 1 or (hello.generation or 1) > 1 then
 		log_sinks.worker_mark = ("[g%d.%d]"):format(prosody.generation, prosody.worker)
