@@ -9,6 +9,7 @@ package.cpath = "./.deps/lib/lua/5.4/?.so;" .. package.cpath
 
 local dirent <const> = require "posix.dirent"
 local process <const> = require "spec.support.process"
+local resource <const> = require "posix.sys.resource"
 local stat <const> = require "posix.sys.stat"
 local unistd <const> = require "posix.unistd"
 local wait <const> = require "spec.support.wait"
@@ -87,7 +88,7 @@ local function start(job)
 	os.remove(job.log)
 	job.begin = wait.now()
 	job.process = process.spawn {
-		argv = argv, stdout = job.log,
+		argv = argv, stdout = job.log, session = true,
 		env = { TMPDIR = job.dir, GADWALL = gadwall, LUA_PATH = false, LUA_CPATH = false,
 			ASAN_OPTIONS = "detect_leaks=1:exitcode=99",
 			LSAN_OPTIONS = "print_suppressions=0:suppressions=spec/support/lsan.supp" },
@@ -124,28 +125,36 @@ local function fail(job, text)
 	job.failures[#job.failures + 1] = text
 end
 
--- What the processes of a spec left running is found by its folder in their arguments.
-local function kill_strays(job)
+-- Each file is a session of its own: what is left in it when the file has ended is killed.
+local function left_in_session(job)
+	local names = {}
 	for entry in dirent.files("/proc") do
 		local pid = tonumber(entry)
-		local line = pid and pid ~= unistd.getpid() and process.read_file("/proc/" .. pid .. "/cmdline")
-		if line and line:find(job.dir .. "/", 1, true) then process.kill(pid, "KILL") end
+		local info = pid and process.stat(pid)
+		if info and info.session == job.process.pid and info.state ~= "Z" then
+			process.kill(pid, "KILL")
+			names[#names + 1] = ("%s (%d)"):format(info.name, pid)
+		end
 	end
+	return #names > 0 and table.concat(names, ", ")
+end
+
+-- Faults of a file as a whole: it hung, ended early, left processes, or a sanitizer spoke.
+local function judge(job, code, ended)
+	local last = (process.read_file(job.log) or ""):sub(-1500)
+	if not code then
+		job.process:destroy()
+		fail(job, ("the file was killed after %d s; last lines:\n%s"):format(limit, last))
+	elseif not ended then
+		fail(job, ("the file ended early with status %d; last lines:\n%s"):format(code, last))
+	end
+	local left = left_in_session(job)
+	if code and left then fail(job, "processes were left running: " .. left) end
+	if job.sanitizer then fail(job, "sanitizer: " .. job.sanitizer) end
 end
 
 local function finish(job, code)
-	local ended = read_tally(job)
-	if not code then
-		job.process:destroy()
-		kill_strays(job)
-		fail(job, ("the file was killed after %d s; last lines:\n%s"):format(limit,
-			(process.read_file(job.log) or ""):sub(-1500)))
-	elseif not ended then
-		kill_strays(job)
-		fail(job, ("the file ended early with status %d; last lines:\n%s"):format(code,
-			(process.read_file(job.log) or ""):sub(-1500)))
-	end
-	if job.sanitizer then fail(job, "sanitizer: " .. job.sanitizer) end
+	judge(job, code, read_tally(job))
 	if not os.getenv("KEEP") then process.remove_tree(job.dir) end
 	io.stdout:write(("%-4s %5.1fs %4d  %s%s\n"):format(job.failed > 0 and "FAIL" or "ok",
 		wait.now() - job.begin, job.passed, job.name, job.failures.skipped or ""))
@@ -184,6 +193,9 @@ local function main(args)
 		io.stderr:write(("no program %s: run `make test`, or set GADWALL\n"):format(gadwall))
 		return false
 	end
+	-- Specs hold thousands of connections; a login often starts with 1024 descriptors.
+	local most <const> = resource.getrlimit(resource.RLIMIT_NOFILE).rlim_max
+	resource.setrlimit(resource.RLIMIT_NOFILE, { rlim_cur = most, rlim_max = most })
 	local paths = {}
 	for _, path in ipairs(#args > 0 and args or { "spec" }) do find_specs(path, paths) end
 	os.execute("mkdir -p '" .. logs .. "'")

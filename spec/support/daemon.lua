@@ -463,7 +463,13 @@ function daemon.finish_all()
 	local faults, list = {}, running
 	running = {}
 	for index = #list, 1, -1 do
-		for _, fault in ipairs(finish(list[index])) do faults[#faults + 1] = fault end
+		local ok, found = pcall(finish, list[index])
+		if not ok then
+			list[index].finished = nil
+			list[index]:destroy()
+			found = { found }
+		end
+		for _, fault in ipairs(found) do faults[#faults + 1] = fault end
 	end
 	client.close_all()
 	if #faults > 0 then error(table.concat(faults, "\n"), 0) end

@@ -43,7 +43,11 @@ end
 
 -- Runs in the child, after fork; never returns.
 local function become(spec)
-	if spec.group ~= false then unistd.setpid("p", 0, 0) end
+	if spec.session then
+		unistd.setpid("s")
+	elseif spec.group ~= false then
+		unistd.setpid("p", 0, 0)
+	end
 	if spec.stdin then
 		unistd.dup2(spec.stdin, 0)
 	else
@@ -68,7 +72,8 @@ end
 
 --- Starts a program.
 ---@param spec table argv (list), env (name to value, false removes), cwd, stdin (fd), stdout and
---- stderr (paths, appended to; stderr defaults to stdout), group (false: stay in our group)
+--- stderr (paths, appended to; stderr defaults to stdout), group (false: stay in our group),
+--- session (true: a session of its own)
 ---@return table process with `pid`
 function process.spawn(spec)
 	io.stdout:flush()
@@ -166,7 +171,7 @@ local function stat(pid)
 	local fields = {}
 	for field in rest:gmatch("%S+") do fields[#fields + 1] = field end
 	return { pid = pid, name = name, state = fields[1], parent = tonumber(fields[2]),
-		group = tonumber(fields[3]), started = fields[20] }
+		group = tonumber(fields[3]), session = tonumber(fields[4]), started = fields[20] }
 end
 process.stat = stat
 
