@@ -232,6 +232,7 @@ static int l_take(lua_State *L)
 {
 	int fd = channel_take(luaL_checkstring(L, 1));
 
+	FAILPOINT("worker-bind"); /* what was not held is bound next */
 	if (fd < 0)
 		luaL_pushfail(L);
 	else

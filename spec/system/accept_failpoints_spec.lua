@@ -1,0 +1,246 @@
+-- Exit and SIGSTOP at every failpoint: the outcome is defined, nothing is left, the next start works.
+-- (kill at every failpoint: restart_failpoints_spec.lua.)
+local daemon <const> = require "spec.support.daemon"
+local process <const> = require "spec.support.process"
+local wait <const> = require "spec.support.wait"
+
+local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 };
+	listen_interface = "127.0.0.1"; orphan_timeout = 0.1; start_timeout = 1; worker_timeout = 0.8;
+	shutdown_timeout = 0.5; hammer_time = 4; restart_backoff = { 0.05, 0.1 } ]]
+local modules <const> = { listen = [[ module:provides("net", { name = "listen", listener = {} }) ]] }
+
+local function start(failpoint, dir)
+	local d <const> = daemon.start { dir = dir, config = config, modules = modules, ready = false,
+		exit = false, fds = false, allow = { "error" },
+		env = { GADWALL_FAILPOINT = failpoint or false } }
+	d.failpoint = failpoint
+	return d
+end
+
+local function listed()
+	local code <const>, out <const> = process.run { argv = { daemon.binary(), "--list-failpoints" } }
+	local list <const> = {}
+	for name in (code == 0 and out or ""):gmatch("[^\n]+") do list[#list + 1] = name end
+	return list
+end
+
+local names <const> = listed()
+
+local function with_prefix(prefix)
+	local list <const> = {}
+	for _, name in ipairs(names) do
+		if name:sub(1, #prefix) == prefix then list[#list + 1] = name end
+	end
+	return list
+end
+
+-- All of a group run at the same time: most of it is waiting.
+local function start_all(prefix, action)
+	local list <const> = {}
+	for _, name in ipairs(with_prefix(prefix)) do
+		list[#list + 1] = start(name .. ":" .. action)
+		list[#list].name = name
+	end
+	return list
+end
+
+local function settled(d)
+	d:children() -- notes who is there
+	local state <const> = d:state().state
+	return d.keeper:status() or state == "serving" or state == "failed"
+end
+
+local function wait_settled(list, seconds)
+	wait.until_true(function ()
+		for _, d in ipairs(list) do
+			if not settled(d) then return false end
+		end
+		return true
+	end, seconds, "all to settle")
+end
+
+-- What must hold whatever happened: no process is left, and the folder serves the next start.
+local function check_wreck(d)
+	wait.until_true(function ()
+		for _, info in pairs(d.known) do
+			if process.alive(info.pid, info.started) then return false end
+		end
+		return true
+	end, 8, "the end of every process of " .. d.failpoint)
+	local again <const> = start(nil, d.dir)
+	wait.until_true(function ()
+		local state <const> = again:state()
+		return state.state == "serving" and tonumber(state.pid) == again.keeper_pid
+	end, 8, "the next start after " .. d.failpoint .. "\n" .. again:log())
+	again:signal("TERM")
+	assert.equal(0, again:wait_exit(), d.failpoint .. "\n" .. again:log())
+	assert.is_nil(process.read_file(d.dir .. "/run/gadwall.pid"), d.failpoint)
+	process.remove_tree(d.dir)
+end
+
+-- Compares the exit statuses of all with what is expected by name; a set allows several.
+local function check_ends(list, expected)
+	local got <const>, wanted <const> = {}, {}
+	for _, d in ipairs(list) do
+		local code <const> = d:wait_exit(8) or "it hangs"
+		local want <const> = expected[d.name] or expected[1]
+		got[d.name] = code
+		wanted[d.name] = type(want) == "table" and want[code] and code or want
+		if code ~= 137 then
+			assert.is_nil(process.read_file(d.dir .. "/run/gadwall.pid"), d.name)
+		end
+	end
+	assert.same(wanted, got)
+	for _, d in ipairs(list) do check_wreck(d) end
+end
+
+local function stop_all(list)
+	for _, d in ipairs(list) do
+		if not d.keeper:status() then d:signal("TERM") end
+	end
+end
+
+if #names == 0 then
+	pending("needs a build with failpoints (FAILPOINTS=1)")
+	return
+end
+
+describe("a worker", function ()
+	after_each(daemon.finish_all)
+
+	it("that exits at any state before it is ready ends the run with its own status", function ()
+		local list <const> = start_all("worker-", "exit=3@1")
+		wait_settled(list, 8)
+		stop_all(list)
+		-- It dies again and again, or during the stop; after its last word it may go as it likes.
+		check_ends(list, { 3, ["worker-beat"] = { [0] = true, [70] = true }, ["worker-verb"] = 70,
+			["worker-stop"] = 70, ["worker-leaving"] = 70, ["worker-exit"] = 0 })
+	end)
+
+	it("that stops at any state is ended, by start_timeout or for its missing beat", function ()
+		local list <const> = start_all("worker-", "stop@1")
+		wait_settled(list, 8)
+		local served <const> = {}
+		for _, d in ipairs(list) do
+			if not d.keeper:status() and d.name ~= "worker-beat" then served[#served + 1] = d.name end
+		end
+		assert.same({ "worker-verb", "worker-stop", "worker-leaving", "worker-exit" }, served)
+		stop_all(list)
+		-- In a stop it is its beat that is missed first: a crash during the stop.
+		check_ends(list, { 70, ["worker-beat"] = { [0] = true, [70] = true } })
+	end)
+end)
+
+describe("a keeper", function ()
+	after_each(daemon.finish_all)
+
+	it("that exits at any state leaves no process, and nothing in the way of the next", function ()
+		local list <const> = start_all("keeper-", "exit=3@1")
+		wait_settled(list, 8)
+		for _, d in ipairs(list) do
+			if not d.keeper:status() then d:signal("HUP") end
+		end
+		for _, d in ipairs(list) do
+			if d.name == "keeper-restart" and d:worker_pid() then process.kill(d:worker_pid(), "KILL") end
+			if d.name == "keeper-reload" then d:wait_exit(5) end
+		end
+		stop_all(list)
+		for _, d in ipairs(list) do
+			-- keeper-held: nothing was held at a first start, so it was not there.
+			assert.equal(d.name == "keeper-held" and 0 or 3, d:wait_exit(8), d.name .. "\n" .. d:log())
+		end
+		for _, d in ipairs(list) do check_wreck(d) end
+	end)
+
+	it("that was stopped at any state goes on where it was", function ()
+		local list <const> = start_all("keeper-", "stop@1")
+		local function continue()
+			for _, d in ipairs(list) do
+				local info <const> = process.stat(d.keeper_pid)
+				if info and info.state == "T" then process.kill(d.keeper_pid, "CONT") end
+			end
+		end
+		wait.sleep(0.3) -- the time for which they stand still
+		wait.until_true(function ()
+			continue()
+			for _, d in ipairs(list) do
+				if not settled(d) then return false end
+			end
+			return true
+		end, 8, "all to serve")
+		for _, d in ipairs(list) do
+			assert.equal("serving", d:state().state, d.name .. "\n" .. d:log())
+			d:signal("HUP")
+		end
+		for _, d in ipairs(list) do
+			wait.until_true(function ()
+				continue()
+				return d:log():find("the new config goes")
+			end, 5, "the reload of " .. d.name)
+		end
+		stop_all(list)
+		wait.until_true(function ()
+			continue()
+			for _, d in ipairs(list) do
+				if not d.keeper:status() then return false end
+			end
+			return true
+		end, 8, "all to end")
+		check_ends(list, { 0 })
+	end)
+end)
+
+describe("a reader", function ()
+	after_each(daemon.finish_all)
+
+	it("that exits is a config that was not read; one that stops is left by a stop", function ()
+		local list = start_all("reader-", "exit=3@1")
+		check_ends(list, { 3 })
+		list = start_all("reader-", "kill@1")
+		check_ends(list, { 78 })
+		list = start_all("reader-", "stop@1")
+		for _, d in ipairs(list) do
+			wait.until_true(function ()
+				for _, info in ipairs(d:children()) do
+					if info.state == "T" then return true end
+				end
+			end, 5, "the reader to stop")
+		end
+		stop_all(list)
+		check_ends(list, { 0 })
+	end)
+
+	it("that stands still is killed in the end #slow, and the run says so", function ()
+		local d <const> = start("reader-config:stop")
+		d.name = "reader-config"
+		assert.equal(78, d:wait_exit(20))
+		assert.matches("reader", d:log())
+		check_wreck(d)
+	end)
+end)
+
+describe("the network", function ()
+	after_each(daemon.finish_all)
+
+	it("that fails in a call or hands over bytes one by one costs at most that connection", function ()
+		local echo <const> = [[ module:provides("net", { name = "echo", listener = {
+			onincoming = function (conn, data) conn:write(data) end } }) ]]
+		for _, failpoint in ipairs { "net-recv:errno=104@2", "net-recv:errno=11@2", "net-send:short",
+				"net-send:errno=11@1", "net-send:errno=32@2", "net-recv:short", "net-accept:errno=103@1",
+				"net-accept:errno=24@1", "net-accept:errno=105@1", "net-accept:errno=71@1",
+				"net-recv:errno=4@1" } do
+			local d <const> = daemon.start { modules = { echo2 = echo }, fds = false, config = [[
+				modules_enabled = { "echo2" }; echo_ports = { 0 }; echo_interface = "127.0.0.1" ]],
+				env = { GADWALL_FAILPOINT = failpoint } }
+			local good = 0
+			for number = 1, 4 do
+				local c <close> = d:connect(d:port("echo"), 5)
+				local text <const> = ("number %d "):format(number):rep(20) .. "\n"
+				if c:send(text) and c:line() == text:sub(1, -2) then good = good + 1 end
+			end
+			assert.is_true(good >= 3, failpoint .. ": " .. good .. " of 4 served\n" .. d:log())
+			assert.equal("0", d:state().restarts, failpoint)
+			d:stop()
+		end
+	end)
+end)
