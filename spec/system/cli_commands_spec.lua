@@ -200,9 +200,11 @@ describe("gadwall", function()
 
 	it("makes completion files that the shells accept, from the table of commands", function()
 		local commands <const> = require "cli.commands"
-		for _, name in ipairs { "bash", "zsh", "fish" } do
+		for name, file in pairs { bash = "gadwall.bash", zsh = "_gadwall", fish = "gadwall.fish" } do
 			local code, out = run { "completion", name }
 			assert.equal(0, code)
+			assert.equal(process.read_file("contrib/completion/" .. file), out,
+				"contrib/completion is stale: write it anew")
 			for _, command in ipairs(commands.list) do
 				assert.truthy(out:find(command.name, 1, true), name .. ": " .. command.name)
 			end
