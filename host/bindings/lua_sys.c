@@ -475,32 +475,14 @@ static int l_sys_exit(lua_State *L)
 	exit((int)luaL_optinteger(L, 1, 0));
 }
 
-static const luaL_Reg functions[] = {
-    {"peercred", l_sys_peercred},
-    {"peergroups", l_sys_peergroups},
-    {"memfd", l_sys_memfd},
-    {"readfd", l_sys_readfd},
-    {"close", l_sys_close},
-    {"dup", l_sys_dup},
-    {"stat_fd", l_sys_stat_fd},
-    {"isatty", l_sys_isatty},
-    {"winsize", l_sys_winsize},
-    {"open", l_sys_open},
-    {"connect_unix", l_sys_connect_unix},
-    {"read", l_sys_read},
-    {"write", l_sys_write},
-    {"wait", l_sys_wait},
-    {"flock_test", l_sys_flock_test},
-    {"pidfd_open", l_sys_pidfd_open},
-    {"pidfd_signal", l_sys_pidfd_signal},
-    {"set_title", l_sys_set_title},
-    {"rss", l_sys_rss},
-    {"lua_bytes", l_sys_lua_bytes},
-    {"ids", l_sys_ids},
-    {"clock", l_sys_clock},
-    {"exit", l_sys_exit},
-    {NULL, NULL},
-};
+static const luaL_Reg functions[] = {{"peercred", l_sys_peercred}, {"peergroups", l_sys_peergroups},
+    {"memfd", l_sys_memfd}, {"readfd", l_sys_readfd}, {"close", l_sys_close}, {"dup", l_sys_dup},
+    {"stat_fd", l_sys_stat_fd}, {"isatty", l_sys_isatty}, {"winsize", l_sys_winsize},
+    {"open", l_sys_open}, {"connect_unix", l_sys_connect_unix}, {"read", l_sys_read},
+    {"write", l_sys_write}, {"wait", l_sys_wait}, {"flock_test", l_sys_flock_test},
+    {"pidfd_open", l_sys_pidfd_open}, {"pidfd_signal", l_sys_pidfd_signal},
+    {"set_title", l_sys_set_title}, {"rss", l_sys_rss}, {"lua_bytes", l_sys_lua_bytes},
+    {"ids", l_sys_ids}, {"clock", l_sys_clock}, {"exit", l_sys_exit}, {NULL, NULL}};
 
 int luaopen_host_sys(lua_State *L)
 {
