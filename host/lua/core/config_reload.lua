@@ -32,11 +32,13 @@ end
 -- @return set of names
 function config_reload.changed(old, new)
 	local names = {}
+	-- A section that comes or goes is told by hosts being activated and deactivated.
+	local markers <const> = { defined = true, load_global_modules = true }
 	local function compare(one, other)
 		for host in pairs(one) do
 			local left, right = rawget(one, host) or {}, rawget(other, host) or {}
 			for name, value in pairs(left) do
-				if not same(value, rawget(right, name)) then
+				if not markers[name] and not same(value, rawget(right, name)) then
 					names[name] = true
 				end
 			end

@@ -100,6 +100,7 @@ function module_instance.start(env)
 	local chunk = api._chunk
 	api._chunk = nil
 	local ok, err = xpcall(chunk, with_traceback)
+	api._ran = ok
 	if ok and module_instance.has_method(env, "load") then
 		ok, err = module_instance.call_method(env, "load")
 	end

@@ -2,8 +2,8 @@
 --
 --   syntax of the new file     wrong: the old instance is not touched
 --   old: save()                raises: "save-state-failed", unless force_module_reload
---   old: set aside             handlers and items are taken away but kept; sockets are parked, open
 --   old: unload()
+--   old: set aside             handlers and items are taken away but kept; sockets are parked, open
 --   new: chunk, load, restore  all well: it takes the sockets and, unless module.keep_connections
 --                              is false, the connections
 --   otherwise                  the new one is taken away and the old one comes back: the same
@@ -71,7 +71,9 @@ local function bring_up(host, name, state, text, path)
 	if not ok then
 		-- As at the old one's leaving: its sockets are parked, not closed.
 		env.module.reloading = true
-		instances.stop(env)
+		if env.module._ran then
+			instances.stop(env)
+		end
 		instances.detach(env)
 		return nil, err
 	end
@@ -116,8 +118,8 @@ local function replace(host, name, old, state)
 		modulemanager.unload(part, name)
 	end
 	old.module.reloading = true
-	local kept = instances.detach(old)
 	instances.stop(old)
+	local kept = instances.detach(old)
 	local env, err = bring_up(host, name, state)
 	old.module.reloading = nil
 	if env then
