@@ -142,7 +142,7 @@ lint-words: lint-deps
 lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
 .PHONY: format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
-SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid
+SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid,modul,versoin
 
 include contrib/fuzz/fuzz.mk
 

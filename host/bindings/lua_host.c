@@ -285,12 +285,12 @@ int lua_host_locate(struct lua_host_info *info, const char *role)
 	tail = strstr(binary, gone);
 	if (tail && tail[sizeof gone - 1] == '\0')
 		*tail = '\0';
-	strcpy(root, binary);
+	memcpy(root, binary, sizeof root);
 	parent(root);
 	parent(root);
 	info->checkout = is_checkout(root);
 	if (!info->checkout) {
-		strcpy(root, binary);
+		memcpy(root, binary, sizeof root);
 		parent(root);
 		parent(root);
 	}

@@ -57,8 +57,8 @@ size_t lua_host_bytes(void);
  * catch it. */
 bool lua_host_room(size_t n);
 
-/* The same in two steps, for callers that count nanoseconds: the handler goes first, function and arguments on
- * top of it; the call takes the handler away. */
+/* The same in two steps, for callers that count nanoseconds: the handler goes first, function and
+ * arguments on top of it; the call takes the handler away. */
 void lua_host_push_handler(lua_State *L);
 bool lua_host_call_above(lua_State *L, int nargs, int nresults);
 

@@ -31,7 +31,8 @@ local function library_paths()
 	else
 		add(own .. "/lib/gadwall/lua", own .. "/lib/gadwall/lua")
 	end
-	table.insert(lua, (package.path:gsub("%./%?%.lua;?", ""):gsub("%./%?/init%.lua;?", ""):gsub(";$", "")))
+	local system <const> = package.path:gsub("%./%?%.lua;?", ""):gsub("%./%?/init%.lua;?", "")
+	table.insert(lua, (system:gsub(";$", "")))
 	table.insert(c, (package.cpath:gsub("%./%?%.so;?", ""):gsub(";$", "")))
 	return table.concat(lua, ";"), table.concat(c, ";")
 end

@@ -17,7 +17,10 @@ local bomb <const> = [[
 			local t, s = {}, ("x"):rep(1 << 20)
 			while true do t[#t + 1] = s t[#t + 1] = table.concat(t) end
 		end,
-		closures = function () local f = print while true do local g = f f = function () return g end end end,
+		closures = function ()
+			local f = print
+			while true do local g = f f = function () return g end end
+		end,
 		coroutines = function ()
 			local t = {}
 			while true do t[#t + 1] = coroutine.wrap(function () coroutine.yield() end) t[#t]() end
@@ -27,8 +30,11 @@ local bomb <const> = [[
 			local t = {}
 			while true do pcall(function () while true do t[#t + 1] = { #t } end end) t = {} end
 		end,
-		gc = function () setmetatable({}, { __gc = function () local t = {} while true do t[#t + 1] = {} end end })
-			collectgarbage() collectgarbage() end,
+		gc = function ()
+			local function fill() local t = {} while true do t[#t + 1] = {} end end
+			setmetatable({}, { __gc = fill })
+			collectgarbage() collectgarbage()
+		end,
 		queue = function (conn) while true do conn:write(("x"):rep(65536)) end end,
 	}
 	module:provides("net", { name = "bomb", listener = {

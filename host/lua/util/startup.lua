@@ -1,4 +1,5 @@
---- The few parts of Prosody's util.startup that modules and tools touch. A worker's real start is core.worker.
+--- The few parts of Prosody's util.startup that modules and tools touch.
+-- A worker's real start is core.worker.
 
 local startup <const> = {}
 
