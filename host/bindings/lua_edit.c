@@ -207,7 +207,8 @@ static bool make_editor(void)
 	el_set(edit.line, EL_SIGNAL, 0);
 	el_set(edit.line, EL_HIST, history, edit.history);
 	el_set(edit.line, EL_GETCFN, next_char);
-	el_set(edit.line, EL_ADDFN, "complete-word", "complete from the server", on_tab);
+	/* el_set copies these two and never frees them */
+	el_wset(edit.line, EL_ADDFN, L"complete-word", L"complete from the server", on_tab);
 	el_set(edit.line, EL_BIND, "^I", "complete-word", NULL);
 	el_set(edit.line, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	el_source(edit.line, NULL);

@@ -119,6 +119,8 @@ local function reload(self)
 		return nil, refused
 	end
 	local done, wait, undo = applied()
+	-- A sign of life for clients that wait: the reader may take its 10 s.
+	self.session:event { step = "checking the config" }
 	local request <const> = keeper_call.request("reload")
 	local answer
 	if request then
