@@ -1,4 +1,4 @@
--- Exit and SIGSTOP at every failpoint: the outcome is defined, nothing is left, the next start works.
+-- Exit and SIGSTOP at every failpoint: a defined outcome, nothing left, the next start works.
 -- (kill at every failpoint: restart_failpoints_spec.lua.)
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
@@ -7,11 +7,11 @@ local wait <const> = require "spec.support.wait"
 local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 };
 	listen_interface = "127.0.0.1"; orphan_timeout = 0.1; start_timeout = 1; worker_timeout = 0.8;
 	shutdown_timeout = 0.5; hammer_time = 4; restart_backoff = { 0.05, 0.1 } ]]
-local modules <const> = { listen = [[ module:provides("net", { name = "listen", listener = {} }) ]] }
+local listen <const> = [[ module:provides("net", { name = "listen", listener = {} }) ]]
 
 local function start(failpoint, dir)
-	local d <const> = daemon.start { dir = dir, config = config, modules = modules, ready = false,
-		exit = false, fds = false, allow = { "error" },
+	local d <const> = daemon.start { dir = dir, config = config, modules = { listen = listen },
+		ready = false, exit = false, fds = false, allow = { "error" },
 		env = { GADWALL_FAILPOINT = failpoint or false } }
 	d.failpoint = failpoint
 	return d

@@ -106,7 +106,7 @@ local function check_signals(report)
 	end
 end
 
-local function check_pair(report, name, valid)
+local function check_pair(report, name, words, valid)
 	local value = config.get("*", name)
 	if type(value) ~= "table" then
 		return
@@ -115,7 +115,7 @@ local function check_pair(report, name, valid)
 	local second = tonumber(value[2] or value.max or value.seconds)
 	if not first or not second or not valid(first, second) then
 		report.at("*", name, nil, { code = "wrong-value",
-			message = ("option '%s': expected a list of two numbers that make sense"):format(name) })
+			message = ("option '%s': expected %s"):format(name, words) })
 	end
 end
 
@@ -184,10 +184,13 @@ function check_limits.run(report, opts)
 	check_hammer(report)
 	check_phases(report)
 	check_signals(report)
-	check_pair(report, "restart_backoff", function (min, max) return min > 0 and max >= min end)
-	check_pair(report, "restart_limit", function (count, seconds)
-		return count >= 1 and count <= 16 and seconds > 0
-	end)
+	check_pair(report, "restart_backoff", "{ least, most } seconds, 0.01 to 3600",
+		function (least, most) return least >= 0.01 and most >= least and most <= 3600 end)
+	check_pair(report, "restart_limit", "{ deaths, seconds }: 1 to 16 in 0.1 to 86400 s",
+		function (count, seconds)
+			return math.tointeger(count) and count >= 1 and count <= 16 and seconds >= 0.1
+				and seconds <= 86400
+		end)
 	check_user(report, opts)
 	check_network(report)
 	check_files(report)
