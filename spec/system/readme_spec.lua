@@ -73,7 +73,11 @@ tar --exclude=./build --exclude=./.git --exclude=./.deps --exclude=./run --exclu
 	tar -xf - -C "$2/clone"
 ln -s "$PWD/.deps" "$2/clone/.deps"
 built=${1%/*}
-[ ! -d "$built/obj" ] || cp -a "$built/obj" "$2/clone/build/"
+if [ -d "$built/obj" ]; then
+	cp -a "$built/obj" "$2/clone/build/"
+	# The dependencies name the folder that they were made in.
+	find "$2/clone/build/obj" -name '*.d' -exec sed -i "s|^${built#"$PWD"/}/|build/|" {} +
+fi
 cp -a "$1" "$2/clone/build/gadwall"
 cp -a "$1" "$2/clone/build/test/gadwall"
 ]]
@@ -123,7 +127,10 @@ local function run_page(dir, page, prelude, finale)
 	local able = process.run { argv = { unshare[1], unshare[2], "true" } } == 0
 	local argv = able and unshare or {}
 	table.move({ "sh", dir .. "/all.sh" }, 1, 2, #argv + 1, argv)
+	local sanitized = process.read_file(binary):find("__asan_init", 1, true) ~= nil
 	local code, out, err = process.run { argv = argv, timeout = 110, env = {
+		-- As the binary was built, should make find that something is newer.
+		SAN = sanitized and "1", FAILPOINTS = "1",
 		MAKEFLAGS = false, MFLAGS = false, MAKELEVEL = false, BUILD = false, TESTS_FLOOR = false,
 		DEPS = "no", GADWALL = false, GADWALL_CONFIG = false, GADWALL_SOCKET = false,
 		RUNTIME_DIRECTORY = false, STATE_DIRECTORY = false, XDG_RUNTIME_DIR = false,
