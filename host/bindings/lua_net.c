@@ -257,6 +257,7 @@ static int l_limits(lua_State *L)
 	limits->max_connections = (size_t)opt_seconds(L, "max_connections", 0);
 	limits->max_per_ip = (unsigned)opt_seconds(L, "max_connections_per_ip", 0);
 	limits->max_rate = opt_seconds(L, "max_connection_rate_per_ip", 0);
+	limits_changed(limits);
 	if (!set_exempt(L, limits)) {
 		const char *what = luaL_tolstring(L, -1, NULL);
 

@@ -188,6 +188,13 @@ static void fill(const struct limits *l, struct limits_peer *p, double now)
 	p->filled = now;
 }
 
+void limits_changed(struct limits *l)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct limits_peer *p = l->table[i]; p; p = p->next)
+			p->tokens = burst(l);
+}
+
 static size_t bucket_of(const struct limits *l, const uint64_t key[2])
 {
 	uint64_t h = (key[0] ^ l->seed) * UINT64_C(0x9e3779b97f4a7c15);

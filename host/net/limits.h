@@ -50,6 +50,9 @@ void limits_free(struct limits **limits);
 bool limits_exempt(struct limits *limits, const char *cidr);
 void limits_exempt_none(struct limits *limits);
 
+/* After max_rate was written: everybody begins with a full bucket. */
+void limits_changed(struct limits *limits);
+
 /* Whether a newcomer from `address` may stay. true: counted, *peer_r is for limits_leave.
  * false: *limit_r says which limit refused it, and that one's hit is counted. */
 bool limits_enter(struct limits *limits, const struct sockaddr *address, double now,

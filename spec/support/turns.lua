@@ -39,8 +39,8 @@ end
 
 --- Closes everything that the spec left open and waits for it.
 function turns.close_all()
-	for _, handle in ipairs(host_net.handles()) do handle:destroy() end
 	for _, handle in ipairs(host_net.servers()) do handle:close_now() end
+	for _, handle in ipairs(host_net.handles()) do handle:destroy() end
 	turns.run_until(function ()
 		local stats = host_net.stats()
 		return stats.connections == 0 and stats.listeners == 0
