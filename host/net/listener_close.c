@@ -29,15 +29,18 @@ static void filter_syns(int fd)
 	};
 	struct sock_fprog program = {sizeof code / sizeof code[0], code};
 
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
-		log_warn("no socket filter: a connect during the close may be reset");
+	/* Some kernels keep filters for root. A queue without room drops SYNs too, but for one. */
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 &&
+	    listen(fd, 0) < 0)
+		log_warn("newcomers cannot be held off: a connect during the close may be reset");
 }
 
-static void unfilter(int fd)
+static void unfilter(int fd, int backlog)
 {
 	int none = 0;
 
-	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+	if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) < 0)
+		listen(fd, backlog);
 }
 
 static bool path_is_ours(const struct listener *l, const char *path)
@@ -176,7 +179,7 @@ bool listener_abort(struct listener *l)
 		return l->state != LISTENER_CLOSED;
 	ev_timer_stop(l->loop->ev, &l->timer);
 	if (l->tcp)
-		unfilter(l->io.fd);
+		unfilter(l->io.fd, l->loop->settings.tcp_backlog);
 	else
 		move_path(l, true);
 	l->state = LISTENER_SHUT;
