@@ -138,6 +138,29 @@ describe("the admin socket", function()
 		d:stop()
 	end)
 
+	it("is found by its own user and refused to others by name #root", function()
+		if unistd.geteuid() ~= 0 then
+			return pending "needs root"
+		end
+		local dir <const> = process.temp_dir()
+		stat.chmod(dir, tonumber("755", 8))
+		local d <const> = daemon.start { drop_root = true, dir = dir, allow = { "data folder" },
+			config = config .. 'runtime_path = "' .. dir .. '/r"; user = "nobody"; group = "nogroup"',
+			ready = false }
+		d:wait_log("serving", 5)
+		local copy <const> = daemon.relocated(d.dir)
+		for uid, answer in pairs { ["65534"] = 0, ["1"] = 1 } do
+			local code, _, err = process.run {
+				argv = { "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups", copy,
+					"status", "-c", d.config_file },
+				env = { GADWALL_SOCKET = false, GADWALL_CONFIG = false }, timeout = 10,
+			}
+			assert.equal(answer, code, err)
+			assert.equal(answer == 1, err:find("not permitted (uid 1)", 1, true) ~= nil, err)
+		end
+		d:stop()
+	end)
+
 	it("keeps its clients over a reload of both modules", function()
 		local d <const> = start()
 		local c <const> = assert(client.unix(d:socket_path()))

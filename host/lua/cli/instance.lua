@@ -47,6 +47,15 @@ local function absolute(path)
 	return require "core.places".absolute(path)
 end
 
+-- open(2) says ENXIO of a socket, EACCES of one that is not ours to use.
+local function is_socket(path)
+	local fd, _, errno = sys.open(path, "r")
+	if fd then
+		sys.close(fd)
+	end
+	return errno == 6 or errno == 13
+end
+
 -- Whether a host runs, or has run, with this socket.
 local function exists(path)
 	return read_file(instance.folder(path) .. "/gadwall.state", 65536) ~= nil
@@ -70,15 +79,19 @@ function instance.socket_of(file)
 	for name, value in pairs(scan(text)) do
 		config.set("*", name, value)
 	end
-	local first
-	for _, as_root in ipairs { select(2, sys.ids()) == 0, select(2, sys.ids()) ~= 0 } do
-		local path <const> = places.find(absolute(file), as_root).admin_socket
-		first = first or path
-		if exists(path) then
-			return path
+	local candidates <const> = {}
+	local _, uid = sys.ids()
+	for i, as_root in ipairs { uid == 0, uid ~= 0 } do
+		candidates[i] = places.find(absolute(file), as_root).admin_socket
+	end
+	for _, test in ipairs { is_socket, exists } do
+		for _, path in ipairs(candidates) do
+			if test(path) then
+				return path
+			end
 		end
 	end
-	return first
+	return candidates[1]
 end
 
 -- The checkout that the current folder is in, if it is one.
