@@ -187,9 +187,10 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 
 	m->bad = false;
 	m->nfds = 0;
+	/* ECONNRESET: the peer went without reading all; it is told once, before what it had sent. */
 	do
 		n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return -1;
 	ok = take_fds(m, &msg);
