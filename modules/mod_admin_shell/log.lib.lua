@@ -55,7 +55,6 @@ local function follow(self, level, flags)
 			session.print(("%s\t%s\t%s"):format(source, line_level, message))
 		end
 	end, from_level(level))
-	session.on_close(function () logger.remove_sink(sink) end)
 	wait.until_closed(session, flags["for"])
 	logger.remove_sink(sink)
 	return true, "no more lines are shown"

@@ -16,9 +16,10 @@ end
 --- Waits until the session is closed or so many seconds are over.
 -- @param seconds or nil: only the close ends it
 function wait.until_closed(session, seconds)
-	local task
+	local task, closed
 	local done <const> = promise.new(function (resolve)
-		session.on_close(function () resolve(true) end)
+		closed = function () resolve(true) end
+		session.on_close(closed)
 		if seconds then
 			task = timer.add_task(seconds, function () resolve(true) end)
 		end
@@ -26,6 +27,7 @@ function wait.until_closed(session, seconds)
 	waiting = waiting + 1
 	async.wait_for(done)
 	waiting = waiting - 1
+	session.off_close(closed)
 	if task then
 		timer.stop(task)
 	end
