@@ -187,7 +187,7 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 
 	m->bad = false;
 	m->nfds = 0;
-	/* ECONNRESET: the peer went without reading all; it is told once, before what it had sent. */
+	/* ECONNRESET: the peer went without reading all; told once, before what it had sent. */
 	do
 		n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
