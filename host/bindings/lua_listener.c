@@ -114,7 +114,7 @@ static struct serve_opts check_opts(lua_State *L, int index, struct lua_server *
 }
 
 /* serve(fd, listeners, opts): opts.class, service, module, name, read_size, read_timeout, gate
- * (false: shut), unlink (false: never removes its Unix path). Takes the fd when it succeeds. */
+ * (false: shut), unlink (false: never removes its Unix path). Takes the fd, also on failure. */
 int l_server_serve(lua_State *L)
 {
 	int fd = (int)luaL_checkinteger(L, 1);
@@ -386,9 +386,9 @@ void lua_push_server_class(lua_State *L)
 	    {"pause", l_pause}, {"resume", l_resume}, {"setlistener", l_setlistener},
 	    {"setclass", l_setclass}, {"class", l_class}, {"state", l_state}, {"stats", l_stats},
 	    {"name", l_name}, {"service", l_service}, {"module", l_module}, {"ip", l_ip},
-	    {"port", l_port}, {"serverport", l_port}, {"getsockname", push_address},
-	    {"getfd", l_getfd}, {"server", l_server}, {"queued", l_queued},
-	    {"__tostring", l_tostring}, {NULL, NULL}};
+	    {"port", l_port}, {"serverport", l_port}, {"clientport", l_port},
+	    {"getsockname", push_address}, {"getfd", l_getfd}, {"server", l_server},
+	    {"queued", l_queued}, {"__tostring", l_tostring}, {NULL, NULL}};
 	static const luaL_Reg computed[] = {{"listeners", l_listeners}, {NULL, NULL}};
 
 	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc);

@@ -3,6 +3,7 @@
 
 local host_net <const> = require "host.net"
 local logger <const> = require "util.logger"
+local timer <const> = require "util.timer"
 
 local server_handle <const> = {}
 
@@ -67,6 +68,21 @@ function listening:set_sslctx(ctx)
 end
 
 function listening:ssl() return nil end -- luacheck: ignore 212/self
+
+--- Does not accept for a while, as Prosody's handles do after an error; false: goes on at once.
+function listening:pausefor(seconds)
+	self._pause = {}
+	if not seconds then
+		return self:gate(true)
+	end
+	local this <const> = self._pause
+	self:gate(false)
+	timer.add_task(seconds, function ()
+		if self._pause == this then
+			self:gate(true)
+		end
+	end)
+end
 
 --- Gives the C side its loggers and the counts of what is in flight.
 function server_handle.complete()
