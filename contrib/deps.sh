@@ -47,7 +47,7 @@ want_build() {
 }
 want_test() {
 	need lua-busted lmod busted.runner; need netcat-openbsd have nc; need socat have socat
-	need iproute2 have ss; need procps have ps; need curl have curl
+	need iproute2 have ss; need procps have ps; need curl have curl; need lua-check have luacheck
 }
 want_lint() {
 	need clang-format have clang-format; need clang-tidy have clang-tidy; need cppcheck have cppcheck
