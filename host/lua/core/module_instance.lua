@@ -4,6 +4,7 @@ local logger <const> = require "util.logger"
 local module_files <const> = require "core.module_files"
 local moduleapi <const> = require "core.moduleapi"
 local multitable <const> = require "util.multitable"
+local promise <const> = require "util.promise"
 
 local log <const> = logger.init("modulemanager")
 
@@ -114,17 +115,37 @@ function module_instance.start(env)
 	return true
 end
 
---- Schedules module.ready() for when the server has started; until then it holds readiness if it
--- waits.
+-- The promise that module.ready() returned, if it did and the call went well.
+local function call_ready(env)
+	local ok, result = module_instance.call_method(env, "ready")
+	if not ok then
+		log("error", "Error in module.ready of '%s': %s", env.module.name, result)
+	elseif promise.is_promise(result) then
+		return result
+	end
+end
+
+--- Schedules module.ready(): at once in a running host; in a starting one when all modules are loaded
+-- and all listeners listen, and then a promise that it returns holds readiness (INTERFACES.md,
+-- Readiness; Prosody 13 calls it a moment later and ignores the promise).
 function module_instance.ready(env)
 	if not module_instance.has_method(env, "ready") then
 		return
 	end
-	env.module:on_ready(function ()
-		local ok, err = module_instance.call_method(env, "ready")
-		if not ok then
-			log("error", "Error in module.ready of '%s': %s", env.module.name, err)
+	if prosody.state ~= "starting" then
+		env.module:on_ready(function () call_ready(env) end)
+		return
+	end
+	env.module:hook_global("server-starting", function (event)
+		local waits = call_ready(env)
+		if not waits then
+			return
 		end
+		local release = event:hold(env.module.name .. ": module.ready")
+		waits:next(release, function (err)
+			log("error", "module.ready of '%s' was rejected: %s", env.module.name, tostring(err))
+			release()
+		end)
 	end)
 end
 
