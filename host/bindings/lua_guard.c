@@ -10,16 +10,20 @@
 #include <string.h>
 #include <time.h>
 
+/* Who catches the error has so many instructions to tell of it and to tidy up; after so many
+ * raises none: a loop around pcall. */
+enum { EXPIRED_ROOM = 100000, EXPIRED_PATIENCE = 16 };
+
 /* What the signal handler reads and writes is volatile or set before the timer runs. */
 static struct {
-	lua_State *volatile current;  /* the coroutine that runs */
-	volatile sig_atomic_t depth;  /* nested protected calls */
-	volatile sig_atomic_t serial; /* of the outermost call */
-	volatile sig_atomic_t armed;  /* the timer ticks */
-	volatile sig_atomic_t slow;   /* the outermost call has been seen slow */
-	volatile sig_atomic_t expired;
-	sig_atomic_t seen; /* serial at the last tick */
-	int ticks;         /* how often in a row */
+	lua_State *volatile current;   /* the coroutine that runs */
+	volatile sig_atomic_t depth;   /* nested protected calls */
+	volatile sig_atomic_t serial;  /* of the outermost call */
+	volatile sig_atomic_t armed;   /* the timer ticks */
+	volatile sig_atomic_t slow;    /* the outermost call has been seen slow */
+	volatile sig_atomic_t expired; /* 1 + how often it has been raised */
+	sig_atomic_t seen;             /* serial at the last tick */
+	int ticks;                     /* how often in a row */
 	int slow_ticks, timeout_ticks;
 	double period, started;
 	timer_t timer;
@@ -39,12 +43,23 @@ static void set_timer(double seconds)
 	timer_settime(guard.timer, 0, &t, NULL);
 }
 
+static void expired_hook(lua_State *L, lua_Debug *ar);
+
+static void keep_armed(lua_State *L)
+{
+	lua_sethook(
+	    L, expired_hook, LUA_MASKCOUNT, guard.expired < EXPIRED_PATIENCE ? EXPIRED_ROOM : 1);
+}
+
 static void expired_hook(lua_State *L, lua_Debug *ar)
 {
 	if (!guard.expired) { /* left over on a coroutine that yielded at the last moment */
 		lua_sethook(L, NULL, 0, 0);
 		return;
 	}
+	if (guard.expired < EXPIRED_PATIENCE)
+		guard.expired++;
+	keep_armed(L);
 	lua_getinfo(L, "Sl", ar);
 	lua_pushfstring(L, "%s:%d: callback took longer than callback_timeout (%f s)",
 	    ar->short_src, ar->currentline, guard.period * guard.timeout_ticks);
@@ -81,7 +96,7 @@ static void on_tick(int signo)
 	}
 	guard.ticks++;
 	if (guard.timeout_ticks && guard.ticks >= guard.timeout_ticks) {
-		guard.expired = 1;
+		guard.expired = guard.expired ? guard.expired : 1;
 		lua_sethook(guard.current, expired_hook, LUA_MASKCOUNT, 1);
 	} else if (guard.slow_ticks && guard.ticks >= guard.slow_ticks && !guard.slow) {
 		guard.slow = 1;
@@ -189,8 +204,8 @@ static int resume(lua_State *L, lua_State *co, int n)
 	guard.current = co;
 	status = lua_resume(co, L, n, &count);
 	guard.current = previous;
-	if (guard.expired && previous) /* or a loop around many coroutines would outlive them all */
-		lua_sethook(previous, expired_hook, LUA_MASKCOUNT, 1);
+	if (guard.expired && previous)
+		keep_armed(previous); /* or a loop around many coroutines would outlive them all */
 	if (status != LUA_OK && status != LUA_YIELD) {
 		lua_xmove(co, L, 1);
 		return -1;
