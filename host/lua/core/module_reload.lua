@@ -113,7 +113,7 @@ local function add_hosts(env, name, hosts)
 end
 
 local function replace(host, name, old, state)
-	local hosts = host == "*" and modulemanager._parts(name) or {}
+	local hosts = host == "*" and modulemanager.parts(name) or {}
 	for _, part in ipairs(hosts) do
 		modulemanager.unload(part, name)
 	end
@@ -126,7 +126,7 @@ local function replace(host, name, old, state)
 		old.module._text = nil
 	end
 	env = env or bring_back(host, name, old, kept, state)
-	modulemanager._enter(host, name, env)
+	modulemanager.enter(host, name, env)
 	portmanager.settle(old.module, env.module)
 	add_hosts(env, name, hosts)
 	if err then

@@ -46,6 +46,20 @@ function port_registry.find(interface, port)
 	end
 end
 
+--- @return service, server handle of an address; or nil, "not-found"
+function port_registry.get_service_at(interface, port)
+	local listener = port_registry.find(interface, port)
+	if not listener then
+		return nil, "not-found"
+	end
+	return listener.service, listener.server
+end
+
+--- The multitable name, interface, port → { server, service, listener }.
+function port_registry.get_active_services()
+	return port_registry.active
+end
+
 --- Open listeners, a copy.
 -- @param name only of this service
 -- @param service only of this provider

@@ -222,21 +222,11 @@ function portmanager.close_class(class)
 	return count
 end
 
---- @return service, server handle; or nil, "not-found"
-function portmanager.get_service_at(interface, port)
-	local listener = port_registry.find(interface, port)
-	if not listener then
-		return nil, "not-found"
-	end
-	return listener.service, listener.server
-end
+portmanager.get_service_at = port_registry.get_service_at
+portmanager.get_active_services = port_registry.get_active_services
 
 function portmanager.get_service(name)
 	return services[name][1]
-end
-
-function portmanager.get_active_services()
-	return port_registry.active
 end
 
 function portmanager.get_registered_services()

@@ -1,0 +1,169 @@
+--- Which modules are loaded where, in which order, and which could not be loaded.
+
+local registry <const> = {}
+
+-- host → name → environment; "*" for global modules. Of a host, the same table as
+-- prosody.hosts[host].modules.
+local loaded <const> = { ["*"] = {} }
+
+-- In the order of loading, for an unload in reverse: list of { host, name }.
+local order <const> = {}
+
+-- "host/name" → { module, host, error, path } of modules that could not be loaded.
+local failed <const> = {}
+
+--- All modules of a host by name; nil if there is no such host.
+function registry.get_modules(host)
+	if not loaded[host] and prosody.hosts[host] then
+		loaded[host] = prosody.hosts[host].modules
+	end
+	return loaded[host]
+end
+
+--- The environment of a loaded module, or nil.
+function registry.get_module(host, name)
+	local modules = registry.get_modules(host)
+	return modules and modules[name]
+end
+
+function registry.is_loaded(host, name)
+	return registry.get_module(host, name) and true
+end
+
+--- Items of a kind that the modules of a host have added.
+function registry.get_items(key, host)
+	local modules = key and host and registry.get_modules(host)
+	if not modules then
+		return nil
+	end
+	local result = {}
+	for _, entry in ipairs(order) do
+		local env = entry.host == host and modules[entry.name]
+		local items = env and rawget(env.module, "items")
+		for _, item in ipairs(items and items[key] or {}) do
+			result[#result + 1] = item
+		end
+	end
+	return result
+end
+
+--- Names of loaded modules in the order of loading.
+-- @param host default: all
+-- @param reverse true: last loaded first
+-- @return list of names, or of { host, name } without a host
+function registry.names(host, reverse)
+	local list = {}
+	for _, entry in ipairs(order) do
+		if not host then
+			list[#list + 1] = { host = entry.host, name = entry.name }
+		elseif entry.host == host then
+			list[#list + 1] = entry.name
+		end
+	end
+	if reverse then
+		for i = 1, #list // 2 do
+			list[i], list[#list - i + 1] = list[#list - i + 1], list[i]
+		end
+	end
+	return list
+end
+
+--- The loaded modules themselves in the order of loading (their `module` tables: host, name,
+-- items, …).
+function registry.load_order()
+	local list = {}
+	for i, entry in ipairs(order) do
+		list[i] = registry.get_module(entry.host, entry.name).module
+	end
+	return list
+end
+
+--- Hosts ("*" first) on which a module is loaded.
+function registry.hosts_with(name)
+	local hosts = {}
+	for _, entry in ipairs(order) do
+		if entry.name == name then
+			table.insert(hosts, entry.host == "*" and 1 or #hosts + 1, entry.host)
+		end
+	end
+	return hosts
+end
+
+--- Hosts on which a global module has a part.
+function registry.parts(name)
+	local hosts = {}
+	for _, entry in ipairs(order) do
+		if entry.name == name and entry.host ~= "*" then
+			hosts[#hosts + 1] = entry.host
+		end
+	end
+	return hosts
+end
+
+--- Enters a module, or takes it out (env nil).
+function registry.enter(host, name, env)
+	registry.get_modules(host)[name] = env
+	if env then
+		for _, entry in ipairs(order) do
+			if entry.host == host and entry.name == name then
+				return
+			end
+		end
+		order[#order + 1] = { host = host, name = name }
+		return
+	end
+	for i = #order, 1, -1 do
+		if order[i].host == host and order[i].name == name then
+			table.remove(order, i)
+		end
+	end
+end
+
+--- Whether another loaded module depends on this one.
+function registry.needed(host, name)
+	for _, entry in ipairs(order) do
+		local env = registry.get_module(entry.host, entry.name)
+		local needs = env and rawget(env.module, "dependencies")
+		if needs and needs[name] and (host == "*" or entry.host == host) then
+			return true
+		end
+	end
+	return false
+end
+
+--- All modules for status and console, loaded ones in the order of loading, then those that
+-- failed.
+-- @return list of { module, host, status, message, path, loaded, dependencies }
+function registry.list()
+	local list = {}
+	for _, entry in ipairs(order) do
+		local api = registry.get_module(entry.host, entry.name).module
+		list[#list + 1] = {
+			module = entry.name, host = entry.host, path = api.path, loaded = true,
+			status = api.status_type or "core", message = api.status_message or "Loaded",
+			dependencies = rawget(api, "dependencies") or {},
+		}
+	end
+	for _, entry in pairs(failed) do
+		list[#list + 1] = { module = entry.module, host = entry.host, loaded = false,
+			status = "error", message = entry.error, dependencies = {} }
+	end
+	return list
+end
+
+--- Remembers that a module could not be loaded.
+function registry.failed(host, name, err)
+	failed[host .. "/" .. name] = { module = name, host = host, error = tostring(err) }
+end
+
+--- Forgets it.
+function registry.forget_failure(host, name)
+	failed[tostring(host) .. "/" .. tostring(name)] = nil
+end
+
+--- A host has gone.
+function registry.forget_host(host)
+	loaded[host] = nil
+end
+
+return registry
