@@ -41,8 +41,8 @@ int role_worker(int argc, char **argv)
 	lua_State *L;
 	int code;
 
-	/* 1: nobody looks into this memory (exec has made it dumpable again); test builds stay open,
-	 * because specs count descriptors and LeakSanitizer looks around */
+	/* 1: nobody looks into this memory (exec has made it dumpable again); test builds stay
+	 * open, because specs count descriptors and LeakSanitizer looks around */
 #if !defined GADWALL_SAN && !defined GADWALL_FAILPOINTS
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif

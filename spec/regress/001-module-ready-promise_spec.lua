@@ -1,5 +1,5 @@
--- INTERFACES.md, Readiness: "returns a promise from `module.ready`". It was called after READY, and its
--- promise was ignored.
+-- INTERFACES.md, Readiness: "returns a promise from `module.ready`". It was called after READY, and
+-- its promise was ignored.
 local daemon <const> = require "spec.support.daemon"
 
 local module_text <const> = [[
