@@ -181,10 +181,10 @@ local function start(keeper, hello, fail)
 		log("warn", "Configuration warning: %s:%d: %s", fault.file, fault.line, fault.message)
 	end
 	globals.lock()
-	local event = lifecycle.starting_event()
-	-- 5. Hosts and modules; then the event, so that a module's own handler can hold readiness.
+	-- 5. Hosts and modules. What a module hooks here is called by lifecycle.loaded(), after the
+	-- ports, so that it can hold readiness.
+	prosody.events.fire_event("server-starting", lifecycle.starting_event())
 	require "core.hostmanager".sync()
-	prosody.events.fire_event("server-starting", event)
 	if lifecycle.state() ~= "starting" then
 		return
 	end
