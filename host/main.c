@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak keeper_main
-#pragma weak role_worker
-#pragma weak role_reader
-
 enum { EXIT_OS_FAULT = 71 };
 
 static int role_command(const struct lua_host_info *info, int argc, char **argv)

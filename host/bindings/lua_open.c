@@ -17,7 +17,7 @@
 	X(table)                                                                                   \
 	X(timer)
 
-#define DECLARE(name) __attribute__((weak)) int luaopen_host_##name(lua_State *L);
+#define DECLARE(name) int luaopen_host_##name(lua_State *L);
 HOST_TABLES(DECLARE)
 
 #define ENTRY(name) {"host." #name, luaopen_host_##name},
