@@ -36,7 +36,16 @@ ifdef WERROR
 WARN += -Werror
 endif
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -rdynamic
-LDLIBS   = -lev $(LUA_LIBS) -lcrypto -ledit -lm
+LDLIBS   = -lev $(LUA_LIBS) $(LLHTTP_LIBS) -lcrypto -ledit -lm
+
+# llhttp: the system's library where there is one (9.x), else its C source as deps.sh unpacked it,
+# strict: the lenient form of 8.x accepts what smuggles requests.
+ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
+LLHTTP_LIBS = $(shell pkg-config --libs libllhttp)
+else
+LLHTTP_SRC := .deps/src/llhttp/api.c .deps/src/llhttp/http.c .deps/src/llhttp/llhttp.c
+CPPFLAGS   += -isystem .deps/src/llhttp
+endif
 
 C_BASE     := $(sort $(wildcard host/base/*.c))
 C_NET      := $(sort $(wildcard host/net/*.c))
@@ -45,14 +54,17 @@ C_BINDINGS := $(sort $(wildcard host/bindings/*.c))
 C_SRC      := host/main.c $(C_BASE) $(C_NET) $(C_PROC) $(C_BINDINGS)
 C_FUZZ     := $(sort $(wildcard contrib/fuzz/*.c))
 C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h contrib/fuzz/*.h)) $(C_FUZZ)
-OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o
+OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o \
+              $(LLHTTP_SRC:.deps/src/%.c=$(BUILD)/obj/%.o)
 EMBED      := $(sort $(shell find host/lua -name '*.lua'))
 SHELLS     := .ci/run $(sort $(wildcard contrib/*.sh contrib/dev/*.sh contrib/examples/*.sh))
 
 .DELETE_ON_ERROR:
-.PHONY: all help deps run test test-asan soak lint fuzz fuzz-smoke install uninstall dist clean force
+.PHONY: all program help deps run test test-asan soak lint fuzz fuzz-smoke install uninstall dist clean force
 
-all: $(BUILD)/gadwall
+# A sub-make, because `deps` may have to install the very tools that the rest is read with.
+all: deps
+	@$(MAKE) --no-print-directory program
 
 help:
 	@echo 'make run          build, then start contrib/examples/gadwall.cfg.lua in the foreground'
@@ -69,13 +81,18 @@ help:
 deps:
 	@sh contrib/deps.sh build
 
+program: $(BUILD)/gadwall
 $(BUILD)/gadwall: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 	@echo "built $@"
 
-$(BUILD)/obj/%.o: %.c Makefile | deps
+$(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/llhttp/%.o: .deps/src/llhttp/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -w -DLLHTTP_STRICT_MODE=1 -I.deps/src/llhttp $(HARDEN) $(CFLAGS) -c -o $@ $<
 
 # host/lua is compiled into the binary as text, so that a package update changes nothing before
 # `upgrade`. The list is a file of its own, so that a removed library goes from the binary too.
@@ -89,16 +106,15 @@ $(BUILD)/obj/embedded.S: $(BUILD)/obj/embedded.list contrib/dev/embed.sh
 $(BUILD)/obj/embedded.o: $(BUILD)/obj/embedded.S $(EMBED)
 	$(CC) -c -o $@ $<
 
-# Sub-makes, because `deps` may have to install the very tools that the rest is read with.
 build-run: deps
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) program
 build-test: deps
 	@sh contrib/deps.sh test peers
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all
-	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/test FAILPOINTS=1 all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) program
+	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/test FAILPOINTS=1 program
 build-asan: deps
 	@sh contrib/deps.sh test peers
-	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/asan FAILPOINTS=1 SAN=1 all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) BUILD=build/asan FAILPOINTS=1 SAN=1 program
 .PHONY: build-run build-test build-asan
 
 run: build-run
