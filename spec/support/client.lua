@@ -11,7 +11,8 @@ local client <const> = {}
 local methods <const> = {}
 local mt <const> = { __index = methods }
 
-local open_clients <const> = setmetatable({}, { __mode = "k" })
+-- Strong: one that a spec has dropped is closed by close_all, not at some collection later.
+local open_clients <const> = {}
 
 local function ready(fd, events, deadline)
 	local left = math.ceil((deadline - wait.now()) * 1000)
