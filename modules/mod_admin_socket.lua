@@ -31,6 +31,21 @@ local function refuse(conn, text)
 	conn:close()
 end
 
+-- A place goes to who speaks: the client that has said nothing for longest gives up its own.
+local function drop_silent()
+	local silent
+	for _, session in pairs(sessions) do
+		if not session.spoke and (not silent or session.last < silent.last) then
+			silent = session
+		end
+	end
+	if silent then
+		sessions[silent.conn] = nil
+		refuse(silent.conn, "closed: the place was needed")
+		return true
+	end
+end
+
 local function new_session(conn, peer)
 	local session <const> = { type = "admin", conn = conn, pid = peer.pid, uid = peer.uid,
 		buffer = "", last = time.monotonic() }
@@ -54,7 +69,8 @@ function listener.onconnect(conn)
 		module:log("warn", "uid %d (pid %d) may not use the admin socket", peer.uid, peer.pid)
 		return refuse(conn, ("cannot connect: not permitted (uid %d)"):format(peer.uid))
 	end
-	if count() >= clients_max + (peer.uid == 0 and reserved or 0) then
+	local most <const> = clients_max + (peer.uid == 0 and reserved or 0)
+	if count() >= most and not drop_silent() then
 		return refuse(conn, ("cannot connect: %d console clients already"):format(count()))
 	end
 	sessions[conn] = new_session(conn, peer)
@@ -93,7 +109,7 @@ function listener.onincoming(conn, data)
 	if not session then
 		return
 	end
-	session.last = time.monotonic()
+	session.last, session.spoke = time.monotonic(), true
 	local text, pos = session.buffer .. data, 1
 	while sessions[conn] do
 		local stop <const> = text:find("\n", pos, true)

@@ -3,6 +3,7 @@
 local check <const> = require "core.check"
 local config_file <const> = require "core.config_file"
 local exit <const> = require "cli.ui".exit
+local guard <const> = require "host.guard"
 local instance <const> = require "cli.instance"
 
 -- The line of a file that a fault points to, with a caret under its column.
@@ -113,5 +114,7 @@ return function (ctx)
 	if ctx.opts.dump or ctx.opts.print_config then
 		return dump(ctx, file)
 	end
+	-- As much as the reader has (bindings/role_reader.c): one config, one verdict.
+	guard.limits { memory = 256 * 1024 * 1024 }
 	return report(ctx, file, check.run(file, { bind = not ctx.opts.no_bind }))
 end

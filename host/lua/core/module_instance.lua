@@ -94,6 +94,12 @@ function module_instance.new_host_part(host, name, global)
 	return env
 end
 
+-- An error may be a table whose __tostring raises again.
+local function text_of(err)
+	local ok, text = pcall(tostring, err)
+	return ok and text or "an error that cannot be shown"
+end
+
 --- Runs the chunk and module.load().
 -- @return true; or nil and the error
 function module_instance.start(env)
@@ -107,7 +113,7 @@ function module_instance.start(env)
 	end
 	if not ok then
 		api:set_status("warn", "Error during load (see log)")
-		return nil, tostring(err)
+		return nil, text_of(err)
 	end
 	api.loaded = true
 	api.reloading, api.saved_state = nil, nil
@@ -157,7 +163,7 @@ function module_instance.stop(env)
 	local ok, err = module_instance.call_method(env, "unload")
 	if not ok then
 		log("warn", "Non-fatal error unloading module '%s' on '%s': %s", env.module.name,
-			env.module.host, err)
+			env.module.host, text_of(err))
 	end
 end
 
