@@ -123,7 +123,7 @@ void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
 {
 	struct lua_handle *h = lua_touserdata(L, index);
 
-	if (!h || lua_islightuserdata(L, index) || lua_rawlen(L, index) < sizeof *h ||
+	if (!h || lua_rawlen(L, index) < sizeof *h || /* a light userdata has no length */
 	    h->kind != (uint32_t)kind)
 		luaL_typeerror(L, index,
 		    kind == LUA_HANDLE_CONN     ? "connection"

@@ -104,7 +104,7 @@ static void broken(struct conn *c, int error)
 	c->failed = true;
 	c->write_due = 0;
 	conn_drop_output(c);
-	if (c->state == CONN_CLOSING || c->paused)
+	if (c->state == CONN_CLOSING || c->paused || (error != EPIPE && error != ECONNRESET))
 		conn_fail(c, c->why ? c->why : net_strerror(error));
 	else
 		conn_watch(c);
@@ -261,10 +261,8 @@ static int write_through(struct conn *c, const char *bytes, size_t n)
 		goto fail;
 	return (size_t)sent == n ? 0 : enqueue(c, bytes + sent, n - (size_t)sent);
 fail:
-	c->failed = true;
-	conn_drop_output(c);
-	conn_watch(c);
-	return 0; /* the read side reports it */
+	broken(c, errno);
+	return 0;
 }
 
 static int write_slow(struct conn *c, const char *bytes, size_t n)
