@@ -183,6 +183,13 @@ static void on_tick(void *data, intptr_t ref)
 	}
 }
 
+/* lag(): seconds within which 99 % of the last half minute's turns ended */
+static int l_lag(lua_State *L)
+{
+	lua_pushnumber(L, lag_p99(&lua_check_loop(L)->lag));
+	return 1;
+}
+
 static int l_nexttick(lua_State *L)
 {
 	struct loop *loop = lua_check_loop(L);
@@ -202,7 +209,7 @@ int luaopen_host_loop(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"run", l_run}, {"quit", l_quit}, {"leave", l_leave},
 	    {"now", l_now}, {"monotonic", l_monotonic}, {"nexttick", l_nexttick},
-	    {"watch", l_watch}, {NULL, NULL}};
+	    {"watch", l_watch}, {"lag", l_lag}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {{"close", l_watch_close}, {"setflags", l_watch_setflags},
 	    {"set", l_watch_setflags}, {"getfd", l_watch_getfd}, {"__tostring", l_watch_tostring},
 	    {NULL, NULL}};

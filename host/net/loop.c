@@ -149,6 +149,12 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 		loop_quit(loop, true);
 	if (loop->n_ticks || loop->cork.later || loop->quitting)
 		ev_idle_start(ev, &loop->idle); /* do not sleep on them */
+	if (loop->turning) {
+		double now = ev_time(); /* the wait's end was read by libev already */
+
+		lag_add(&loop->lag, now - ev_now(ev), now);
+	}
+	loop->turning = false;
 }
 
 /* Right after the wait: every read of the turn counts its silence from here. */
@@ -159,6 +165,7 @@ static void on_check(struct ev_loop *ev, ev_check *w, int revents)
 	(void)ev;
 	(void)revents;
 	loop->tick = loop_tick_now(loop);
+	loop->turning = true;
 }
 
 static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)

@@ -7,6 +7,7 @@
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
+#include "net/lag.h"
 #include "net/settings.h"
 #include "net/wheel.h"
 
@@ -45,6 +46,7 @@ struct loop {
 	uint32_t read_ticks;          /* ro: settings.read_timeout in ticks */
 	int spare_fd;                 /* given up for a moment when descriptors run out */
 	int epoll_fd;                 /* private: libev's own, or -1 */
+	struct lag lag;               /* of turns, from the end of the wait to the next */
 
 	/* private */
 	struct cork cork;
@@ -59,7 +61,7 @@ struct loop {
 	double born_real;
 	unsigned depth;
 	uint64_t events; /* callbacks so far */
-	bool quitting, running, leaving;
+	bool quitting, running, leaving, turning;
 };
 
 /* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's
