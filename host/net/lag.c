@@ -9,7 +9,7 @@ static int bucket_of(double seconds)
 	int exponent, n;
 	double fraction = frexp(seconds * 1e6, &exponent); /* 0.5 to 1, times 2^exponent */
 
-	if (exponent < 1)
+	if (exponent < 1 || fraction < 0.5) /* nothing, or a clock that stepped back */
 		return 0;
 	n = (exponent - 1) * 4 + (int)((fraction - 0.5) * 8);
 	return n < LAG_BUCKETS ? n : LAG_BUCKETS - 1;
