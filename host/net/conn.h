@@ -68,6 +68,7 @@ struct conn {
 	uint32_t read_due, write_due, resume_due; /* private: ticks, 0 = off */
 	float read_timeout;                       /* seconds; 0 = the setting's */
 	float rate;                               /* seconds a byte; 0 = no limit */
+	float owed;         /* private: seconds of pause that were too short to take */
 	uint32_t read_size; /* 0 = the setting's; in line mode the most bytes of a line */
 	uint32_t serial;    /* ro */
 	uint32_t born;      /* ro: tick */

@@ -24,13 +24,17 @@ static bool wanted(const struct conn *c)
 	return c->state == CONN_OPEN && !c->paused && !c->finishing;
 }
 
-/* A rate limit is a pause as long as the bytes cost. */
+/* A rate limit is a pause as long as the bytes cost; many small reads cost as much as a large one.
+ */
 static void charge(struct conn *c, size_t n)
 {
-	double cost = (double)c->rate * (double)n;
-
-	if (c->rate > 0 && cost > c->loop->settings.min_wait && wanted(c))
-		conn_pause_for(c, cost);
+	if (c->rate <= 0)
+		return;
+	c->owed += c->rate * (float)n;
+	if ((double)c->owed > c->loop->settings.min_wait && wanted(c)) {
+		conn_pause_for(c, (double)c->owed);
+		c->owed = 0;
+	}
 }
 
 static void deliver_line(struct conn *c, const char *line, size_t n)

@@ -276,6 +276,16 @@ describe("a connection", function ()
 		assert.is_true(took > 0.25 and took < 1, "took " .. took)
 	end)
 
+	it("keeps to a rate limit when bytes come one by one", function ()
+		local s, _, conn = pair({ onconnect = function (c) c:setlimit(1000) end }, {},
+			{ read_size = 1 })
+		local started = require "host.loop".monotonic()
+		conn:write(("x"):rep(300))
+		run_until(function () return #s.data == 300 end, 5, "the bytes")
+		local took = require "host.loop".monotonic() - started
+		assert.is_true(took > 0.2, "took " .. took)
+	end)
+
 	it("gives at most read_size bytes at a time and says timeout for less", function ()
 		local s, _, conn = pair({}, {}, { read_size = 4 })
 		conn:write("123456")
