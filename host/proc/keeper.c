@@ -433,6 +433,7 @@ int keeper_main(const struct keeper_opts *opts)
 		copy.config_file = config_file; /* the title is written over argv */
 	}
 	log_source("keeper");
+	start_close_inherited();
 	if (copy.detach && detach_start(&code))
 		return code;
 	if (start_open(&copy) < 0) {

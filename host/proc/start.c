@@ -9,11 +9,22 @@
 
 enum { LISTEN_FDS_START = 3 };
 
-static void adopt_listen_fds(void)
+static int listen_fds(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+
+	return count && pid && atoi(pid) == getpid() && atoi(count) > 0 ? atoi(count) : 0;
+}
+
+void start_close_inherited(void)
+{
+	(void)syscall(SYS_close_range, LISTEN_FDS_START + (unsigned)listen_fds(), ~0U, 0);
+}
+
+static void adopt_listen_fds(void)
+{
 	const char *names = getenv("LISTEN_FDNAMES"), *why;
-	int n = count && pid && atoi(pid) == getpid() ? atoi(count) : 0;
+	int n = listen_fds();
 
 	for (int i = 0; i < n && i < KEEPER_HELD; i++) {
 		size_t length = names ? strcspn(names, ":") : 0;

@@ -48,6 +48,16 @@ static int judge(const struct stat *st)
 	return 0;
 }
 
+/* The workers' own folder: they may not be allowed to make it in a parent that is root's. */
+static void make_data_folder(void)
+{
+	const struct settings *s = &keeper.settings;
+
+	make_parents(s->data_path);
+	if (mkdir(s->data_path, 0750) == 0 && lchown(s->data_path, s->uid, s->gid) < 0)
+		log_warn("%s: cannot give it to the workers: %s", s->data_path, strerror(errno));
+}
+
 static int make_folder(void)
 {
 	const char *path = keeper.settings.runtime_path;
@@ -68,6 +78,8 @@ static int make_folder(void)
 	    fchownat(dir, "user", keeper.settings.uid, keeper.settings.gid, AT_SYMLINK_NOFOLLOW) <
 		0)
 		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot make the folder user");
+	if (keeper.settings.data_path[0])
+		make_data_folder();
 	return 0;
 }
 

@@ -219,6 +219,10 @@ unsigned long long state_ticks(pid_t pid);
 /* ---- start*.c: what runs before the loop turns, or in a child before exec ---- */
 /* Descriptors, signals, our own binary; 0, or -1 with errno. */
 int start_open(const struct keeper_opts *opts);
+
+/* Closes what a careless parent left open, but for LISTEN_FDS: a keeper lives long, and a socket
+ * that it holds unknowingly never ends for its peer. The first thing of all. */
+void start_close_inherited(void);
 /* The first settings have come: folder, lock, privileges, the first workers. */
 void start_loaded(void);
 /* Makes the folder, takes the lock, refuses a second run, opens keeper.sock, writes the PID file.

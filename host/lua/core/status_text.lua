@@ -18,11 +18,11 @@ function status_text.seconds(seconds)
 	seconds = tonumber(seconds) or 0
 	local whole <const> = math.floor(seconds)
 	if seconds >= 86400 then
-		return ("%d d %d h"):format(whole // 86400, whole % 86400 // 3600)
+		return ("%.0f d %.0f h"):format(whole // 86400, whole % 86400 // 3600)
 	elseif seconds >= 3600 then
-		return ("%d h %d m"):format(whole // 3600, whole % 3600 // 60)
+		return ("%.0f h %.0f m"):format(whole // 3600, whole % 3600 // 60)
 	elseif seconds >= 60 then
-		return ("%d m %d s"):format(whole // 60, whole % 60)
+		return ("%.0f m %.0f s"):format(whole // 60, whole % 60)
 	end
 	return ("%.1f s"):format(seconds)
 end
@@ -37,7 +37,7 @@ function status_text.bytes(bytes)
 	elseif bytes >= 1024 then
 		return ("%.1f KiB"):format(bytes / 1024)
 	end
-	return ("%d B"):format(bytes)
+	return ("%.0f B"):format(bytes)
 end
 
 --- A bar of `width` characters. @param done 0 to 1
