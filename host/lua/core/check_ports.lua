@@ -3,6 +3,7 @@
 local config <const> = require "core.configmanager"
 local port_address <const> = require "core.port_address"
 local port_bind <const> = require "core.port_bind"
+local port_owner <const> = require "core.port_owner"
 
 local check_ports <const> = {}
 
@@ -72,14 +73,15 @@ local function sorted_services(modules)
 	return names
 end
 
---- Whether a host runs on the config's runtime folder: then its ports are ours.
-local function is_running(state)
+--- The keeper that runs on the config's runtime folder: what it holds is ours.
+-- @return its pid or nil
+local function running_keeper(state)
 	local sys <const> = require "host.sys"
 	local found = require "core.places".find(state.file)
-	return sys.flock_test and sys.flock_test(found.runtime .. "/lock") ~= nil
+	return sys.flock_test(found.runtime .. "/lock")
 end
 
-local function try_bind(report, service, address)
+local function try_bind(report, service, address, keeper)
 	local net <const> = require "host.net"
 	local unistd <const> = require "posix.unistd"
 	if address.unix then
@@ -88,7 +90,13 @@ local function try_bind(report, service, address)
 	local fd, err = net.bind(address.interface, address.port, { backlog = 1, type = "tcp" })
 	if fd then
 		unistd.close(fd)
-	elseif not port_bind.is_missing_family(address, err) then
+		return
+	end
+	-- A keeper that may not be looked into gets the benefit of the doubt: `load` finds out.
+	if keeper and port_owner.holds(keeper, address.port) ~= false then
+		return
+	end
+	if not port_bind.is_missing_family(address, err) then
 		point(report, service, address, { code = "unbindable-port",
 			message = ("cannot listen on %s port %s for service '%s': %s"):format(address.interface,
 				tostring(address.written), service.name, err) })
@@ -100,7 +108,7 @@ end
 function check_ports.run(report, modules, opts)
 	check_written(report)
 	local users = {}
-	local bind = opts.bind ~= false and not is_running(report.state)
+	local keeper = running_keeper(report.state)
 	for _, name in ipairs(sorted_services(modules)) do
 		local service = modules.services[name]
 		for _, address in ipairs((port_address.wanted(service))) do
@@ -112,8 +120,8 @@ function check_ports.run(report, modules, opts)
 						address.interface, address.port) })
 			else
 				users[key] = name
-				if bind then
-					try_bind(report, service, address)
+				if opts.bind ~= false then
+					try_bind(report, service, address, keeper)
 				end
 			end
 		end
