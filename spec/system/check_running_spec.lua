@@ -14,7 +14,7 @@ describe("check beside a running instance", function ()
 		local d <const> = daemon.start { config = text:format("0") }
 		local port <const> = d:port("echo")
 		d:write_config(text:format(port))
-		local code <const>, _, err <const> = d:run("check")
+		local code <const>, _, err <const> = d:run("check", "-c", d.config_file)
 		assert.equal(0, code, err)
 		d:stop()
 	end)
@@ -23,7 +23,7 @@ describe("check beside a running instance", function ()
 		local other <const> = daemon.start { config = text:format("0") }
 		local d <const> = daemon.start { config = text:format("0") }
 		d:write_config(text:format(other:port("echo")))
-		local code <const>, out <const>, err <const> = d:run("check")
+		local code <const>, out <const>, err <const> = d:run("check", "-c", d.config_file)
 		assert.equal(1, code)
 		assert.matches("cannot listen on 127.0.0.1 port %d+ for service 'echo'", out .. err)
 		d:stop()
