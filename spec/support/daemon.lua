@@ -9,6 +9,7 @@
 -- Every daemon has a temp folder of its own (kept with KEEP=1). Its end is always checked: exit
 -- status as declared, a clean log, no child left, no descriptor gained.
 
+local checks <const> = require "spec.support.daemon_checks"
 local client <const> = require "spec.support.client"
 local json <const> = require "dkjson"
 local process <const> = require "spec.support.process"
@@ -21,12 +22,6 @@ local methods <const> = {}
 local mt <const> = { __index = methods }
 
 local running = {}
-
--- What no log of a healthy run holds; `allow` lists patterns of lines that a spec expects.
-local suspicious <const> = {
-	"Sanitizer", "runtime error:", "%f[%w]alert%f[%W]", "%f[%w]fatal%f[%W]", "Error calling",
-	"[Aa]ssertion .* failed", "stack traceback:", "unprotected error",
-}
 
 --- The program under test.
 function daemon.binary()
@@ -130,13 +125,6 @@ function methods:state()
 	return values
 end
 
-local function remember(self)
-	if not self.keeper then return end
-	for _, info in ipairs(process.descendants(self.keeper.pid)) do
-		self.known[info.pid .. ":" .. info.started] = info
-	end
-end
-
 local settled <const> = { serving = true, draining = true, passive = true, failed = true }
 
 --- Starts `gadwall run` and waits until it serves (or, with `expect_exit`, until it has ended).
@@ -185,8 +173,10 @@ function methods:wait_ready(seconds)
 		self:destroy()
 		error(("not ready (%s); log:\n%s"):format(seen, log), 2)
 	end
-	remember(self)
-	self.fd_base = self:fd_counts()
+	checks.remember(self)
+	if self.spec.fds ~= false then
+		checks.note_fds(self)
+	end
 end
 
 --- Text of everything that it wrote to stdout and stderr.
@@ -214,7 +204,7 @@ end
 
 --- Sends the keeper a signal.
 function methods:signal(signal)
-	remember(self)
+	checks.remember(self)
 	return self.keeper:signal(signal)
 end
 
@@ -222,7 +212,7 @@ end
 ---@return integer|nil status, or nil, "timeout"
 function methods:wait_exit(seconds)
 	if not self.exit_status then
-		remember(self)
+		checks.remember(self)
 		local code, err = self.keeper:wait_exit(seconds or 10)
 		if not code then return nil, err end
 		self.exit_status = code
@@ -234,7 +224,7 @@ end
 --- Live descendants of the keeper.
 ---@return table list of { pid, name, state, parent, group, started }
 function methods:children()
-	remember(self)
+	checks.remember(self)
 	return process.descendants(self.keeper_pid)
 end
 
@@ -352,86 +342,24 @@ function methods:console(line, timeout)
 	return lines, lines[#lines]
 end
 
-local function allowed(self, line)
-	for _, pattern in ipairs(self.spec.allow or {}) do
-		if line:find(pattern) then return true end
-	end
-	return false
-end
-
---- Lines of the log that a clean run does not have.
-function methods:bad_lines()
-	local bad = {}
-	for _, line in ipairs(self:log_lines()) do
-		for _, pattern in ipairs(suspicious) do
-			if line:find(pattern) and not allowed(self, line) then
-				bad[#bad + 1] = line
-				break
-			end
-		end
-	end
-	return bad
-end
-
--- Descriptors are compared while it still serves, after our own clients have gone.
-local function check_fds(self, faults)
-	if self.spec.fds == false or not self.fd_base or self.keeper:status() then return end
-	client.close_all()
-	local function gained()
-		for pid, count in pairs(self:fd_counts()) do
-			local base = self.fd_base[pid]
-			if base and count > base then
-				return ("pid %d has %d descriptors, had %d when ready"):format(pid, count, base)
-			end
-		end
-	end
-	if not wait.try(function() return not gained() end, 2) then
-		faults[#faults + 1] = gained()
-	end
-end
-
-local function check_children(self, faults)
-	local function left()
-		for _, info in pairs(self.known) do
-			if process.alive(info.pid, info.started) then return info end
-		end
-	end
-	if wait.try(function() return not left() end, 2) then return end
-	for _, info in pairs(self.known) do
-		if process.alive(info.pid, info.started) then
-			faults[#faults + 1] = ("process %d (%s) was left behind"):format(info.pid, info.name)
-			process.kill(info.pid, "KILL")
-		end
-	end
-end
-
-local function check_exit(self, faults)
-	local expected = self.spec.exit or 0
-	if self.spec.exit == false or self.exit_status == expected then return end
-	if self.spec.expect_exit and self.spec.exit == nil then return end
-	faults[#faults + 1] = ("exit status %s instead of %s"):format(self.exit_status or "none", expected)
-end
-
 -- Ends the daemon if it lives, checks its end, removes its folder; returns a list of faults.
 local function finish(self, how)
 	local faults = {}
 	if self.finished then return faults end
 	self.finished = true
 	if not self.keeper:status() then
-		check_fds(self, faults)
+		checks.fds(self, faults)
 		self:signal(how or "TERM")
 	end
 	if not self:wait_exit(self.spec.stop_timeout or (os.getenv("GADWALL_SLOW") and 60 or 15)) then
 		faults[#faults + 1] = "did not stop in time, state " .. (self:state().state or "unknown")
-		remember(self)
+		checks.remember(self)
 		self.keeper:destroy()
 		self.exit_status = "killed by the spec"
 	end
-	check_children(self, faults)
-	check_exit(self, faults)
-	for _, line in ipairs(self:bad_lines()) do
-		faults[#faults + 1] = "log: " .. line
-	end
+	checks.children(self, faults)
+	checks.exit(self, faults)
+	checks.log(self, faults)
 	if #faults > 0 then
 		faults[#faults + 1] = "--- log of " .. self.dir .. "\n" .. self:log()
 	end
@@ -450,7 +378,7 @@ end
 function methods:destroy()
 	if self.finished then return end
 	self.finished = true
-	remember(self)
+	checks.remember(self)
 	self.keeper:destroy()
 	for _, info in pairs(self.known) do
 		if process.alive(info.pid, info.started) then process.kill(info.pid, "KILL") end
