@@ -291,11 +291,15 @@ void keeper_restart_clocks(double late)
 /* Acts on all that is due; returns the next deadline. */
 static double run_clocks(double now)
 {
-	double due = now + 3600,
-	       next[3] = {reload_clock(now), signals_clock(now), notify_clock(now)};
+	/* Signals first: what they begin sets the clocks of the others. */
+	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock};
+	double due = now + 3600;
 
-	for (int i = 0; i < 3; i++)
-		due = next[i] < due ? next[i] : due;
+	for (int i = 0; i < 3; i++) {
+		double next = clocks[i](now);
+
+		due = next < due ? next : due;
+	}
 	FOR_WORKERS (w) {
 		double d = worker_clock(w, now);
 

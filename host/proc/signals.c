@@ -256,7 +256,7 @@ void signals_answer(uint32_t id, const char *result, const char *text)
 
 double signals_clock(double now)
 {
-	double next = keeper.hammer_at;
+	double next = KEEPER_NEVER;
 
 	for (int i = 0; i < KEEPER_SIGNALS; i++) {
 		struct pending *p = &keeper.pending[i];
@@ -264,14 +264,14 @@ double signals_clock(double now)
 		if (p->id && now >= p->due) {
 			log_warn(
 			    "signal %d: no answer of the hooks: going on without them", p->signo);
-			act(p);
+			act(p); /* may begin a stop, and with it the hammer's clock */
 		}
 		if (p->id && p->due < next)
 			next = p->due;
 	}
 	if (now >= keeper.hammer_at)
 		keeper_hammer(keeper.abandoned ? "the start does not end" : "hammer_time is over");
-	return next;
+	return keeper.hammer_at < next ? keeper.hammer_at : next;
 }
 
 /* Whether a stop signal is with its hooks: a stop that the worker asks for meanwhile is what they
