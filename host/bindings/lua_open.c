@@ -6,16 +6,20 @@
 	X(encodings)                                                                               \
 	X(guard)                                                                                   \
 	X(hashes)                                                                                  \
+	X(http)                                                                                    \
+	X(inet)                                                                                    \
 	X(info)                                                                                    \
 	X(keeper)                                                                                  \
 	X(loop)                                                                                    \
 	X(net)                                                                                     \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \
+	X(resolver)                                                                                \
 	X(signals)                                                                                 \
 	X(sys)                                                                                     \
 	X(table)                                                                                   \
-	X(timer)
+	X(timer)                                                                                   \
+	X(tls)
 
 #define DECLARE(name) int luaopen_host_##name(lua_State *L);
 HOST_TABLES(DECLARE)

@@ -1,0 +1,32 @@
+/* What the files behind host.http share. */
+#ifndef BINDINGS_LUA_HTTP_H
+#define BINDINGS_LUA_HTTP_H
+
+#include "net/http_parser.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+#define LUA_HTTP_PARSER  "http parser"
+#define LUA_HTTP_REQUEST "http request"
+
+/* User values of a request: who it came from, assigned fields, body. */
+enum { LUA_HTTP_OWNER = 1, LUA_HTTP_FIELDS, LUA_HTTP_BODY };
+
+/* Pushes a request with a copy of the parser's head; field `conn` is the value at `owner`. The
+ * fields that Prosody's modules read are made when they are asked for. */
+void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner);
+
+/* The request at `index` is complete; the body (a string) is on top of the stack and is popped. */
+void lua_http_request_complete(lua_State *L, int index);
+
+/* Pushes a plain table of the head: method, target or code, httpversion, headers (lower case). */
+void lua_push_http_packet(lua_State *L, const struct http_parser *p);
+
+/* Adds the functions of requests and of answers to the table on top. */
+void lua_http_open_request(lua_State *L);
+void lua_http_open_answer(lua_State *L);
+
+int luaopen_host_http(lua_State *L);
+
+#endif

@@ -1,0 +1,262 @@
+/* Answers of host.http: the head is put together in one block, checked as it goes in, and written
+ * with the body in one go. */
+#include "bindings/lua_http.h"
+#include "bindings/lua_net.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One block for the process: it is empty again before anything else can run, also after an error.
+ */
+static struct {
+	char *data;
+	size_t len, cap;
+} block;
+
+static void add(lua_State *L, const char *at, size_t n)
+{
+	if (n > block.cap - block.len) {
+		size_t cap = block.cap ? block.cap : 4096;
+		char *bigger;
+
+		while (cap < block.len + n)
+			cap *= 2;
+		bigger = realloc(block.data, cap);
+		if (!bigger) {
+			luaL_error(L, "out of memory");
+			return;
+		}
+		block.data = bigger;
+		block.cap = cap;
+	}
+	memcpy(block.data + block.len, at, n);
+	block.len += n;
+}
+
+/* ---- parts of the head ---- */
+
+static bool is_token(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_word(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* "content_type" goes out as "Content-Type". */
+static void add_name(lua_State *L, const char *at, size_t n)
+{
+	bool begins = true;
+	size_t from = block.len;
+
+	add(L, at, n);
+	for (char *c = block.data + from; c < block.data + block.len; c++) {
+		if (!is_token((unsigned char)*c))
+			luaL_error(L, "header name '%s' is no token", at);
+		if (*c == '_')
+			*c = '-';
+		if (begins && *c >= 'a' && *c <= 'z')
+			*c = (char)(*c - 'a' + 'A');
+		begins = !is_word((unsigned char)*c);
+	}
+	if (!n)
+		luaL_error(L, "header without a name");
+	add(L, ": ", 2);
+}
+
+/* RFC 9110 5.5: no controls but the tab; a line end would begin another header. */
+static void add_value(lua_State *L, const char *name, const char *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)at[i];
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			luaL_error(L, "the value of header '%s' has a control character", name);
+	}
+	add(L, at, n);
+	add(L, "\r\n", 2);
+}
+
+static void add_date(lua_State *L)
+{
+	static char line[48];
+	static time_t made;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != made) {
+		gmtime_r(&now, &tm);
+		strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+		made = now;
+	}
+	add(L, line, strlen(line));
+}
+
+static void add_length(lua_State *L, lua_Unsigned n)
+{
+	char digits[24], *at = digits + sizeof digits;
+
+	do {
+		*--at = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	add(L, "Content-Length: ", 16);
+	add(L, at, (size_t)(digits + sizeof digits - at));
+	add(L, "\r\n", 2);
+}
+
+enum seen { SEEN_DATE = 1, SEEN_CONNECTION = 2, SEEN_LENGTH = 4 };
+
+static unsigned note(const char *name, size_t n)
+{
+	if (n == 4 && memcmp(name, "date", 4) == 0)
+		return SEEN_DATE;
+	if (n == 10 && memcmp(name, "connection", 10) == 0)
+		return SEEN_CONNECTION;
+	if (n == 14 && (name[7] == '_' || name[7] == '-') && memcmp(name, "content", 7) == 0 &&
+	    memcmp(name + 8, "length", 6) == 0)
+		return SEEN_LENGTH;
+	return 0;
+}
+
+/* One header of the table; a list is several lines. */
+static void add_header(lua_State *L, const char *name, size_t n)
+{
+	size_t length;
+	const char *value;
+
+	if (lua_istable(L, -1)) {
+		for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+			add_name(L, name, n);
+			value = luaL_tolstring(L, -1, &length);
+			add_value(L, name, value, length);
+			lua_pop(L, 2);
+		}
+		lua_pop(L, 1);
+		return;
+	}
+	value = lua_tolstring(L, -1, &length);
+	if (!value) {
+		luaL_error(L, "the value of header '%s' is a %s", name, luaL_typename(L, -1));
+		return;
+	}
+	add_name(L, name, n);
+	add_value(L, name, value, length);
+}
+
+static unsigned add_headers(lua_State *L, int index)
+{
+	unsigned seen = 0;
+
+	if (!lua_istable(L, index))
+		return 0;
+	lua_pushnil(L);
+	while (lua_next(L, index)) {
+		size_t n;
+		const char *name;
+
+		if (lua_type(L, -2) != LUA_TSTRING)
+			luaL_error(L, "a header's name is a %s", luaL_typename(L, -2));
+		name = lua_tolstring(L, -2, &n);
+		seen |= note(name, n);
+		if (lua_isnumber(L, -1)) { /* converted in place, the table's stays */
+			lua_pushvalue(L, -1);
+			lua_replace(L, -2);
+		}
+		add_header(L, name, n);
+		lua_pop(L, 1);
+	}
+	return seen;
+}
+
+/* ---- writing ---- */
+
+/* The connection behind the value, if nobody put another write in its place. */
+static struct lua_conn *plain_conn(lua_State *L, int index)
+{
+	struct lua_handle *h = lua_touserdata(L, index);
+	bool replaced = false;
+
+	if (!h || lua_rawlen(L, index) < sizeof(struct lua_conn) || h->kind != LUA_HANDLE_CONN)
+		return NULL;
+	if (h->fields && lua_getiuservalue(L, index, 1) == LUA_TTABLE) {
+		lua_pushliteral(L, "write");
+		replaced = lua_rawget(L, -2) != LUA_TNIL;
+		lua_pop(L, 2);
+	}
+	return replaced ? NULL : (struct lua_conn *)h;
+}
+
+/* respond(conn, status line, headers, connection, length, body): builds the head and writes it with
+ * the body. status line: with its line end. headers: table or nil. connection: value of that header
+ * unless headers have one, or nil. length: Content-Length unless headers have one, or nil. Raises,
+ * with nothing written, if a header cannot be sent. Returns true; or the text for the caller to
+ * write, if conn is not a plain connection; or false when the connection takes nothing. */
+static int l_respond(lua_State *L)
+{
+	struct lua_conn *lc;
+	unsigned seen;
+	size_t n;
+	const char *text;
+	lua_State *before;
+	int r;
+
+	lua_settop(L, 6);
+	block.len = 0;
+	text = luaL_checklstring(L, 2, &n);
+	if (n < 2 || memchr(text, '\r', n) != text + n - 2 || memchr(text, '\n', n) != text + n - 1)
+		luaL_error(L, "bad status line");
+	add(L, text, n);
+	seen = add_headers(L, 3);
+	if (!(seen & SEEN_DATE))
+		add_date(L);
+	if (!(seen & SEEN_CONNECTION) && !lua_isnil(L, 4)) {
+		add(L, "Connection: ", 12);
+		text = luaL_checklstring(L, 4, &n);
+		add_value(L, "connection", text, n);
+	}
+	if (!(seen & SEEN_LENGTH) && !lua_isnil(L, 5))
+		add_length(L, (lua_Unsigned)luaL_checkinteger(L, 5));
+	add(L, "\r\n", 2);
+	text = luaL_optlstring(L, 6, "", &n);
+	lc = plain_conn(L, 1);
+	if (!lc) {
+		lua_pushlstring(L, block.data, block.len);
+		lua_pushvalue(L, 6);
+		if (lua_isnil(L, -1))
+			lua_pop(L, 1);
+		else
+			lua_concat(L, 2);
+		return 1;
+	}
+	before = lua_handle_enter(L);
+	r = conn_write(&lc->c, block.data, block.len);
+	if (r == 0 && n)
+		r = conn_write(&lc->c, text, n);
+	lua_handle_enter(before);
+	lua_pushboolean(L, r == 0);
+	return 1;
+}
+
+/* half_close(conn): nothing more will be sent; the peer sees the end. */
+static int l_half_close(lua_State *L)
+{
+	struct lua_conn *lc = lua_check_handle(L, 1, LUA_HANDLE_CONN);
+
+	lua_pushboolean(L, lc->c.io.fd >= 0 && shutdown(lc->c.io.fd, SHUT_WR) == 0);
+	return 1;
+}
+
+void lua_http_open_answer(lua_State *L)
+{
+	lua_pushcfunction(L, l_respond);
+	lua_setfield(L, -2, "respond");
+	lua_pushcfunction(L, l_half_close);
+	lua_setfield(L, -2, "half_close");
+}

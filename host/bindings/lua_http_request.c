@@ -1,0 +1,542 @@
+/* Request objects of host.http: the head as it came, and every field made when it is asked for. */
+#include "bindings/lua_http.h"
+
+#include <lauxlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct request {
+	uint32_t text, text_len, target_len; /* text: offset behind the fields */
+	uint16_t count;
+	uint8_t method, minor;
+	bool partial; /* the body has not come */
+	bool chunked, expects, persistent;
+	bool assigned; /* there are fields */
+	uint64_t length;
+	struct http_field fields[];
+};
+
+enum key {
+	KEY_NONE,
+	KEY_METHOD,
+	KEY_PATH,
+	KEY_URL,
+	KEY_VERSION,
+	KEY_HEADERS,
+	KEY_BODY,
+	KEY_PARTIAL,
+	KEY_CHUNKED,
+	KEY_CONN,
+};
+
+static const char *const key_names[] = {[KEY_METHOD] = "method",
+    [KEY_PATH] = "path",
+    [KEY_URL] = "url",
+    [KEY_VERSION] = "httpversion",
+    [KEY_HEADERS] = "headers",
+    [KEY_BODY] = "body",
+    [KEY_PARTIAL] = "partial",
+    [KEY_CHUNKED] = "chunked",
+    [KEY_CONN] = "conn"};
+
+static const char *text_of(const struct request *r)
+{
+	return (const char *)r + r->text;
+}
+
+void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner)
+{
+	size_t fields = sizeof(struct http_field) * p->count;
+	struct request *r = lua_newuserdatauv(L, sizeof *r + fields + p->text_len, 3);
+
+	*r = (struct request){
+	    .text = (uint32_t)(sizeof *r + fields),
+	    .text_len = p->text_len,
+	    .target_len = p->target_len,
+	    .count = p->count,
+	    .method = p->ll.method,
+	    .minor = p->ll.http_minor,
+	    .partial = true,
+	    .chunked = p->chunked,
+	    .expects = p->expects,
+	    .persistent = p->persistent,
+	    .length = p->length,
+	};
+	if (fields)
+		memcpy(r->fields, p->fields, fields);
+	if (p->text_len)
+		memcpy((char *)r + r->text, p->text, p->text_len);
+	luaL_setmetatable(L, LUA_HTTP_REQUEST);
+	lua_pushvalue(L, owner);
+	lua_setiuservalue(L, -2, LUA_HTTP_OWNER);
+}
+
+void lua_http_request_complete(lua_State *L, int index)
+{
+	struct request *r = lua_touserdata(L, index);
+
+	r->partial = false;
+	lua_setiuservalue(L, index, LUA_HTTP_BODY);
+}
+
+static struct request *check(lua_State *L)
+{
+	return luaL_checkudata(L, 1, LUA_HTTP_REQUEST);
+}
+
+/* ---- target ---- */
+
+struct span {
+	const char *at;
+	size_t n;
+};
+
+struct target {
+	struct span path, query, host;
+	bool has_query;
+	const char *scheme; /* of an absolute target */
+};
+
+/* Splits "http://host/path" off; false: that is none. */
+static bool split_absolute(struct span *rest, struct target *t)
+{
+	static const char *const schemes[] = {"http", "https"};
+
+	for (int i = 0; i < 2; i++) {
+		size_t n = strlen(schemes[i]);
+		const char *end;
+
+		if (rest->n <= n + 3 || strncasecmp(rest->at, schemes[i], n) != 0 ||
+		    memcmp(rest->at + n, "://", 3) != 0)
+			continue;
+		t->scheme = schemes[i];
+		t->host.at = rest->at + n + 3;
+		end = t->host.at;
+		while (end < rest->at + rest->n && *end != '/' && *end != '?')
+			end++;
+		t->host.n = (size_t)(end - t->host.at);
+		rest->n -= (size_t)(end - rest->at);
+		rest->at = end;
+		return t->host.n > 0 && !memchr(t->host.at, '@', t->host.n);
+	}
+	return false;
+}
+
+static bool split(const char *text, size_t n, struct target *t)
+{
+	struct span rest = {text, n};
+	const char *mark;
+
+	memset(t, 0, sizeof *t);
+	if (rest.n == 1 && rest.at[0] == '*') {
+		t->path = rest;
+		return true;
+	}
+	if (!rest.n || (rest.at[0] != '/' && !split_absolute(&rest, t)))
+		return false;
+	mark = rest.n ? memchr(rest.at, '?', rest.n) : NULL;
+	t->path.at = rest.at;
+	t->path.n = mark ? (size_t)(mark - rest.at) : rest.n;
+	if (mark) {
+		t->has_query = true;
+		t->query.at = mark + 1;
+		t->query.n = rest.n - t->path.n - 1;
+	}
+	return true;
+}
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Slashes once, escapes decoded; the number of bytes written to `out` (no longer than n + 1). */
+static size_t decode(char *out, const char *at, size_t n)
+{
+	size_t len = 0;
+
+	if (!n || at[0] != '/')
+		out[len++] = '/';
+	for (size_t i = 0; i < n; i++) {
+		char c = at[i];
+
+		if (c == '/' && i && at[i - 1] == '/')
+			continue;
+		if (c == '%' && i + 2 < n && digit(at[i + 1]) >= 0 && digit(at[i + 2]) >= 0) {
+			c = (char)(digit(at[i + 1]) * 16 + digit(at[i + 2]));
+			i += 2;
+		}
+		out[len++] = c;
+	}
+	return len;
+}
+
+/* Whether the path stays below the root at every step, and is text. */
+static bool is_inside(const char *path, size_t n)
+{
+	int level = 0;
+
+	for (size_t i = 0; i < n;) {
+		size_t from = ++i;
+
+		while (i < n && path[i] != '/')
+			i++;
+		if (i - from == 2 && path[from] == '.' && path[from + 1] == '.') {
+			if (--level < 0)
+				return false;
+		} else if (i > from && !(i - from == 1 && path[from] == '.')) {
+			level++;
+		}
+	}
+	return !memchr(path, '\0', n);
+}
+
+/* The path as handlers see it; nil if it is none. */
+static void push_path(lua_State *L, const struct target *t)
+{
+	bool plain = t->path.n > 0 && !memchr(t->path.at, '%', t->path.n) &&
+		     !memmem(t->path.at, t->path.n, "//", 2) &&
+		     !memmem(t->path.at, t->path.n, "..", 2);
+	luaL_Buffer b;
+	size_t n;
+
+	if (plain) {
+		lua_pushlstring(L, t->path.at, t->path.n);
+		return;
+	}
+	luaL_buffinitsize(L, &b, t->path.n + 1);
+	n = decode(luaL_buffaddr(&b), t->path.at, t->path.n);
+	if (is_inside(luaL_buffaddr(&b), n)) {
+		luaL_pushresultsize(&b, n);
+		return;
+	}
+	luaL_pushresultsize(&b, 0);
+	lua_pop(L, 1);
+	lua_pushnil(L);
+}
+
+static void push_url(lua_State *L, const struct target *t)
+{
+	lua_createtable(L, 0, 4);
+	lua_pushlstring(L, t->path.n ? t->path.at : "/", t->path.n ? t->path.n : 1);
+	lua_setfield(L, -2, "path");
+	if (t->has_query && t->query.n) {
+		lua_pushlstring(L, t->query.at, t->query.n);
+		lua_setfield(L, -2, "query");
+	}
+	if (t->scheme) {
+		lua_pushstring(L, t->scheme);
+		lua_setfield(L, -2, "scheme");
+		lua_pushlstring(L, t->host.at, t->host.n);
+		lua_setfield(L, -2, "host");
+	}
+}
+
+/* ---- headers ---- */
+
+/* Pushes the name as a key: lower case, '-' as `dash`; false (nothing pushed) for names with an
+ * underscore of their own, which would be mistaken for another header. */
+static bool push_name(lua_State *L, const char *at, size_t n, char dash)
+{
+	char small[64];
+	luaL_Buffer b;
+	char *out = small;
+
+	if (dash != '-' && memchr(at, '_', n))
+		return false;
+	if (n > sizeof small)
+		out = luaL_buffinitsize(L, &b, n);
+	for (size_t i = 0; i < n; i++) {
+		char c = at[i];
+
+		if (c == '-')
+			c = dash;
+		else if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		out[i] = c;
+	}
+	if (out == small)
+		lua_pushlstring(L, out, n);
+	else
+		luaL_pushresultsize(&b, n);
+	return true;
+}
+
+/* Several lines of one name are one list (RFC 9110 5.3). */
+static void push_headers(
+    lua_State *L, const char *text, const struct http_field *fields, unsigned count, char dash)
+{
+	lua_createtable(L, 0, (int)count);
+	for (const struct http_field *f = fields; f < fields + count; f++) {
+		if (!push_name(L, text + f->name, f->name_len, dash))
+			continue;
+		lua_pushvalue(L, -1);
+		if (lua_rawget(L, -3) == LUA_TNIL) { /* headers name nil */
+			lua_pop(L, 1);
+			lua_pushlstring(L, text + f->value, f->value_len);
+		} else {
+			lua_pushliteral(L, ",");
+			lua_pushlstring(L, text + f->value, f->value_len);
+			lua_concat(L, 3);
+		}
+		lua_rawset(L, -3);
+	}
+}
+
+static void push_request_headers(lua_State *L, const struct request *r)
+{
+	struct target t;
+
+	push_headers(L, text_of(r), r->fields, r->count, '_');
+	if (split(text_of(r), r->target_len, &t) &&
+	    t.scheme) { /* RFC 9112 3.2.2: the target's host counts */
+		lua_pushlstring(L, t.host.at, t.host.n);
+		lua_setfield(L, -2, "host");
+	}
+}
+
+static void push_version(lua_State *L, unsigned minor)
+{
+	lua_pushstring(L, minor ? "1.1" : "1.0");
+}
+
+/* method, target, and path and url if it is one */
+static void set_request_line(lua_State *L, const struct http_parser *p)
+{
+	const char *text = p->text ? p->text : "";
+	struct target t;
+
+	lua_pushstring(L, llhttp_method_name((llhttp_method_t)p->ll.method));
+	lua_setfield(L, -2, "method");
+	lua_pushlstring(L, text, p->target_len);
+	lua_setfield(L, -2, "target");
+	if (!split(text, p->target_len, &t))
+		return;
+	push_path(L, &t);
+	lua_setfield(L, -2, "path");
+	push_url(L, &t);
+	lua_setfield(L, -2, "url");
+}
+
+void lua_push_http_packet(lua_State *L, const struct http_parser *p)
+{
+	lua_createtable(L, 0, 10);
+	push_version(L, p->ll.http_minor);
+	lua_setfield(L, -2, "httpversion");
+	push_headers(L, p->text, p->fields, p->count, '-');
+	lua_setfield(L, -2, "headers");
+	if (p->ll.type == HTTP_RESPONSE) {
+		lua_pushinteger(L, p->ll.status_code);
+		lua_setfield(L, -2, "code");
+		lua_pushlstring(L, p->text ? p->text : "", p->target_len);
+		lua_setfield(L, -2, "reason");
+	} else {
+		set_request_line(L, p);
+	}
+	lua_pushboolean(L, p->chunked);
+	lua_setfield(L, -2, "chunked");
+	lua_pushboolean(L, p->persistent);
+	lua_setfield(L, -2, "persistent");
+	if (!p->chunked && !p->until_end) {
+		lua_pushinteger(L, (lua_Integer)(p->complete ? 0 : p->length));
+		lua_setfield(L, -2, "body_length");
+	}
+}
+
+/* ---- fields ---- */
+
+static void push_body(lua_State *L, const struct request *r)
+{
+	if (r->partial)
+		lua_pushboolean(L, 0);
+	else
+		lua_getiuservalue(L, 1, LUA_HTTP_BODY);
+}
+
+/* Pushes what has not been assigned; true if it is worth keeping. */
+static bool push_computed(lua_State *L, const struct request *r, enum key key)
+{
+	struct target t;
+
+	switch (key) {
+	case KEY_METHOD:
+		lua_pushstring(L, llhttp_method_name((llhttp_method_t)r->method));
+		return false;
+	case KEY_PATH:
+	case KEY_URL:
+		if (!split(text_of(r), r->target_len, &t))
+			lua_pushnil(L);
+		else if (key == KEY_PATH)
+			push_path(L, &t);
+		else
+			push_url(L, &t);
+		return true;
+	case KEY_VERSION: push_version(L, r->minor); return false;
+	case KEY_HEADERS: push_request_headers(L, r); return true;
+	case KEY_BODY: push_body(L, r); return false;
+	case KEY_PARTIAL:
+		if (r->partial)
+			lua_pushboolean(L, 1);
+		else
+			lua_pushnil(L);
+		return false;
+	case KEY_CHUNKED: lua_pushboolean(L, r->chunked); return false;
+	case KEY_CONN: lua_getiuservalue(L, 1, LUA_HTTP_OWNER); return false;
+	case KEY_NONE: break;
+	}
+	lua_pushnil(L);
+	return false;
+}
+
+/* Assigns the value on top to the key at 2; leaves the value there. */
+static void keep(lua_State *L, struct request *r)
+{
+	if (lua_getiuservalue(L, 1, LUA_HTTP_FIELDS) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_createtable(L, 0, 4);
+		lua_pushvalue(L, -1);
+		lua_setiuservalue(L, 1, LUA_HTTP_FIELDS);
+	}
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+	r->assigned = true;
+}
+
+/* Assigned, then computed (upvalue 1: name -> key), then upvalue 2, a table of functions. */
+static int l_index(lua_State *L)
+{
+	struct request *r = lua_touserdata(L, 1);
+	enum key key;
+
+	if (r->assigned) {
+		lua_getiuservalue(L, 1, LUA_HTTP_FIELDS);
+		lua_pushvalue(L, 2);
+		if (lua_rawget(L, -2) != LUA_TNIL)
+			return 1;
+		lua_settop(L, 2);
+	}
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	key = (enum key)lua_tointeger(L, -1);
+	if (key != KEY_NONE) {
+		if (push_computed(L, r, key))
+			keep(L, r);
+		return 1;
+	}
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
+		return 1;
+	lua_pushvalue(L, 1);
+	lua_call(L, 1, 1); /* under lua_host_call: l_* */
+	keep(L, r);
+	return 1;
+}
+
+static int l_newindex(lua_State *L)
+{
+	lua_settop(L, 3);
+	keep(L, lua_touserdata(L, 1));
+	return 0;
+}
+
+/* ---- functions ---- */
+
+/* Pushes the host's name: without port, in lower case; nil if there is none. */
+static void push_host(lua_State *L, const struct request *r, const struct target *t)
+{
+	struct span host = t->host;
+	size_t n;
+
+	for (unsigned i = 0; i < r->count && !t->scheme; i++) {
+		const struct http_field *f = &r->fields[i];
+
+		if (f->name_len == 4 && strncasecmp(text_of(r) + f->name, "host", 4) == 0)
+			host = (struct span){text_of(r) + f->value, f->value_len};
+	}
+	n = host.n;
+	while (n && host.at[n - 1] >= '0' && host.at[n - 1] <= '9')
+		n--;
+	if (n && host.at[n - 1] == ':')
+		host.n = n - 1;
+	if (!host.at || !push_name(L, host.at, host.n, '-'))
+		lua_pushnil(L);
+}
+
+/* target(request): method, path (nil: not a path), host (nil: none) */
+static int l_target(lua_State *L)
+{
+	const struct request *r = check(L);
+	struct target t;
+	bool ok = split(text_of(r), r->target_len, &t);
+
+	lua_pushstring(L, llhttp_method_name((llhttp_method_t)r->method));
+	if (ok)
+		push_path(L, &t);
+	else
+		lua_pushnil(L);
+	push_host(L, r, &t);
+	return 3;
+}
+
+/* framing(request): persistent, httpversion, expects, length, chunked */
+static int l_framing(lua_State *L)
+{
+	const struct request *r = check(L);
+
+	lua_pushboolean(L, r->persistent);
+	push_version(L, r->minor);
+	lua_pushboolean(L, r->expects);
+	lua_pushinteger(L, (lua_Integer)r->length);
+	lua_pushboolean(L, r->chunked);
+	return 5;
+}
+
+/* complete(request): a streamed body has ended */
+static int l_complete(lua_State *L)
+{
+	check(L)->partial = false;
+	lua_pushboolean(L, 0);
+	lua_setiuservalue(L, 1, LUA_HTTP_BODY);
+	return 0;
+}
+
+static int l_tostring(lua_State *L)
+{
+	const struct request *r = check(L);
+
+	lua_pushfstring(L, "%s ", llhttp_method_name((llhttp_method_t)r->method));
+	lua_pushlstring(L, text_of(r), r->target_len);
+	lua_concat(L, 2);
+	return 1;
+}
+
+void lua_http_open_request(lua_State *L)
+{
+	luaL_newmetatable(L, LUA_HTTP_REQUEST); /* http mt */
+	lua_newtable(L);
+	for (int key = KEY_METHOD; key <= KEY_CONN; key++) {
+		lua_pushinteger(L, key);
+		lua_setfield(L, -2, key_names[key]);
+	}
+	lua_newtable(L); /* http mt keys computed */
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -5, "computed");
+	lua_pushcclosure(L, l_index, 2);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, l_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushcfunction(L, l_tostring);
+	lua_setfield(L, -2, "__tostring");
+	lua_pop(L, 1);
+	lua_pushcfunction(L, l_target);
+	lua_setfield(L, -2, "target");
+	lua_pushcfunction(L, l_framing);
+	lua_setfield(L, -2, "framing");
+	lua_pushcfunction(L, l_complete);
+	lua_setfield(L, -2, "complete");
+}

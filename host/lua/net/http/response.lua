@@ -1,0 +1,225 @@
+--- Answers of net.http.server: what handlers fill and send.
+--
+-- Fields: request, conn, status_code (200), status (text, optional), headers (underscored names),
+-- body, persistent, is_head_request, finished, on_destroy(response), finish_cb(response).
+
+local codes <const> = require "net.http.codes"
+local host_http <const> = require "host.http"
+local contains_token <const> = require "util.http".contains_token
+
+local response <const> = {}
+
+local block <const> = 65536 -- bytes of a file that are read at once
+
+-- May the connection live on? Set by the session.
+local may_persist = function () return true end
+
+local status_lines <const> = setmetatable({}, { __index = function (lines, code)
+	local line = ("HTTP/1.1 %s\r\n"):format(codes[code])
+	if math.type(code) == "integer" and code >= 100 and code < 1000 then
+		lines[code] = line
+	end
+	return line
+end })
+
+local methods <const> = {}
+
+local mt <const> = { __index = function (self, key)
+	if key == "headers" then
+		local headers <const> = {}
+		self.headers = headers
+		return headers
+	end
+	return methods[key]
+end }
+
+-- RFC 9110 6.4.1: these never have a body.
+local function is_bodyless(code)
+	return code < 200 or code == 204 or code == 304
+end
+
+-- Whether the peer can tell where the body ends.
+local function is_delimited(self, headers, length)
+	return length or is_bodyless(self.status_code) or self.is_head_request
+		or headers and (headers.content_length or headers.transfer_encoding)
+end
+
+local function check_persistence(self, headers, length)
+	local connection <const> = headers and headers.connection
+	if self.status_code == 101 then
+		return
+	elseif connection and contains_token(connection, "close")
+	or not is_delimited(self, headers, length) then
+		self.persistent = false
+	elseif self.persistent and not may_persist(self) then
+		self.persistent = false
+		if connection then
+			headers.connection = nil
+		end
+	end
+end
+
+-- Writes the head, and the body with it; raises, with nothing written, if a header is malformed.
+local function write(self, length, body)
+	local headers <const> = rawget(self, "headers")
+	local code <const> = self.status_code
+	if headers and headers.transfer_encoding then
+		headers.content_length, length = nil, nil
+	end
+	check_persistence(self, headers, length)
+	local line = self.status and ("HTTP/1.1 %s\r\n"):format(self.status) or status_lines[code]
+	local connection = not self.persistent and "close" or self.old and "keep-alive" or nil
+	local text = host_http.respond(self.conn, line, headers, connection, length, body)
+	self.begun = true
+	if type(text) == "string" then
+		self.conn:write(text)
+	end
+end
+
+--- Sends the answer with its body and ends it.
+-- @param body string, default response.body or none
+function methods:send(body)
+	if self.finished then
+		return
+	end
+	body = body or self.body or ""
+	if type(body) ~= "string" then
+		body = tostring(body)
+	end
+	if is_bodyless(self.status_code) then
+		write(self, nil, nil)
+	else
+		write(self, #body, not self.is_head_request and body or nil)
+	end
+	return self:done()
+end
+
+--- Sends the head alone; the handler writes the body to response.conn and calls done().
+function methods:write_headers()
+	if not self.finished then
+		write(self, nil, nil)
+	end
+end
+
+local function end_file(self, file)
+	self.conn.ondrain = nil
+	self._send_more = nil
+	if file.close then
+		file:close()
+	end
+end
+
+-- One more block; a file that ends early ends the connection, or its rest would be taken for the
+-- next answer.
+local function file_sender(self, file, chunked)
+	local left = tonumber(self.headers.content_length)
+	return function ()
+		if self.finished then
+			return end_file(self, file)
+		end
+		local data = file:read(left and math.min(left, block) or block)
+		if data and #data > 0 then
+			left = left and left - #data
+			return self.conn:write(chunked and ("%x\r\n%s\r\n"):format(#data, data) or data)
+		end
+		if chunked then
+			self.conn:write("0\r\n\r\n")
+		end
+		if left and left > 0 then
+			self.persistent = false
+		end
+		end_file(self, file)
+		return self:done()
+	end
+end
+
+--- Sends a file (anything with read(bytes) and perhaps close()) as fast as the peer reads; without
+-- headers.content_length in chunks.
+-- @return true
+function methods:send_file(file)
+	if self.finished or self.is_head_request then
+		if file.close then
+			file:close()
+		end
+		if not self.finished then
+			self:write_headers()
+			self:done()
+		end
+		return true
+	end
+	local chunked = not self.headers.content_length and not self.old
+	if chunked then
+		self.headers.transfer_encoding = "chunked"
+	end
+	write(self, nil, nil)
+	local more <const> = file_sender(self, file, chunked)
+	self._send_more = more
+	self.conn.ondrain = function ()
+		if self._send_more then
+			more()
+		end
+	end
+	more()
+	return true
+end
+
+--- Ends the answer: the connection goes on with the next request, or is closed.
+function methods:done()
+	if self.finished then
+		return
+	end
+	self.finished = true
+	local on_destroy <const> = self.on_destroy
+	if on_destroy then
+		self.on_destroy = nil
+		on_destroy(self)
+	end
+	return self:finish_cb()
+end
+
+--- Nobody will read the answer: the connection has gone.
+function response.abandon(self)
+	if not self.finished then
+		self.finished = true
+		if self._send_more then
+			self._send_more() -- closes the file
+		end
+		if self.on_destroy then
+			self:on_destroy()
+		end
+	end
+end
+
+--- @param request request object, or nil for an answer to what is none
+-- @param finish_cb called when the answer has ended
+function response.new(conn, request, finish_cb)
+	local persistent, version = false, "1.1"
+	if request then
+		persistent, version = host_http.framing(request)
+	end
+	return setmetatable({
+		request = request, conn = conn, status_code = 200, persistent = persistent,
+		is_head_request = request and request.method == "HEAD" or false,
+		old = version == "1.0", finish_cb = finish_cb, finished = false,
+	}, mt)
+end
+
+--- Sets who decides whether connections live on: fn(response) → boolean.
+function response.set_persistence(fn)
+	may_persist = fn
+end
+
+--- The head as a list of texts (Prosody's interface for modules that write themselves).
+function response.prepare_header(self)
+	local out <const> = { "HTTP/1.1 " .. (self.status or codes[self.status_code]) }
+	for name, value in pairs(self.headers) do
+		name = name:gsub("_", "-"):gsub("%f[%w].", string.upper)
+		assert(not (name .. value):find("[%c]"), "control character in a header")
+		out[#out + 1] = "\r\n" .. name .. ": " .. value
+	end
+	out[#out + 1] = "\r\n\r\n"
+	return out
+end
+
+response.methods = methods
+return response

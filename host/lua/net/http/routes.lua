@@ -1,0 +1,92 @@
+--- Which handlers a request meets: exact events and wildcards, the most specific first.
+
+local routes <const> = {}
+
+-- Resolved lists of paths that only wildcards match; more are forgotten together.
+local most <const> = 10000
+
+local function is_wildcard(event)
+	return event:sub(-2) == "/*"
+end
+
+local function covers(wildcard, event)
+	return event:sub(1, #wildcard - 1) == wildcard:sub(1, -2)
+end
+
+local function rank(event, priority, order)
+	local _, slashes = event:gsub("/", "")
+	return { slashes = slashes, exact = is_wildcard(event) and 0 or 1, priority = priority,
+		order = order }
+end
+
+local function before(a, b)
+	for _, key in ipairs { "slashes", "exact", "priority" } do
+		if a[key] ~= b[key] then
+			return a[key] > b[key]
+		end
+	end
+	return a.order < b.order
+end
+
+-- Handlers of all events that match, sorted.
+local function resolve(event_map, event)
+	local list, ranks = {}, {}
+	for name, handlers in pairs(event_map) do
+		if name == event or is_wildcard(name) and covers(name, event) then
+			for handler, priority in pairs(handlers) do
+				local new = rank(name, priority, #list)
+				if not ranks[handler] then
+					list[#list + 1] = handler
+					ranks[handler] = new
+				elseif before(new, ranks[handler]) then
+					ranks[handler] = new
+				end
+			end
+		end
+	end
+	table.sort(list, function (a, b) return before(ranks[a], ranks[b]) end)
+	return #list > 0 and list or false
+end
+
+--- Makes a set of events (util.events) match by wildcards.
+function routes.install(events)
+	local handlers <const>, event_map <const> = events._handlers, events._event_map
+	local guesses, count = {}, 0
+
+	local function forget()
+		for event in pairs(guesses) do
+			rawset(handlers, event, nil)
+		end
+		guesses, count = {}, 0
+	end
+
+	setmetatable(handlers, {
+		__index = function (_, event)
+			if is_wildcard(event) then
+				return nil
+			end
+			local list = resolve(event_map, event)
+			if not event_map[event] then
+				if count >= most then
+					forget()
+				end
+				guesses[event], count = true, count + 1
+			end
+			rawset(handlers, event, list)
+			return list
+		end,
+		__newindex = function (_, event, list)
+			if list == nil and is_wildcard(event) then
+				for name in pairs(handlers) do
+					if covers(event, name) then
+						rawset(handlers, name, nil)
+					end
+				end
+				return
+			end
+			rawset(handlers, event, list)
+		end,
+	})
+end
+
+return routes

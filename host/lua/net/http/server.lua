@@ -1,0 +1,244 @@
+--- HTTP serving, Prosody's handler interface (facts/prosody-api.md 2.13).
+--
+-- Handlers are events "METHOD host/path" and "METHOD /path" (any host), "/*" at the end stands for
+-- everything below. They get { request, response } and return nil (404), true (will answer
+-- later), a number (status), a string (body), a table (merged into the response), an error object
+-- of util.error, or a promise of one of these.
+
+local codes <const> = require "net.http.codes"
+local errors <const> = require "util.error"
+local host_http <const> = require "host.http"
+local listen <const> = require "net.server".addserver
+local log <const> = require "util.logger".init("http.server")
+local promise <const> = require "util.promise"
+local response <const> = require "net.http.response"
+local routes <const> = require "net.http.routes"
+local session <const> = require "net.http.session"
+
+local server <const> = {}
+
+local events <const> = require "util.events".new()
+local fire <const> = events.fire_event
+local hosts <const> = {}
+local default_host
+
+routes.install(events)
+
+-- Results -----------------------------------------------------------------------------------------
+
+events.add_handler("http-error", function (event)
+	return ("Error processing request: %s. Check your error log for more information.")
+		:format(codes[event.code])
+end, -1)
+
+-- A short answer that says what went wrong.
+local function report(answer, code, message)
+	answer.status_code = code
+	local private <const> = code == 500
+	return answer:send(fire("http-error", {
+		request = answer.request, response = answer, code = code,
+		message = not private and message or nil, private_message = private and message or nil,
+	}))
+end
+
+local handle_result
+
+local by_type <const> = {}
+
+function by_type.number(answer, code)
+	answer.status_code = code
+	return code >= 400 and fire("http-error",
+		{ request = answer.request, response = answer, code = code }) or nil
+end
+
+function by_type.string(_, body)
+	return body
+end
+
+function by_type.table(answer, result)
+	for key, value in pairs(result) do
+		if key ~= "headers" then
+			answer[key] = value
+		end
+	end
+	for name, value in pairs(result.headers or {}) do
+		answer.headers[name] = value
+	end
+end
+
+local function reject(answer, err)
+	log("error", "A handler's promise: %s", tostring(err))
+	if not answer.finished and not answer.begun then
+		answer.headers, answer.persistent = nil, false
+		report(answer, 500, tostring(err))
+	end
+end
+
+local function await(answer, result)
+	result:next(function (value)
+		return handle_result(answer, value)
+	end, function (err)
+		answer.status_code = 500
+		return handle_result(answer, errors.is_error(err) and err or 500)
+	end):catch(function (err)
+		reject(answer, err)
+	end)
+	return true
+end
+
+handle_result = function (answer, result)
+	if result == true then
+		return true
+	elseif promise.is_promise(result) then
+		return await(answer, result)
+	elseif errors.is_error(result) then
+		local code = result.code or 500
+		answer.status_code = code
+		return answer:send(fire("http-error",
+			{ request = answer.request, response = answer, code = code, error = result }))
+	end
+	local convert = by_type[type(result)]
+	return answer:send(convert and convert(answer, result) or nil)
+end
+
+-- Requests ----------------------------------------------------------------------------------------
+
+-- The event of a method; HEAD is answered by whoever answers GET.
+local function fire_for(method, target, payload)
+	local result = fire(method .. " " .. target, payload)
+	if result == nil and method == "HEAD" then
+		result = fire("GET " .. target, payload)
+	end
+	return result
+end
+
+local function no_host(answer, host, early)
+	if early then
+		return
+	elseif host then
+		return report(answer, 404, "Unknown host: " .. host)
+	end
+	return report(answer, 400, "Missing or invalid 'Host' header")
+end
+
+-- early: the body has not come; only who wants it in pieces answers now
+local function handle(request, answer, early)
+	local method, path, host = host_http.target(request)
+	if not path then
+		return report(answer, 400, "Invalid path")
+	end
+	local payload <const> = { request = request, response = answer }
+	local result = fire_for(method, path, payload)
+	if result == nil then
+		if not hosts[host] then
+			if not hosts[default_host] then
+				return no_host(answer, host, early)
+			end
+			host = default_host
+		end
+		result = fire_for(method, host .. path, payload)
+	end
+	if result == nil and early then
+		return
+	end
+	return handle_result(answer, result == nil and 404 or result)
+end
+
+session.init { handle = handle, report = report }
+
+-- What is made of a request when it is asked for --------------------------------------------------
+
+local computed <const> = host_http.computed
+
+-- (ip, secure) of a request after looking at its proxies; set by mod_http
+local forwarded
+
+--- The peer's address, or what a trusted proxy says of it.
+function computed.ip(request)
+	local ip = request.conn:ip()
+	return forwarded and forwarded(request, ip) or ip
+end
+
+function computed.secure(request)
+	if request.conn:ssl() then
+		return true
+	end
+	return forwarded and select(2, forwarded(request, request.conn:ip())) or nil
+end
+
+function computed.id()
+	return require "util.id".short()
+end
+
+function computed.log(request)
+	return require "util.logger".init("http." .. request.method .. "-" .. request.id)
+end
+
+-- The interface -----------------------------------------------------------------------------------
+
+server.add_handler = events.add_handler
+server.remove_handler = events.remove_handler
+
+function server.fire_event(event, ...)
+	return fire(event, ...)
+end
+
+--- Listens without a service of the config.
+-- @return server handle; or nil, error
+function server.listen_on(port, interface, ssl)
+	return listen(interface or "*", port, session.listener, "*a", ssl)
+end
+
+function server.add_host(host)
+	hosts[host] = true
+end
+
+function server.remove_host(host)
+	hosts[host] = nil
+end
+
+--- Who answers for hosts that nobody has added.
+function server.set_default_host(host)
+	default_host = host
+end
+
+local defaults <const> = {}
+for name, value in pairs(session.options) do
+	defaults[name] = value
+end
+
+--- @param name body_size_limit, buffer_size_limit, max_request_line, max_header_size,
+-- max_headers, max_pipeline, header_timeout, body_timeout, keepalive_timeout, request_timeout
+-- (bytes, counts, seconds)
+-- @param value nil: the default
+function server.set_option(name, value)
+	session.options[name] = value == nil and defaults[name] or value
+end
+
+--- @param fn (request, ip) → ip, secure of the client behind trusted proxies
+function server.set_forwarded(fn)
+	forwarded = fn
+end
+
+--- @param fn (conn) → true if its service is to be left: answers say close; nil: never
+function server.set_draining(fn)
+	session.draining = fn
+end
+
+--- @return the request that is being answered on a connection, or nil
+server.get_request_from_conn = session.request_of
+
+-- Older names of the response's methods.
+server.prepare_header = response.prepare_header
+server.send_response = response.methods.send
+server.send_file = response.methods.send_file
+server.write_headers = response.methods.write_headers
+server.finish_response = response.methods.done
+
+--- Whether https can be served at all.
+server.has_tls = (pcall(require, "host.tls"))
+
+server.listener = session.listener
+server.codes = codes
+server._events = events
+return server

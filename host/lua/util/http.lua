@@ -1,0 +1,134 @@
+-- plain lua too
+--- What HTTP's texts need in small: escapes, forms, lists of tokens, paths, Forwarded.
+
+local char <const>, concat <const> = string.char, table.concat
+
+local http <const> = {}
+
+local function escape(c)
+	return ("%%%02x"):format(c:byte())
+end
+
+--- @return the text with everything but unreserved characters (RFC 3986 2.3) as %xx; nil for nil
+function http.urlencode(text)
+	return text and (text:gsub("[^%w.~_-]", escape))
+end
+
+--- @return the text with %xx decoded; nil for nil
+function http.urldecode(text)
+	return text and (text:gsub("%%(%x%x)", function (hex)
+		return char(tonumber(hex, 16))
+	end))
+end
+
+local function encode_part(text)
+	return text and (http.urlencode(tostring(text)):gsub("%%20", "+"))
+end
+
+local function decode_part(text)
+	return http.urldecode((text:gsub("%+", " ")))
+end
+
+--- application/x-www-form-urlencoded.
+-- @param form name → value, or a list of { name, value } whose order stays
+function http.formencode(form)
+	local parts <const> = {}
+	if form[1] then
+		for i, field in ipairs(form) do
+			parts[i] = encode_part(field.name) .. "=" .. encode_part(field.value)
+		end
+	else
+		for name, value in pairs(form) do
+			parts[#parts + 1] = encode_part(name) .. "=" .. encode_part(value)
+		end
+	end
+	return concat(parts, "&")
+end
+
+--- The reverse.
+-- @return table: a list of { name, value }, and name → value (the last one); a text without "=" is
+-- only decoded
+function http.formdecode(text)
+	if not text:find("=", 1, true) then
+		return http.urldecode(text)
+	end
+	local form <const> = {}
+	for name, value in text:gmatch("([^=&]*)=([^&]*)") do
+		name, value = decode_part(name), decode_part(value)
+		form[#form + 1] = { name = name, value = value }
+		form[name] = value
+	end
+	return form
+end
+
+--- Whether a list of tokens (Connection: close, foo) has this one; case does not count.
+function http.contains_token(field, token)
+	field = "," .. field:gsub("[ \t]", ""):lower() .. ","
+	return field:find("," .. token:lower() .. ",", 1, true) ~= nil
+end
+
+--- A path with a slash in front, and one (is_dir) or none at its end.
+function http.normalize_path(path, is_dir)
+	local ends = path:sub(-1) == "/"
+	if is_dir and not ends then
+		path = path .. "/"
+	elseif not is_dir and ends then
+		path = path:sub(1, -2)
+	end
+	return path:sub(1, 1) == "/" and path or "/" .. path
+end
+
+-- One pair of a Forwarded element: name, value, the text behind it.
+local function take_pair(text)
+	local name, rest = text:match("^%s*([^%s=;,\"]+)=(.*)$")
+	if not name then
+		return nil
+	end
+	if rest:sub(1, 1) ~= '"' then
+		local value, behind = rest:match("^([^%s;,\"]*)(.*)$")
+		return name:lower(), value, behind
+	end
+	local value, at = {}, 2
+	while at <= #rest do
+		local c = rest:sub(at, at)
+		if c == '"' then
+			return name:lower(), concat(value), rest:sub(at + 1)
+		elseif c == "\\" then
+			at = at + 1
+			c = rest:sub(at, at)
+		end
+		value[#value + 1] = c
+		at = at + 1
+	end
+	return nil
+end
+
+--- The header Forwarded (RFC 7239): one table of its pairs for each proxy on the way.
+-- @return list of { ["for"], by, host, proto }; nil if it is malformed
+function http.parse_forwarded(text)
+	if type(text) ~= "string" then
+		return nil
+	end
+	local list, element = {}, {}
+	while true do
+		local name, value, rest = take_pair(text)
+		if not name then
+			return nil
+		end
+		element[name] = value
+		local mark
+		mark, text = rest:match("^%s*([;,]?)(.*)$")
+		if mark == "" then
+			if text ~= "" then
+				return nil
+			end
+			list[#list + 1] = element
+			return list
+		elseif mark == "," then
+			list[#list + 1] = element
+			element = {}
+		end
+	end
+end
+
+return http

@@ -1,0 +1,492 @@
+#include "net/http_parser.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+	TEXT_FIRST = 1024, /* first sizes of the head's blocks */
+	FIELDS_FIRST = 16,
+	TEXT_KEPT = 4096, /* a block up to this size is kept for the next message */
+	EMPTY_LINES = 4,  /* before a request; RFC 9112 2.2 asks for one */
+	OVERHEAD = 16384, /* bytes of chunk heads, extensions and trailers beyond 8 a byte */
+};
+
+/* The head's blocks of the last message: parsers at rest hold none. */
+static struct {
+	char *text;
+	struct http_field *fields;
+	uint32_t text_cap;
+	uint16_t capacity;
+} spare;
+
+static int refuse(struct http_parser *p, unsigned status, const char *why)
+{
+	if (p->stage != HTTP_REFUSED) {
+		p->stage = HTTP_REFUSED;
+		p->status = (uint16_t)status;
+		p->why = why;
+	}
+	return -1;
+}
+
+/* ---- the head's storage ---- */
+
+static void take_spare(struct http_parser *p)
+{
+	p->text = spare.text;
+	p->text_cap = spare.text_cap;
+	p->fields = spare.fields;
+	p->capacity = spare.capacity;
+	memset(&spare, 0, sizeof spare);
+}
+
+static void release_head(struct http_parser *p)
+{
+	if (!spare.text && p->text_cap <= TEXT_KEPT && p->capacity <= 4 * FIELDS_FIRST) {
+		spare.text = p->text;
+		spare.text_cap = p->text_cap;
+		spare.fields = p->fields;
+		spare.capacity = p->capacity;
+	} else {
+		free(p->text);
+		free(p->fields);
+	}
+	p->text = NULL;
+	p->fields = NULL;
+	p->text_len = p->text_cap = p->target_len = 0;
+	p->count = p->capacity = 0;
+	p->has_head = false;
+}
+
+static int add_text(struct http_parser *p, const char *at, size_t n)
+{
+	if (!p->text)
+		take_spare(p);
+	if (n > p->text_cap - p->text_len) {
+		size_t cap = p->text_cap ? p->text_cap : TEXT_FIRST;
+		char *bigger;
+
+		while (cap < p->text_len + n)
+			cap *= 2;
+		bigger = realloc(p->text, cap);
+		if (!bigger)
+			return refuse(p, 503, "out of memory");
+		p->text = bigger;
+		p->text_cap = (uint32_t)cap;
+	}
+	memcpy(p->text + p->text_len, at, n);
+	p->text_len += (uint32_t)n;
+	return 0;
+}
+
+static int add_field(struct http_parser *p)
+{
+	if (p->count >= p->limits.headers)
+		return refuse(p, 431, "too many header lines");
+	if (p->count == p->capacity) {
+		size_t cap = p->capacity ? 2u * p->capacity : FIELDS_FIRST;
+		struct http_field *bigger = realloc(p->fields, cap * sizeof *bigger);
+
+		if (!bigger || cap > UINT16_MAX) {
+			p->fields = bigger ? bigger : p->fields;
+			return refuse(p, 503, "out of memory");
+		}
+		p->fields = bigger;
+		p->capacity = (uint16_t)cap;
+	}
+	p->fields[p->count] = (struct http_field){.name = p->text_len};
+	p->count++;
+	return 0;
+}
+
+/* ---- llhttp's callbacks ---- */
+
+static struct http_parser *of(llhttp_t *ll)
+{
+	return (struct http_parser *)ll;
+}
+
+/* The target of a request, the reason of a response. */
+static int on_first(llhttp_t *ll, const char *at, size_t n)
+{
+	struct http_parser *p = of(ll);
+
+	p->target_len += (uint32_t)n;
+	return add_text(p, at, n);
+}
+
+/* Trailers may not change what the head said: they are only checked. */
+static int on_name(llhttp_t *ll, const char *at, size_t n)
+{
+	struct http_parser *p = of(ll);
+
+	if (p->has_head)
+		return 0;
+	if (!p->count || p->in_value) {
+		if (!p->text)
+			take_spare(p);
+		if (add_field(p) < 0)
+			return -1;
+		p->in_value = false;
+	}
+	if (add_text(p, at, n) < 0)
+		return -1;
+	p->fields[p->count - 1].name_len += (uint32_t)n;
+	return 0;
+}
+
+static int on_value(llhttp_t *ll, const char *at, size_t n)
+{
+	struct http_parser *p = of(ll);
+	struct http_field *f;
+
+	if (p->has_head || !p->count)
+		return 0;
+	f = &p->fields[p->count - 1];
+	if (!p->in_value)
+		f->value = p->text_len;
+	p->in_value = true;
+	if (add_text(p, at, n) < 0)
+		return -1;
+	f->value_len += (uint32_t)n;
+	return 0;
+}
+
+static int on_value_complete(llhttp_t *ll)
+{
+	struct http_parser *p = of(ll);
+	struct http_field *f;
+
+	if (p->has_head || !p->count)
+		return 0;
+	f = &p->fields[p->count - 1];
+	if (!p->in_value)
+		f->value = p->text_len;
+	p->in_value = true;
+	while (f->value_len && strchr(" \t", p->text[f->value + f->value_len - 1]))
+		f->value_len--;
+	return 0;
+}
+
+static int on_body(llhttp_t *ll, const char *at, size_t n)
+{
+	struct http_parser *p = of(ll);
+
+	p->payload += n;
+	if (p->body_max && buf_len(p->body) + n > p->body_max)
+		return refuse(p, 413, "body too large");
+	if (buf_append(&p->body, at, n) < 0)
+		return refuse(p, 503, "out of memory");
+	return 0;
+}
+
+static int on_message_complete(llhttp_t *ll)
+{
+	of(ll)->complete = true;
+	return HPE_PAUSED;
+}
+
+/* ---- the complete head ---- */
+
+static bool is(const struct http_parser *p, const struct http_field *f, const char *name, size_t n)
+{
+	return f->name_len == n && strncasecmp(p->text + f->name, name, n) == 0;
+}
+
+const struct http_field *http_parser_find(const struct http_parser *p, const char *name, size_t n)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (is(p, &p->fields[i], name, n))
+			return &p->fields[i];
+	return NULL;
+}
+
+/* reg-name, literal and port: what a host may consist of (RFC 3986 3.2.2), and nothing else. */
+static bool is_host(const char *at, size_t n)
+{
+	static const char more[] = "-._~%:[]!$&'()*+;=";
+
+	for (size_t i = 0; i < n; i++) {
+		char c = at[i];
+		bool word =
+		    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (!word && !(c && strchr(more, c)))
+			return false;
+	}
+	return n > 0;
+}
+
+struct seen {
+	unsigned hosts, codings;
+};
+
+static int look_at(struct http_parser *p, const struct http_field *f, struct seen *seen)
+{
+	const char *value = p->text + f->value;
+
+	if (is(p, f, "host", 4)) {
+		seen->hosts++;
+		if (!is_host(value, f->value_len))
+			return refuse(p, 400, "bad host");
+	} else if (is(p, f, "transfer-encoding", 17)) {
+		seen->codings++;
+		if (f->value_len != 7 || strncasecmp(value, "chunked", 7) != 0)
+			return refuse(p, 501, "unknown transfer coding");
+	} else if (is(p, f, "expect", 6)) {
+		if (f->value_len != 12 || strncasecmp(value, "100-continue", 12) != 0)
+			return refuse(p, 417, "unknown expectation");
+		p->expects = p->ll.http_minor == 1;
+	}
+	return 0;
+}
+
+static int check_request(struct http_parser *p)
+{
+	struct seen seen = {0, 0};
+
+	if (p->ll.http_major != 1 || p->ll.http_minor > 1)
+		return refuse(p, 505, "unknown version");
+	for (unsigned i = 0; i < p->count; i++)
+		if (look_at(p, &p->fields[i], &seen) < 0)
+			return -1;
+	if (seen.hosts > 1 || (seen.hosts == 0 && p->ll.http_minor == 1))
+		return refuse(p, 400, seen.hosts ? "several hosts" : "no host");
+	if (seen.codings > 1 || (seen.codings && p->ll.http_minor == 0))
+		return refuse(p, 400, "bad transfer coding");
+	if (memchr(p->text, '#', p->target_len))
+		return refuse(p, 400, "bad target");
+	return 0;
+}
+
+static int on_headers_complete(llhttp_t *ll)
+{
+	struct http_parser *p = of(ll);
+	unsigned flags = ll->flags;
+
+	if ((flags & F_TRANSFER_ENCODING) && (flags & F_CONTENT_LENGTH))
+		return refuse(p, 400, "length and transfer coding");
+	if (ll->type == HTTP_REQUEST && check_request(p) < 0)
+		return -1;
+	p->has_head = true;
+	p->chunked = (flags & F_CHUNKED) != 0;
+	p->length = (flags & F_CONTENT_LENGTH) ? ll->content_length : 0;
+	p->persistent = ll->http_minor >= 1 ? !(flags & F_CONNECTION_CLOSE)
+					    : (flags & F_CONNECTION_KEEP_ALIVE) != 0;
+	if (ll->type == HTTP_RESPONSE)
+		p->until_end = llhttp_message_needs_eof(ll) && !p->skip_body;
+	ll->upgrade = 0; /* who takes the connection over also takes what follows */
+	return p->skip_body ? 1 : 0;
+}
+
+static const llhttp_settings_t *settings(void)
+{
+	static llhttp_settings_t s;
+
+	if (!s.on_url) {
+		llhttp_settings_init(&s);
+		s.on_url = on_first;
+		s.on_status = on_first;
+		s.on_header_field = on_name;
+		s.on_header_value = on_value;
+		s.on_header_value_complete = on_value_complete;
+		s.on_headers_complete = on_headers_complete;
+		s.on_body = on_body;
+		s.on_message_complete = on_message_complete;
+	}
+	return &s;
+}
+
+/* ---- lines ---- */
+
+/* The lengths of a line that is not complete, too. */
+static int check_sizes(struct http_parser *p, size_t added, bool ended)
+{
+	uint32_t end = ended ? 2 : 0;
+
+	if (p->lines == 0)
+		return p->line > p->limits.line + (ended ? end : 1)
+			   ? refuse(p, 414, "first line too long")
+			   : 0;
+	p->head += (uint32_t)added;
+	/* The empty line does not count, nor does its begin. */
+	if (p->head > p->limits.header + (p->line <= 2 ? p->line : 0))
+		return refuse(p, 431, "header too large");
+	return 0;
+}
+
+static int end_line(struct http_parser *p)
+{
+	uint32_t length = p->line - 2;
+
+	p->line = 0;
+	p->last = 0;
+	if (length) {
+		p->lines++;
+		return 0;
+	}
+	if (p->lines) {
+		p->guarded = true;
+		return 0;
+	}
+	p->head += 1; /* empty lines before the first */
+	return p->head > EMPTY_LINES ? refuse(p, 400, "empty lines") : 0;
+}
+
+/* Looks at the lines of the head before llhttp does; returns how many bytes belong to it. */
+static size_t guard(struct http_parser *p, const char *bytes, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n && !p->guarded) {
+		const char *from = bytes + done, *end = memchr(from, '\n', n - done);
+		size_t length = end ? (size_t)(end - from) + 1 : n - done;
+
+		if (!p->line && p->lines && (*from == ' ' || *from == '\t')) {
+			refuse(p, 400, "folded line");
+			break;
+		}
+		if (!p->line && p->lines == 0 && *from != '\r' && p->head) {
+			p->head = 0;
+		}
+		p->line += (uint32_t)length;
+		if (check_sizes(p, length, end != NULL) < 0)
+			break;
+		if (!end) {
+			p->last = from[length - 1];
+			return n;
+		}
+		if ((length > 1 ? end[-1] : p->last) != '\r') {
+			refuse(p, 400, "line without CR");
+			break;
+		}
+		done += length;
+		if (end_line(p) < 0)
+			break;
+	}
+	return done;
+}
+
+/* ---- running ---- */
+
+static void begin(struct http_parser *p)
+{
+	llhttp_reset(&p->ll);
+	release_head(p);
+	buf_free(&p->body);
+	p->length = p->raw = p->payload = 0;
+	p->line = p->lines = p->head = 0;
+	p->last = 0;
+	p->guarded = p->complete = p->in_value = false;
+	p->chunked = p->until_end = p->expects = false;
+	p->stage = HTTP_IN_HEAD;
+}
+
+void http_parser_init(struct http_parser *p, llhttp_type_t type, const struct http_limits *limits)
+{
+	memset(p, 0, sizeof *p);
+	llhttp_init(&p->ll, type, settings());
+	p->limits = *limits;
+	p->persistent = true;
+}
+
+void http_parser_fini(struct http_parser *p)
+{
+	free(p->text);
+	free(p->fields);
+	p->text = NULL;
+	p->fields = NULL;
+	p->text_len = p->text_cap = 0;
+	p->count = p->capacity = 0;
+	buf_free(&p->body);
+	p->stage = HTTP_REFUSED;
+}
+
+/* Gives bytes to llhttp; returns how many it used. */
+static size_t execute(struct http_parser *p, const char *bytes, size_t n)
+{
+	llhttp_errno_t error = llhttp_execute(&p->ll, bytes, n);
+
+	if (error == HPE_OK)
+		return n;
+	if (error == HPE_PAUSED && p->complete) {
+		const char *at = llhttp_get_error_pos(&p->ll);
+
+		return at ? (size_t)(at - bytes) : n;
+	}
+	refuse(p, 400, llhttp_get_error_reason(&p->ll));
+	return n;
+}
+
+static enum http_event run_head(struct http_parser *p, const char *bytes, size_t n, size_t *used_r)
+{
+	size_t head = guard(p, bytes, n);
+
+	*used_r = head;
+	if (p->stage == HTTP_REFUSED)
+		return HTTP_EV_BAD;
+	execute(p, bytes, head);
+	if (p->stage == HTTP_REFUSED)
+		return HTTP_EV_BAD;
+	if (!p->guarded)
+		return HTTP_EV_MORE;
+	if (!p->has_head) {
+		refuse(p, 400, "bad head");
+		return HTTP_EV_BAD;
+	}
+	p->stage = p->complete ? HTTP_AT_END : HTTP_IN_BODY;
+	return p->complete ? HTTP_EV_DONE : HTTP_EV_HEAD;
+}
+
+static enum http_event run_body(struct http_parser *p, const char *bytes, size_t n, size_t *used_r)
+{
+	size_t used = execute(p, bytes, n);
+
+	*used_r = used;
+	p->raw += used;
+	if (p->stage == HTTP_REFUSED)
+		return HTTP_EV_BAD;
+	if (p->raw - p->payload > OVERHEAD + 8 * p->payload) {
+		refuse(p, 400, "chunks of nothing");
+		return HTTP_EV_BAD;
+	}
+	if (p->complete) {
+		p->stage = HTTP_AT_END;
+		return HTTP_EV_DONE;
+	}
+	return p->body ? HTTP_EV_BODY : HTTP_EV_MORE;
+}
+
+enum http_event http_parser_run(struct http_parser *p, const char *bytes, size_t n, size_t *used_r)
+{
+	*used_r = 0;
+	if (p->stage == HTTP_REFUSED)
+		return HTTP_EV_BAD;
+	if (!n)
+		return HTTP_EV_MORE;
+	if (p->stage == HTTP_AT_END)
+		begin(p);
+	if (p->stage == HTTP_IN_HEAD)
+		return run_head(p, bytes, n, used_r);
+	return run_body(p, bytes, n, used_r);
+}
+
+enum http_event http_parser_end(struct http_parser *p)
+{
+	if (p->stage == HTTP_REFUSED)
+		return HTTP_EV_BAD;
+	if (!http_parser_begun(p))
+		return HTTP_EV_MORE;
+	if (p->stage == HTTP_IN_BODY && p->until_end) {
+		p->stage = HTTP_AT_END;
+		return HTTP_EV_DONE;
+	}
+	refuse(p, 400, "unexpected end");
+	return HTTP_EV_BAD;
+}
+
+bool http_parser_begun(const struct http_parser *p)
+{
+	return p->stage == HTTP_IN_BODY || (p->stage == HTTP_IN_HEAD && (p->lines || p->line));
+}
