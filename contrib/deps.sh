@@ -31,15 +31,15 @@ pooled() { v=$(candidate "$1"); [ -n "$v" ] && dpkg --compare-versions "$v" ge "
 
 # One program for all headers and libraries: the usual case costs one compiler run.
 build_libraries() {
-	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
-		lua5.4/lua.h ev.h openssl/evp.h histedit.h | compiles -llua5.4 -lev -lssl -lcrypto -ledit
+	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
+		lua5.4/lua.h ev.h openssl/evp.h histedit.h ares.h | compiles -llua5.4 -lev -lssl -lcrypto -ledit -lcares
 }
 want_build() {
 	need make have make; need pkg-config have pkg-config; need lua5.4 have "$LUA"
 	if ! build_libraries; then
 		need gcc have "$CC"; need libc6-dev links stdlib.h; need liblua5.4-dev links lua5.4/lua.h -llua5.4
 		need libev-dev links ev.h -lev; need libssl-dev links openssl/evp.h -lssl -lcrypto
-		need libedit-dev links histedit.h -ledit
+		need libedit-dev links histedit.h -ledit; need libc-ares-dev links ares.h -lcares
 	fi
 	need lua-dkjson lmod dkjson
 	lmod posix || own="$own posix"
