@@ -8,14 +8,12 @@
 	X(hashes)                                                                                  \
 	X(http)                                                                                    \
 	X(inet)                                                                                    \
-	X(inet)                                                                                    \
 	X(info)                                                                                    \
 	X(keeper)                                                                                  \
 	X(loop)                                                                                    \
 	X(net)                                                                                     \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \
-	X(resolver)                                                                                \
 	X(resolver)                                                                                \
 	X(signals)                                                                                 \
 	X(sys)                                                                                     \
