@@ -342,6 +342,14 @@ function methods:console(line, timeout)
 	return lines, lines[#lines]
 end
 
+--- Lines of the log that a clean run does not have, each with "log: " before it.
+---@return table list, empty when all is well
+function methods:bad_lines()
+	local faults = {}
+	checks.log(self, faults)
+	return faults
+end
+
 -- Ends the daemon if it lives, checks its end, removes its folder; returns a list of faults.
 local function finish(self, how)
 	local faults = {}
