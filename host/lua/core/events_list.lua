@@ -81,6 +81,8 @@ event("host-activated", "hostmanager", "name", "modules of the host are about to
 event("host-deactivating", "hostmanager", "{host, host_session, reason}", "")
 event("host-deactivated", "hostmanager", "name", "")
 event("hosts-activated", "hostmanager", "config", "all hosts of the config are active")
+event("store-opened", "storagemanager", "{host, store_name, store_type, store}",
+	"on the host's events; a handler may put another store in its place")
 event("module-status/updated", "moduleapi", "{name}", "on the host's events")
 event("item-added/KEY", "moduleapi", "{source, item}", "on the host's events")
 event("item-removed/KEY", "moduleapi", "{source, item}", "on the host's events")

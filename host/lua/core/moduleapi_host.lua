@@ -88,15 +88,14 @@ end
 
 api.hourly, api.daily, api.weekly = cron_word "hourly", cron_word "daily", cron_word "weekly"
 
---- Storage comes with a storage manager; without one the answer says so.
+--- Opens a store of the module's host; see core.storagemanager.
+-- @param name of the store, default the module's
+-- @param kind "keyval" (default), "map", "keyval+", "list"
 function api:open_store(name, kind)
-	local ok, storagemanager = pcall(require, "core.storagemanager")
-	if not ok then
-		return nil, "no-storage"
-	elseif self.host == "*" then
+	if self.host == "*" then
 		return nil, "global-storage-not-supported"
 	end
-	return storagemanager.open(self.host, name or self.name, kind)
+	return require "core.storagemanager".open(self.host, name or self.name, kind)
 end
 
 -- Announcements about XMPP are items that nobody reads; a module that sends stanzas is told.

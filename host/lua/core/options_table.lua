@@ -58,6 +58,16 @@ local groups <const> = {
 			"what an upgrade does at the cap", words = { "hammer", "refuse" } },
 		{ "handover_max_size", "integer", 16 * MiB, "one module's table", owner = "handover", min = 0 },
 	}),
+	rows("storagemanager", "live", {
+		{ "storage", "any", nil, "driver of all stores, or { STORE = driver }", P = true },
+		{ "default_storage", "string", "internal", "driver of the stores that `storage` does not name",
+			P = true },
+	}),
+	rows("cron", "module", {
+		{ "cron_initial_delay", "period", 1, "from the start to the first check", P = true, min = 0 },
+		{ "cron_check_delay", "period", 3600, "between checks for tasks", P = true, min = 1 },
+		{ "cron_spread_factor", "number", 0, "part of that by which it varies", P = true, min = 0 },
+	}),
 	rows("admin_socket", "module", {
 		{ "admin_socket", "path", "gadwall.sock", "path of the console's socket", P = true },
 		{ "admin_socket_group", "string", nil, "group that may use it (mode 0660)" },

@@ -110,6 +110,7 @@ local function start_managers()
 	require "core.statsmanager"
 	portmanager.start(events)
 	modulemanager.start(events)
+	require "core.storagemanager" -- follows hosts before the first is activated
 	-- After the options, before portmanager: a module that comes brings its ports itself.
 	events.add_handler("config-reloaded", function ()
 		set_limits()

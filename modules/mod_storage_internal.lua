@@ -1,0 +1,57 @@
+-- Stores in files below `data_path`, in Prosody's form: keyval, and lists that grow.
+
+local datamanager <const> = require "core.storagemanager".olddm
+
+local host <const> = module.host
+
+local keyval <const>, list <const> = {}, {}
+local kinds <const> = { keyval = { __index = keyval }, list = { __index = list } }
+
+function keyval:get(user)
+	return datamanager.load(user, host, self.store)
+end
+
+function keyval:set(user, data)
+	return datamanager.store(user, host, self.store, data)
+end
+
+function keyval:users()
+	return datamanager.users(host, self.store, "keyval")
+end
+
+-- nil for a user without a list, as with keyval
+function list:get(user)
+	return datamanager.list_load(user, host, self.store)
+end
+
+function list:append(user, item)
+	return datamanager.list_append(user, host, self.store, item)
+end
+
+function list:set(user, items)
+	return datamanager.list_store(user, host, self.store, items)
+end
+
+function list:users()
+	return datamanager.users(host, self.store, "list")
+end
+
+local driver <const> = { name = "internal" }
+
+function driver:open(store, kind) -- luacheck: ignore 212/self
+	local mt = kinds[kind or "keyval"]
+	if not mt then
+		return nil, "unsupported-store"
+	end
+	return setmetatable({ store = store, type = kind }, mt)
+end
+
+function driver:stores(user, kind) -- luacheck: ignore 212/self
+	return datamanager.stores(user, host, kind)
+end
+
+function driver:purge(user) -- luacheck: ignore 212/self
+	return datamanager.purge(user, host)
+end
+
+module:provides("storage", driver)
