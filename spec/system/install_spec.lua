@@ -52,6 +52,7 @@ describe("make install", function()
 			"/share/doc/gadwall/README.md", "/share/doc/gadwall/examples/gadwall.cfg.lua",
 			"/share/bash-completion/completions/gadwall", "/share/zsh/site-functions/_gadwall",
 			"/share/fish/vendor_completions.d/gadwall.fish",
+			"/share/man/man8/gadwall.8", "/share/man/man5/gadwall.cfg.lua.5",
 		} do
 			assert.is_true(files[path], path)
 		end
