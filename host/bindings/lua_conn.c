@@ -1,10 +1,12 @@
 /* Connection handles: how they begin, what calls them, what they can be told. What they know:
  * lua_conn_info.c. */
 #include "base/fd.h"
+#include "base/log.h"
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
 #include "net/addr.h"
 #include "net/limits.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -120,6 +122,22 @@ static void on_disconnect(struct conn *c, const char *why)
 	lua_handle_call(L, &lc->h, CB_DISCONNECT, 1, 0);
 }
 
+static void on_securing(struct conn *c)
+{
+	notify(c, CB_STARTTLS);
+}
+
+static void on_secured(struct conn *c)
+{
+	struct lua_conn *lc = of(c);
+	lua_State *L = lua_handle_state();
+
+	if (!lua_push_callback(L, &lc->h, CB_STATUS, 0))
+		return;
+	lua_pushliteral(L, "ssl-handshake-complete");
+	call(L, lc, CB_STATUS, 1, 0);
+}
+
 static void on_released(struct conn *c)
 {
 	struct lua_conn *lc = of(c);
@@ -138,6 +156,8 @@ static const struct conn_ops ops = {
     .read_timeout = on_read_timeout,
     .line_too_long = on_line_too_long,
     .disconnect = on_disconnect,
+    .securing = on_securing,
+    .secured = on_secured,
     .released = on_released,
 };
 
@@ -192,13 +212,18 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 	c->peer = peer;
 	c->read_timeout = s->read_timeout;
 	conn_set_mode(c, s->lines, s->read_size);
+	if (s->tls && tls_begin(c, s->tls, NULL) < 0)
+		log_error("accepting a connection: %s", strerror(errno));
+	conn_hold(c);
 	conn_accept_take(c, fd, s->l.klass);
 	if (s->l.klass == CONN_CLIENT) {
 		n.conn->h.counted = true;
 		lua_net_tell(true, s);
 	}
-	conn_hold(c);
-	on_connect(c);
+	if (s->tls && !tls_of(c))
+		conn_destroy(c); /* never plain where TLS was meant */
+	else if (c->state == CONN_OPEN)
+		on_connect(c);
 	conn_release(c);
 }
 
@@ -206,6 +231,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 static enum conn_class check_opts(lua_State *L, int index, struct conn *c)
 {
 	enum conn_class klass;
+	struct tls_ctx *tls;
 	bool lines = false;
 	size_t size = 0;
 
@@ -219,7 +245,12 @@ static enum conn_class check_opts(lua_State *L, int index, struct conn *c)
 	conn_set_mode(c, lines, size);
 	lua_getfield(L, index, "read_timeout");
 	c->read_timeout = (float)luaL_optnumber(L, -1, 0);
-	lua_pop(L, 3);
+	lua_getfield(L, index, "tls");
+	tls = lua_opt_tls_ctx(L, -1);
+	lua_getfield(L, index, "servername");
+	if (tls && tls_begin(c, tls, lua_tostring(L, -1)) < 0)
+		luaL_error(L, "%s", strerror(errno));
+	lua_pop(L, 5);
 	return klass;
 }
 
@@ -469,6 +500,8 @@ void lua_push_conn_class(lua_State *L)
 	for (const luaL_Reg *r = methods; r->name; r++)
 		all[n++] = *r;
 	for (const luaL_Reg *r = lua_conn_info_methods; r->name; r++)
+		all[n++] = *r;
+	for (const luaL_Reg *r = lua_conn_tls_methods; r->name; r++)
 		all[n++] = *r;
 	all[n] = (luaL_Reg){NULL, NULL};
 	lua_pushstring(L, CONN_SHORT);

@@ -241,6 +241,19 @@ static int l_setlistener(lua_State *L)
 	return 0;
 }
 
+/* set_tls(ctx | nil): what newcomers begin with from now on. */
+static int l_set_tls(lua_State *L)
+{
+	struct lua_server *s = check(L);
+	struct tls_ctx *ctx = lua_opt_tls_ctx(L, 2);
+
+	if (ctx)
+		tls_ctx_hold(ctx);
+	tls_ctx_release(&s->tls);
+	s->tls = ctx;
+	return 0;
+}
+
 static int l_setclass(lua_State *L)
 {
 	struct lua_server *s = check(L);
@@ -371,6 +384,7 @@ static int l_gc(lua_State *L)
 	struct lua_server *s = check(L);
 
 	listener_fini(&s->l);
+	tls_ctx_release(&s->tls);
 	luaL_unref(L, LUA_REGISTRYINDEX, s->opts);
 	luaL_unref(L, LUA_REGISTRYINDEX, s->on_close);
 	s->opts = s->on_close = LUA_NOREF;
@@ -384,11 +398,11 @@ void lua_push_server_class(lua_State *L)
 	    {"close_gracefully", l_close_gracefully}, {"close_now", l_close_now},
 	    {"abort_close", l_abort_close}, {"destroy", l_destroy}, {"gate", l_gate},
 	    {"pause", l_pause}, {"resume", l_resume}, {"setlistener", l_setlistener},
-	    {"setclass", l_setclass}, {"class", l_class}, {"state", l_state}, {"stats", l_stats},
-	    {"name", l_name}, {"service", l_service}, {"module", l_module}, {"ip", l_ip},
-	    {"port", l_port}, {"serverport", l_port}, {"clientport", l_port},
-	    {"getsockname", push_address}, {"getfd", l_getfd}, {"server", l_server},
-	    {"queued", l_queued}, {"__tostring", l_tostring}, {NULL, NULL}};
+	    {"setclass", l_setclass}, {"set_tls", l_set_tls}, {"class", l_class},
+	    {"state", l_state}, {"stats", l_stats}, {"name", l_name}, {"service", l_service},
+	    {"module", l_module}, {"ip", l_ip}, {"port", l_port}, {"serverport", l_port},
+	    {"clientport", l_port}, {"getsockname", push_address}, {"getfd", l_getfd},
+	    {"server", l_server}, {"queued", l_queued}, {"__tostring", l_tostring}, {NULL, NULL}};
 	static const luaL_Reg computed[] = {{"listeners", l_listeners}, {NULL, NULL}};
 
 	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc);

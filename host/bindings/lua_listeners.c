@@ -15,6 +15,8 @@ static const char *const NAMES[CB_COUNT] = {
     [CB_ATTACH] = "onattach",
     [CB_DETACH] = "ondetach",
     [CB_ERROR] = "onerror",
+    [CB_STATUS] = "onstatus",
+    [CB_STARTTLS] = "onstarttls",
 };
 
 static const char KEY[] = "gadwall.listeners"; /* registry: listener table -> struct */

@@ -17,6 +17,8 @@ enum lua_callback {
 	CB_ATTACH,
 	CB_DETACH,
 	CB_ERROR,
+	CB_STATUS,
+	CB_STARTTLS,
 	CB_COUNT
 };
 

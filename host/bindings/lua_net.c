@@ -216,6 +216,7 @@ static int l_settings(lua_State *L)
 	s.read_timeout = opt_seconds(L, "read_timeout", s.read_timeout);
 	s.send_timeout = opt_seconds(L, "send_timeout", s.send_timeout);
 	s.connect_timeout = opt_seconds(L, "connect_timeout", s.connect_timeout);
+	s.handshake_timeout = opt_seconds(L, "ssl_handshake_timeout", s.handshake_timeout);
 	s.min_wait = opt_seconds(L, "min_wait", s.min_wait);
 	s.read_size = opt_size(L, "read_size", s.read_size);
 	s.line_limit = opt_size(L, "line_limit", s.line_limit);

@@ -5,6 +5,7 @@
 #include "bindings/lua_handle.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/tls_ctx.h"
 
 struct lua_server {
 	struct lua_handle h;
@@ -15,6 +16,7 @@ struct lua_server {
 	bool lines;
 	bool left; /* destroyed, not closed: the socket lives on elsewhere */
 	float read_timeout;
+	struct tls_ctx *tls; /* holds; newcomers begin with its handshake; NULL: plain */
 };
 
 struct lua_conn {
@@ -32,6 +34,12 @@ void lua_push_server_class(lua_State *L);
 /* Methods that need a descriptor only (lua_conn_info.c): ip, port, setoption, … */
 extern const luaL_Reg lua_conn_info_methods[];
 extern const luaL_Reg lua_conn_computed[];
+
+/* TLS (lua_tls_conn.c): starting it, and what is known of the peer. */
+extern const luaL_Reg lua_conn_tls_methods[];
+
+/* The context at `index`, borrowed: NULL if nil or none; raises on anything else. */
+struct tls_ctx *lua_opt_tls_ctx(lua_State *L, int index);
 
 /* host.net.serve(fd, listeners, opts), connect(addr, port, listeners, opts), adopt(fd, listeners,
  * opts). */
@@ -62,5 +70,6 @@ int luaopen_host_loop(lua_State *L);
 int luaopen_host_timer(lua_State *L);
 int luaopen_host_signals(lua_State *L);
 int luaopen_host_net(lua_State *L);
+int luaopen_host_tls(lua_State *L);
 
 #endif

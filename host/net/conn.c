@@ -45,12 +45,14 @@ void conn_watch(struct conn *c)
 {
 	int events = 0;
 
-	if (c->state == CONN_CONNECTING) {
+	if (c->handshaking) {
+		events = c->wants_write ? EV_WRITE : EV_READ;
+	} else if (c->state == CONN_CONNECTING) {
 		events = EV_WRITE;
 	} else if (c->state < CONN_CLOSED) {
-		if (c->state == CONN_OPEN && !c->paused)
+		if (c->state == CONN_OPEN && !c->paused && !c->upgrade)
 			events = EV_READ;
-		if (c->out && !c->locked)
+		if ((c->out && !c->locked && !c->wants_read) || c->wants_write)
 			events |= EV_WRITE;
 	}
 	if ((c->io.events & (EV_READ | EV_WRITE)) == events &&
@@ -110,7 +112,7 @@ void conn_set_read_timeout(struct conn *c, double seconds)
 
 void conn_set_write_timeout(struct conn *c, double seconds)
 {
-	if (c->state < CONN_CLOSED)
+	if (c->state < CONN_CLOSED && !c->handshaking)
 		c->write_due = due_after(c, seconds);
 }
 
@@ -143,6 +145,14 @@ static void rearm(struct conn *c)
 			conn_arm(c, dues[i]);
 }
 
+/* Prosody's words: it waits for a handshake with the timer of reads. */
+static const char *overdue(const struct conn *c)
+{
+	if (c->handshaking)
+		return "read timeout";
+	return c->state == CONN_CONNECTING ? "connection timeout" : "write timeout";
+}
+
 void conn_expire(struct wheel_item *item)
 {
 	struct conn *c = (struct conn *)((char *)item - offsetof(struct conn, deadline));
@@ -153,7 +163,7 @@ void conn_expire(struct wheel_item *item)
 	if (is_due(&c->resume_due, now))
 		conn_resume(c);
 	if (is_due(&c->write_due, now))
-		conn_fail(c, c->state == CONN_CONNECTING ? "connection timeout" : "write timeout");
+		conn_fail(c, overdue(c));
 	else if (is_due(&c->read_due, now))
 		on_read_timeout(c);
 	if (c->state < CONN_CLOSED)
@@ -173,8 +183,12 @@ static void on_connected(struct conn *c)
 		conn_fail(c, net_strerror(error));
 		return;
 	}
-	c->state = CONN_OPEN;
 	c->write_due = 0;
+	if (c->upgrade) {
+		conn_handshake_begin(c, true);
+		return;
+	}
+	c->state = CONN_OPEN;
 	if (!c->paused)
 		conn_touch(c);
 	conn_watch(c);
@@ -191,14 +205,16 @@ static void on_io(struct ev_loop *ev, ev_io *w, int revents)
 	(void)ev;
 	loop_enter(loop);
 	conn_hold(c);
-	if (c->state == CONN_CONNECTING) {
+	if (c->handshaking) {
+		conn_handshake(c);
+	} else if (c->state == CONN_CONNECTING) {
 		on_connected(c);
 	} else {
 		if (revents & EV_CUSTOM)
 			conn_feed_leftover(c);
-		if (revents & EV_READ)
+		if ((revents & EV_READ) || ((revents & EV_WRITE) && c->wants_write))
 			conn_readable(c);
-		if ((revents & EV_WRITE) && c->state < CONN_CLOSED && c->out && !c->locked)
+		if ((revents & EV_WRITE) && c->state < CONN_CLOSED && c->out && !conn_holds_back(c))
 			conn_flush(c);
 	}
 	conn_release(c);
@@ -239,8 +255,11 @@ static void start(struct conn *c, int fd, enum conn_class klass, enum conn_state
 
 void conn_accept_take(struct conn *c, int fd, enum conn_class klass)
 {
-	start(c, fd, klass, CONN_OPEN);
-	conn_touch(c);
+	start(c, fd, klass, c->upgrade ? CONN_CONNECTING : CONN_OPEN);
+	if (c->upgrade)
+		conn_handshake_begin(c, false);
+	else
+		conn_touch(c);
 }
 
 void conn_adopt_take(struct conn *c, int fd, enum conn_class klass)
@@ -274,8 +293,10 @@ void conn_destroy(struct conn *c)
 	if (c->state == CONN_CLOSED)
 		return;
 	conn_hold(c);
-	if (c->state != CONN_CONNECTING) {
+	if (c->state != CONN_CONNECTING || c->handshaking) {
 		conn_flush_last(c);
+		if (c->transport->bye)
+			c->transport->bye(c);
 		if (!c->ended)
 			c->transport->discard(c);
 	}
@@ -284,8 +305,12 @@ void conn_destroy(struct conn *c)
 	ev_io_stop(c->loop->ev, &c->io);
 	wheel_remove(&c->loop->wheel, &c->deadline);
 	unlist(c);
-	if (c->transport->fini)
+	if (c->upgrade)
+		c->upgrade->fini(c);
+	else if (c->transport->fini)
 		c->transport->fini(c);
+	c->upgrade = NULL;
+	c->handshaking = false;
 	ev_io_set(&c->io, -1, 0);
 	c->state = CONN_CLOSED;
 	close(fd);
@@ -317,7 +342,7 @@ void conn_close(struct conn *c, const char *why)
 {
 	if (c->state >= CONN_CLOSING || c->finishing)
 		return;
-	if (c->state == CONN_CONNECTING || c->failed || (!c->dirty && !c->out)) {
+	if (c->state == CONN_CONNECTING || c->handshaking || c->failed || (!c->dirty && !c->out)) {
 		conn_fail(c, why);
 		return;
 	}
@@ -334,8 +359,12 @@ void conn_fini(struct conn *c)
 {
 	static const struct conn_ops silent;
 
-	if (c->state == CONN_CLOSED)
+	if (c->state == CONN_CLOSED) {
+		if (c->upgrade) /* it never began */
+			c->upgrade->fini(c);
+		c->upgrade = NULL;
 		return;
+	}
 	c->ops = &silent;
 	c->finishing = true;
 	c->holds++; /* never released: silent has no callbacks */
@@ -362,7 +391,7 @@ void conn_resume(struct conn *c)
 	if (c->state == CONN_OPEN)
 		conn_touch(c);
 	conn_watch(c);
-	if (c->in && !c->feeding)
+	if ((c->in || c->more) && !c->feeding)
 		ev_feed_event(c->loop->ev, &c->io, EV_CUSTOM);
 }
 
@@ -393,7 +422,8 @@ void conn_lock_writes(struct conn *c)
 	if (c->state >= CONN_CLOSING)
 		return;
 	c->locked = true;
-	c->write_due = 0;
+	if (!c->handshaking)
+		c->write_due = 0;
 	conn_watch(c);
 }
 

@@ -47,6 +47,9 @@ struct conn_ops {
 	void (*drain)(struct conn *conn);         /* all output has gone to the kernel */
 	bool (*read_timeout)(struct conn *conn);  /* true: goes on */
 	bool (*line_too_long)(struct conn *conn); /* true: the rest of the line is skipped */
+	void (*securing)(struct conn *conn);      /* a handshake is about to begin */
+	void (*secured)(
+	    struct conn *conn); /* it is done; before connect, if that is still to come */
 	void (*disconnect)(struct conn *conn, const char *why); /* NULL: our own close */
 	void (*released)(struct conn *conn); /* nothing in net/ points to it any more */
 };
@@ -56,6 +59,8 @@ struct conn {
 	struct loop *loop; /* ro */
 	const struct conn_ops *ops;
 	const struct transport *transport;
+	const struct transport *upgrade; /* private: what transport becomes; NULL: nothing else */
+	void *secret;                    /* private: of transport or upgrade */
 	struct listener
 	    *server; /* ro: who accepted it, NULL for others; valid while listed there */
 	struct limits_peer *peer;   /* private */
@@ -68,23 +73,27 @@ struct conn {
 	uint32_t read_due, write_due, resume_due; /* private: ticks, 0 = off */
 	float read_timeout;                       /* seconds; 0 = the setting's */
 	float rate;                               /* seconds a byte; 0 = no limit */
-	float owed;         /* private: seconds of pause that were too short to take */
-	uint32_t read_size; /* 0 = the setting's; in line mode the most bytes of a line */
-	uint32_t serial;    /* ro */
-	uint32_t born;      /* ro: tick */
-	uint16_t holds;     /* private: frames */
-	uint8_t state;      /* ro: enum conn_state */
-	uint8_t klass;      /* ro: enum conn_class */
-	bool lines : 1;     /* mode "*l" */
-	bool datagram : 1;  /* one write is one packet */
-	bool paused : 1;    /* reads: by the owner, or for a while */
-	bool locked : 1;    /* writes are held back */
-	bool dirty : 1;     /* private: in a flush list */
-	bool failed : 1;    /* private: a send failed, output is discarded */
-	bool finishing : 1; /* private: disconnect has been or is being called */
-	bool feeding : 1;   /* private: input is being delivered */
-	bool skipping : 1;  /* private: until the end of a line that is too long */
-	bool ended : 1;     /* private: the peer has sent its last byte */
+	float owed;           /* private: seconds of pause that were too short to take */
+	uint32_t read_size;   /* 0 = the setting's; in line mode the most bytes of a line */
+	uint32_t serial;      /* ro */
+	uint32_t born;        /* ro: tick */
+	uint16_t holds;       /* private: frames */
+	uint8_t state;        /* ro: enum conn_state */
+	uint8_t klass;        /* ro: enum conn_class */
+	bool lines : 1;       /* mode "*l" */
+	bool datagram : 1;    /* one write is one packet */
+	bool paused : 1;      /* reads: by the owner, or for a while */
+	bool locked : 1;      /* writes are held back */
+	bool dirty : 1;       /* private: in a flush list */
+	bool failed : 1;      /* private: a send failed, output is discarded */
+	bool finishing : 1;   /* private: disconnect has been or is being called */
+	bool feeding : 1;     /* private: input is being delivered */
+	bool skipping : 1;    /* private: until the end of a line that is too long */
+	bool ended : 1;       /* private: the peer has sent its last byte */
+	bool handshaking : 1; /* ro: nothing is delivered or sent; write_due is its deadline */
+	bool wants_write : 1; /* of the transport: a read or the handshake waits for room */
+	bool wants_read : 1;  /* of the transport: a send waits for input */
+	bool more : 1;        /* of the transport: recv has something that the kernel has not */
 };
 
 /* Makes it CLOSED, with no descriptor. */
@@ -95,6 +104,12 @@ void conn_accept_take(struct conn *conn, int fd, enum conn_class klass);
 
 /* Takes an fd that may still be connecting: CONNECTING until it is writable. */
 void conn_adopt_take(struct conn *conn, int fd, enum conn_class klass);
+
+/* Changes to a transport that begins with a handshake; `secret` is freed by its fini. Before
+ * accept or adopt: ops->connect comes after the handshake. On an open connection (STARTTLS): what
+ * is queued is sent first, input that was read ahead ends the connection. -1 with EINVAL if it is
+ * changing already or closed. */
+int conn_secure_take(struct conn *conn, const struct transport *transport, void *secret);
 
 /* For gc and the end: closes without any callback, best effort for the output. Idempotent. */
 void conn_fini(struct conn *conn);

@@ -21,7 +21,8 @@ static size_t line_limit(const struct conn *c)
 
 static bool wanted(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->paused && !c->finishing;
+	return c->state == CONN_OPEN && !c->paused && !c->finishing && !c->upgrade &&
+	       !c->handshaking;
 }
 
 /* A rate limit is a pause as long as the bytes cost; many small reads cost as much as a large one.
@@ -98,14 +99,30 @@ static size_t feed(struct conn *c, const char *bytes, size_t n)
 	return done;
 }
 
+/* What came behind STARTTLS in the same read was not sent under TLS and never counts as if it had
+ * been (CVE-2021-33515 and its kind). */
+static bool injected(struct conn *c)
+{
+	if (!c->upgrade && !c->handshaking)
+		return false;
+	conn_fail(c, "plaintext behind starttls");
+	return true;
+}
+
+static void leave_over(struct conn *c, const char *bytes, size_t n)
+{
+	if (!injected(c) && buf_append(&c->in, bytes, n) < 0)
+		conn_fail(c, "out of memory");
+}
+
 static void deliver(struct conn *c, const char *bytes, size_t n)
 {
 	size_t done;
 
 	c->feeding = true;
 	done = feed(c, bytes, n);
-	if (done < n && c->state == CONN_OPEN && buf_append(&c->in, bytes + done, n - done) < 0)
-		conn_fail(c, "out of memory");
+	if (done < n && c->state == CONN_OPEN)
+		leave_over(c, bytes + done, n - done);
 	c->feeding = false;
 	if (c->lines)
 		charge(c, n);
@@ -121,7 +138,7 @@ static void deliver_queued(struct conn *c)
 	c->feeding = true;
 	done = feed(c, buf_peek(in), buf_len(in));
 	c->feeding = false;
-	if (c->state == CONN_OPEN) {
+	if (c->state == CONN_OPEN && !(done < buf_len(in) && injected(c))) {
 		c->in = in;
 		buf_consume(&c->in, done);
 	} else {
@@ -145,7 +162,7 @@ static void on_end(struct conn *c, const char *why)
 
 static void on_error(struct conn *c, int error)
 {
-	const char *why = net_strerror(error);
+	const char *why = conn_strerror(c, error);
 
 	c->failed = true;
 	conn_drop_output(c);
@@ -159,18 +176,16 @@ void conn_feed_leftover(struct conn *c)
 {
 	if (c->in && wanted(c))
 		deliver_queued(c);
+	if (c->more && wanted(c))
+		conn_readable(c);
 }
 
-void conn_readable(struct conn *c)
+static void receive(struct conn *c)
 {
 	struct loop *loop = c->loop;
-	ssize_t n;
+	bool whole = c->lines || c->transport->whole;
+	ssize_t n = c->transport->recv(c, loop->rbuf, whole ? LOOP_BUFFER : most(c));
 
-	if (!wanted(c)) {
-		conn_watch(c);
-		return;
-	}
-	n = c->transport->recv(c, loop->rbuf, c->lines ? LOOP_BUFFER : most(c));
 	if (n > 0) {
 		conn_touch_read(c);
 		if (!c->in) {
@@ -186,5 +201,23 @@ void conn_readable(struct conn *c)
 			on_end(c, "closed");
 	} else if (errno != EAGAIN && errno != EINTR) {
 		on_error(c, errno);
+	}
+}
+
+void conn_readable(struct conn *c)
+{
+	if (!wanted(c)) {
+		conn_watch(c);
+		return;
+	}
+	receive(c);
+	if (c->transport == &transport_plain || c->state == CONN_CLOSED)
+		return;
+	conn_watch(c); /* what it waits for may have changed */
+	if (c->more && wanted(c))
+		ev_feed_event(c->loop->ev, &c->io, EV_CUSTOM);
+	if (c->wants_read && c->out && !c->locked) {
+		c->wants_read = false;
+		conn_flush(c);
 	}
 }

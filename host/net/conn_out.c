@@ -1,7 +1,5 @@
 #include "net/conn_parts.h"
 
-#include "net/neterr.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -74,8 +72,7 @@ static ssize_t send_some(struct conn *c, const char *bytes, size_t n)
 	return sent;
 }
 
-/* Everything that waits, as far as the kernel takes it: 0, or -1 with errno. */
-static int push(struct conn *c)
+int conn_push(struct conn *c)
 {
 	struct cork *k = &c->loop->cork;
 	ssize_t sent;
@@ -105,7 +102,7 @@ static void broken(struct conn *c, int error)
 	c->write_due = 0;
 	conn_drop_output(c);
 	if (c->state == CONN_CLOSING || c->paused || (error != EPIPE && error != ECONNRESET))
-		conn_fail(c, c->why ? c->why : net_strerror(error));
+		conn_fail(c, c->why ? c->why : conn_strerror(c, error));
 	else
 		conn_watch(c);
 }
@@ -116,7 +113,7 @@ static void flush_now(struct conn *c)
 
 	if (c->state == CONN_CLOSED || c->failed)
 		return;
-	if (push(c) < 0) {
+	if (conn_push(c) < 0) {
 		broken(c, errno);
 		return;
 	}
@@ -129,6 +126,10 @@ static void flush_now(struct conn *c)
 	c->write_due = 0;
 	if (c->state == CONN_CLOSING) {
 		conn_fail(c, c->why);
+		return;
+	}
+	if (c->upgrade) {
+		conn_handshake_begin(c, true); /* Prosody: in the place of ondrain */
 		return;
 	}
 	conn_watch(c);
@@ -147,8 +148,8 @@ void conn_flush(struct conn *c)
 
 void conn_flush_last(struct conn *c)
 {
-	if (!c->failed && !c->locked && conn_queued(c))
-		push(c);
+	if (!c->failed && !conn_holds_back(c) && conn_queued(c))
+		conn_push(c);
 }
 
 /* ---- the flush lists ---- */
@@ -159,7 +160,7 @@ static void flush_listed(struct conn *c)
 
 	if (c->state == CONN_CLOSED || c->failed) {
 		c->dirty = false;
-	} else if (c->locked || c->state == CONN_CONNECTING) {
+	} else if (conn_holds_back(c)) {
 		c->dirty = false;
 		if (has_cork(c) && spill(k) < 0)
 			conn_fail(c, "out of memory");
@@ -230,8 +231,8 @@ static int enqueue(struct conn *c, const char *bytes, size_t n)
 {
 	size_t limit = c->loop->settings.max_send_buffer_size;
 
-	if (buf_len(c->out) + n > limit && !c->locked && c->state == CONN_OPEN && c->out)
-		push(c); /* an error shows again at the flush */
+	if (buf_len(c->out) + n > limit && !conn_holds_back(c) && c->state == CONN_OPEN && c->out)
+		conn_push(c); /* an error shows again at the flush */
 	if (buf_len(c->out) + n > limit) {
 		if (!c->locked)
 			conn_fail(c, "no space left in buffer");
@@ -247,7 +248,7 @@ static int write_through(struct conn *c, const char *bytes, size_t n)
 	struct cork *k = &c->loop->cork;
 	ssize_t sent = 0;
 
-	if (has_cork(c) && push(c) < 0)
+	if (has_cork(c) && conn_push(c) < 0)
 		goto fail;
 	if (!c->out && n <= LOOP_BUFFER) {
 		k->owner = c;
@@ -269,7 +270,7 @@ static int write_slow(struct conn *c, const char *bytes, size_t n)
 {
 	struct cork *k = &c->loop->cork;
 
-	if (c->out || c->locked || c->state == CONN_CONNECTING) {
+	if (c->out || conn_holds_back(c)) {
 		if (has_cork(c) && spill(k) < 0)
 			return -1;
 		return enqueue(c, bytes, n);
@@ -289,12 +290,16 @@ int conn_write(struct conn *c, const void *bytes, size_t n)
 	}
 	if (n == 0 || c->failed)
 		return 0;
+	if (c->upgrade && c->state == CONN_OPEN) { /* it would go unencrypted */
+		errno = ENOBUFS;
+		return -1;
+	}
 	if (c->datagram)
 		return write_packet(c, bytes, n);
 	if (!c->dirty)
 		mark_dirty(c);
 	if ((!k->owner || k->owner == c) && k->len + n <= LOOP_BUFFER && !c->out && !c->locked &&
-	    c->state == CONN_OPEN) {
+	    !c->handshaking && c->state == CONN_OPEN) {
 		memcpy(k->data + k->len, bytes, n);
 		k->len += n;
 		k->owner = c;

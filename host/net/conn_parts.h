@@ -15,12 +15,26 @@ void conn_arm(struct conn *conn, uint32_t due);
 void conn_touch(struct conn *conn);
 void conn_touch_read(struct conn *conn);
 
+/* No output may go: locked, connecting, in a handshake. */
+bool conn_holds_back(const struct conn *conn);
+
+/* conn_secure.c: begins the handshake that conn_secure_take announced; a step of it. `at_once`:
+ * without waiting for input. */
+void conn_handshake_begin(struct conn *conn, bool at_once);
+void conn_handshake(struct conn *conn);
+
+/* Words for an errno of the transport. */
+const char *conn_strerror(struct conn *conn, int error);
+
 /* conn_in.c: the socket is readable; left-over input is to be delivered. */
 void conn_readable(struct conn *conn);
 void conn_feed_leftover(struct conn *conn);
 
 /* conn_out.c: tries to send what waits; may disconnect. */
 void conn_flush(struct conn *conn);
+
+/* conn_out.c: sends what it can at once; callbacks are left for later. 0, or -1 with errno. */
+int conn_push(struct conn *conn);
 
 /* One last send without waiting; errors are ignored. */
 void conn_flush_last(struct conn *conn);

@@ -4,6 +4,7 @@ const struct net_settings net_settings_default = {
     .read_timeout = 14 * 60,
     .send_timeout = 180,
     .connect_timeout = 20,
+    .handshake_timeout = 60,
     .accept_pause = 0.05,
     .min_wait = 0.001,
     .read_size = 8192,

@@ -10,6 +10,7 @@ struct net_settings {
 	double read_timeout;         /* seconds of silence before onreadtimeout; 0 = never */
 	double send_timeout;         /* seconds without progress while output waits */
 	double connect_timeout;      /* seconds */
+	double handshake_timeout;    /* seconds for a whole TLS handshake */
 	double accept_pause;         /* seconds without accepting after descriptors ran out */
 	double min_wait;             /* seconds; shorter pauses for a rate limit are not taken */
 	double keepalive_idle;       /* seconds; 0 = the system's */

@@ -1,8 +1,9 @@
-/* How a connection's bytes move: plain sockets here, TLS later. The connection knows no more than
- * this. */
+/* How a connection's bytes move: plain sockets here, TLS in tls.h. The connection knows no more
+ * than this. */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct conn;
@@ -15,8 +16,16 @@ struct transport {
 	ssize_t (*send)(struct conn *conn, const void *bytes, size_t n);
 	/* Discards input that nobody will read, so that closing does not reset the connection. */
 	void (*discard)(struct conn *conn);
+	/* One step of the handshake: 0 when it is done; -1 with EAGAIN (conn->wants_write says what
+	 * it waits for), or with an error. NULL: there is none. */
+	int (*handshake)(struct conn *conn);
+	/* Words for an errno of recv, send or handshake, static storage; NULL: net_strerror. */
+	const char *(*why)(struct conn *conn, int error);
+	/* Tells the peer that nothing more comes; NULL: nothing to tell. */
+	void (*bye)(struct conn *conn);
 	/* Frees what the transport keeps for the connection; NULL if nothing. */
 	void (*fini)(struct conn *conn);
+	bool whole; /* recv wants room for LOOP_BUFFER */
 };
 
 extern const struct transport transport_plain;

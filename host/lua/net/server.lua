@@ -7,15 +7,16 @@ local host_net <const> = require "host.net"
 local log <const> = require "util.logger".init("net.server")
 local server_handle <const> = require "net.server_handle"
 local server_listen <const> = require "net.server_listen"
+local server_tls <const> = require "net.server_tls"
 local signal <const> = require "util.signal"
+local sslconfig <const> = require "util.sslconfig"
 local timer <const> = require "util.timer"
+local tls_luasec <const> = require "net.tls_luasec"
 
 local server <const> = {}
 
 local defaults <const> = { shutdown_deadline = 5 }
 local settings = defaults
-
-local no_tls <const> = "tls not available"
 
 --- Replaces network_settings; keys that are missing go back to their defaults.
 -- @param config table of Prosody's keys, and line_limit
@@ -47,10 +48,28 @@ end
 
 local socket_types <const> = { tcp = true, tcp4 = true, tcp6 = true, unix = true }
 
-local function finish_client(handle, extra)
+local function client_opts(read_size, tls_ctx, extra)
+	local opts <const> = {
+		read_size = read_size, class = extra and extra.class,
+		read_timeout = extra and extra.read_timeout, servername = extra and extra.servername,
+	}
+	if tls_ctx then
+		local err
+		opts.tls, err = server_tls.inner(tls_ctx, "client")
+		if not opts.tls then
+			return nil, err
+		end
+	end
+	return opts
+end
+
+local function finish_client(handle, tls_ctx, extra)
 	if extra then
 		handle.extra = extra
 		handle.servername = extra.servername
+	end
+	if tls_ctx then
+		handle._sslctx = tls_ctx
 	end
 	return handle, handle:socket()
 end
@@ -65,17 +84,16 @@ end
 function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
 	if typ and not socket_types[typ] then
 		return nil, "invalid socket type"
-	elseif tls_ctx then
-		return nil, no_tls
 	end
-	local handle, err, errno = host_net.connect(addr, tonumber(port) or 0, listeners, {
-		read_size = read_size, class = extra and extra.class,
-		read_timeout = extra and extra.read_timeout,
-	})
+	local opts, tls_err = client_opts(read_size, tls_ctx, extra)
+	if not opts then
+		return nil, tls_err
+	end
+	local handle, err, errno = host_net.connect(addr, tonumber(port) or 0, listeners, opts)
 	if not handle then
 		return nil, errno == server_listen.EINVAL and "invalid-ip" or err
 	end
-	return finish_client(handle, extra)
+	return finish_client(handle, tls_ctx, extra)
 end
 
 --- A handle for a socket that exists: onconnect is called when it is writable.
@@ -83,21 +101,22 @@ end
 -- socket lives on)
 -- @return handle and its socket; or nil, error
 function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extra)
-	if tls_ctx then
-		return nil, no_tls
+	local opts, err = client_opts(read_size, tls_ctx, extra)
+	if not opts then
+		return nil, err
 	end
-	local fd, err = server_listen.take_fd(socket)
+	local fd
+	fd, err = server_listen.take_fd(socket)
 	if not fd then
 		return nil, err
 	end
+	opts.ip, opts.port = ip, tonumber(port) or 0
 	local handle
-	handle, err = host_net.adopt(fd, listeners, {
-		read_size = read_size, ip = ip, port = tonumber(port) or 0, class = extra and extra.class,
-	})
+	handle, err = host_net.adopt(fd, listeners, opts)
 	if not handle then
 		return nil, err
 	end
-	return finish_client(handle, extra)
+	return finish_client(handle, tls_ctx, extra)
 end
 
 --- Watches a descriptor that somebody else owns.
@@ -284,14 +303,11 @@ end
 -- @return "quitting"; with `once` true, or nil, "timeout" if nothing happened
 server.loop = host_loop.run
 
---- What core.certmanager asks for; its build says that there is no TLS yet.
-function server.tls_builder()
-	local builder <const> = {}
-	function builder:apply() return self end
-	function builder:final() return {} end
-	function builder:clone() return server.tls_builder() end
-	function builder:build() return nil, no_tls end -- luacheck: ignore 212/self
-	return builder
+--- Collects TLS settings; see util.sslconfig.
+-- @param basedir folder that relative paths are meant from
+-- @return builder: apply(tbl), final(), build() → context or nil and why, clone()
+function server.tls_builder(basedir)
+	return sslconfig._new(tls_luasec.new_context, basedir)
 end
 
 -- libevent's interface, for old callers --

@@ -3,6 +3,7 @@
 
 local host_net <const> = require "host.net"
 local logger <const> = require "util.logger"
+local server_tls <const> = require "net.server_tls"
 local timer <const> = require "util.timer"
 
 local server_handle <const> = {}
@@ -44,30 +45,10 @@ end
 
 function conn:set_send() end -- luacheck: ignore 212/self
 
--- TLS comes with its transport; until then every question has the answer of a plain connection.
-function conn:ssl() return nil end -- luacheck: ignore 212/self
-function conn:sslctx() return nil end -- luacheck: ignore 212/self
-function conn:starttls() return nil, "tls not available" end -- luacheck: ignore 212/self
-function conn:set_sslctx() end -- luacheck: ignore 212/self
-
-local function not_connected()
-	return nil, "not-connected"
-end
-for _, name in ipairs { "ssl_info", "ssl_peercertificate", "ssl_peerverification",
-	"ssl_peerfinished", "ssl_exportkeyingmaterial" } do
-	conn[name] = not_connected
-end
-
 local listening <const> = host_net.server_methods
 
 listening.socket = conn.socket
-
---- The TLS context of those who come from now on.
-function listening:set_sslctx(ctx)
-	self._sslctx = ctx
-end
-
-function listening:ssl() return nil end -- luacheck: ignore 212/self
+server_tls.complete(conn, listening, socket_methods)
 
 --- Does not accept for a while, as Prosody's handles do after an error; false: goes on at once.
 function listening:pausefor(seconds)

@@ -3,6 +3,8 @@
 
 local host_net <const> = require "host.net"
 local host_sys <const> = require "host.sys"
+local server_tls <const> = require "net.server_tls"
+local server_passed <const> = require "net.server_passed"
 
 local server_listen <const> = {
 	EINVAL = 22,
@@ -82,7 +84,7 @@ local function serve(fd, name, listeners, config)
 		ordinals[name] = nil
 		return nil, err
 	end
-	handle.hosts = config.sni_hosts
+	server_tls.serve(handle, config)
 	return handle
 end
 
@@ -96,12 +98,17 @@ end
 -- @return server handle; or nil and bind(2)'s words
 function server_listen.listen(addr, port, listeners, config)
 	config = config or {}
-	if config.tls_direct then
-		return nil, "tls not available"
+	local ready, tls_err = server_tls.check(config)
+	if not ready then
+		return nil, tls_err
 	end
 	local name = config.hold_name or server_listen.make_name(addr, port)
 	local held_by = keeper()
 	local fd, err = held_by and held_by.take(name)
+	local passed
+	if not fd then
+		fd, passed = server_passed.take(held_by, addr, port, config.service)
+	end
 	local inherited <const> = fd ~= nil and fd ~= false
 	if not inherited then
 		fd, err = bind(addr, port, config, held_by)
@@ -117,6 +124,9 @@ function server_listen.listen(addr, port, listeners, config)
 	end
 	if held_by and not inherited then
 		held_by.hold(name, fd)
+	end
+	if passed then
+		return server_passed.serve(serve, fd, passed, listeners, config)
 	end
 	return serve(fd, name, listeners, config)
 end

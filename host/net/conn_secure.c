@@ -1,0 +1,83 @@
+/* From one transport to another that begins with a handshake: when it begins, its steps, its end.
+ */
+#include "net/conn_parts.h"
+
+#include "net/neterr.h"
+
+#include <errno.h>
+
+bool conn_holds_back(const struct conn *c)
+{
+	return c->locked || c->handshaking || c->state == CONN_CONNECTING;
+}
+
+const char *conn_strerror(struct conn *c, int error)
+{
+	return c->transport->why ? c->transport->why(c, error) : net_strerror(error);
+}
+
+int conn_secure_take(struct conn *c, const struct transport *transport, void *secret)
+{
+	bool open = c->state == CONN_OPEN;
+
+	if (c->upgrade || c->secret || c->state == CONN_CLOSING || c->finishing) {
+		errno = EINVAL;
+		return -1;
+	}
+	c->upgrade = transport;
+	c->secret = secret;
+	if (!open)
+		return 0;
+	c->read_due = 0;
+	if (c->in) {
+		conn_fail(c, "plaintext behind starttls");
+		return 0;
+	}
+	/* now, so that what is written from here on cannot go with it */
+	if (!c->failed && !c->locked && conn_push(c) == 0 && conn_queued(c) == 0)
+		conn_handshake_begin(c, true);
+	else
+		conn_watch(c);
+	return 0;
+}
+
+void conn_handshake_begin(struct conn *c, bool at_once)
+{
+	double timeout = c->loop->settings.handshake_timeout;
+
+	conn_set_write_timeout(c, timeout > 0 ? timeout : -1);
+	c->transport = c->upgrade;
+	c->upgrade = NULL;
+	c->handshaking = true;
+	c->wants_write = at_once;
+	conn_watch(c);
+	c->ops->securing(c);
+}
+
+static void done(struct conn *c)
+{
+	bool first = c->state == CONN_CONNECTING;
+
+	c->handshaking = false;
+	c->wants_write = false;
+	c->write_due = 0;
+	c->state = CONN_OPEN;
+	if (!c->paused)
+		conn_touch(c);
+	conn_watch(c);
+	c->ops->secured(c);
+	if (first && c->state == CONN_OPEN)
+		c->ops->connect(c);
+	if (c->state == CONN_OPEN && !c->dirty && !c->locked && (first || c->out))
+		conn_flush(c);
+}
+
+void conn_handshake(struct conn *c)
+{
+	if (c->transport->handshake(c) == 0)
+		done(c);
+	else if (errno == EAGAIN || errno == EINTR)
+		conn_watch(c);
+	else
+		conn_fail(c, conn_strerror(c, errno));
+}

@@ -1,0 +1,404 @@
+#include "net/tls.h"
+
+#include "net/neterr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One receive. What OpenSSL may still hold of a record from before and this together are less than
+ * LOOP_BUFFER, so the plaintext of a turn always has room. */
+enum { FILL = LOOP_BUFFER - 17 * 1024 };
+
+static struct {
+	char bytes[FILL];
+	size_t off, len;
+	bool filled; /* this turn's receive has been done */
+} fill;
+
+struct tls *tls_of(const struct conn *c)
+{
+	return c->transport == &transport_tls || c->upgrade == &transport_tls ? c->secret : NULL;
+}
+
+struct tls *tls_from_ssl(const SSL *ssl)
+{
+	return SSL_get_app_data(ssl);
+}
+
+/* ---- the socket as OpenSSL sees it ---- */
+
+static int bio_end(BIO *bio, struct tls *t, ssize_t n)
+{
+	if (n >= 0)
+		return (int)n;
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
+		BIO_set_flags(bio, BIO_FLAGS_SHOULD_RETRY);
+		return -1;
+	}
+	t->error = errno;
+	return -1;
+}
+
+static size_t take_held(struct tls *t, char *bytes, size_t n)
+{
+	size_t have = buf_len(t->held);
+
+	if (have < n)
+		n = have;
+	memcpy(bytes, buf_peek(t->held), n);
+	buf_consume(&t->held, n);
+	return n;
+}
+
+static int bio_read_bulk(BIO *bio, struct tls *t, char *bytes, size_t n)
+{
+	if (fill.off == fill.len && !fill.filled) {
+		ssize_t got = transport_plain.recv(t->conn, fill.bytes, FILL);
+
+		fill.filled = true;
+		if (got <= 0) {
+			if (got == 0)
+				BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+			return bio_end(bio, t, got);
+		}
+		fill.off = 0;
+		fill.len = (size_t)got;
+	}
+	if (fill.off == fill.len) {
+		BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
+		return -1;
+	}
+	if (n > fill.len - fill.off)
+		n = fill.len - fill.off;
+	memcpy(bytes, fill.bytes + fill.off, n);
+	fill.off += n;
+	return (int)n;
+}
+
+static int bio_read(BIO *bio, char *bytes, int n)
+{
+	struct tls *t = BIO_get_data(bio);
+	ssize_t got;
+
+	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY | BIO_FLAGS_IN_EOF);
+	if (n <= 0)
+		return 0;
+	BIO_set_flags(bio, BIO_FLAGS_READ);
+	if (t->held)
+		return (int)take_held(t, bytes, (size_t)n);
+	if (t->bulk)
+		return bio_read_bulk(bio, t, bytes, (size_t)n);
+	got = transport_plain.recv(t->conn, bytes, (size_t)n);
+	if (got == 0)
+		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+	return bio_end(bio, t, got);
+}
+
+static int bio_write(BIO *bio, const char *bytes, int n)
+{
+	struct tls *t = BIO_get_data(bio);
+
+	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+	if (n <= 0)
+		return 0;
+	BIO_set_flags(bio, BIO_FLAGS_WRITE);
+	return bio_end(bio, t, transport_plain.send(t->conn, bytes, (size_t)n));
+}
+
+static long bio_ctrl(BIO *bio, int what, long n, void *p)
+{
+	(void)n;
+	(void)p;
+	if (what == BIO_CTRL_EOF)
+		return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+	return what == BIO_CTRL_FLUSH || what == BIO_CTRL_DUP;
+}
+
+static const BIO_METHOD *bio_method(void)
+{
+	static BIO_METHOD *method;
+
+	if (method)
+		return method;
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+	if (!method)
+		return NULL;
+	BIO_meth_set_read(method, bio_read);
+	BIO_meth_set_write(method, bio_write);
+	BIO_meth_set_ctrl(method, bio_ctrl);
+	return method;
+}
+
+/* ---- results ---- */
+
+/* What an SSL call that failed means: 0 the end of the stream; -1 with errno. */
+static int result(struct tls *t, int ret, bool reading)
+{
+	struct conn *c = t->conn;
+
+	switch (SSL_get_error(t->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+		if (!reading)
+			c->wants_read = true;
+		errno = EAGAIN;
+		return -1;
+	case SSL_ERROR_WANT_WRITE:
+		if (reading)
+			c->wants_write = true;
+		errno = EAGAIN;
+		return -1;
+	case SSL_ERROR_ZERO_RETURN: return 0;
+	case SSL_ERROR_SYSCALL:
+		t->dead = reading;
+		ERR_clear_error();
+		errno = t->error ? t->error : ECONNRESET;
+		return -1;
+	default:
+		t->dead = true;
+		t->why = tls_error("tls error");
+		errno = EPROTO;
+		return -1;
+	}
+}
+
+static const char *tls_why(struct conn *c, int error)
+{
+	struct tls *t = c->secret;
+
+	return error == EPROTO && t->why ? t->why : net_strerror(error);
+}
+
+/* ---- the transport ---- */
+
+/* Flights of a handshake are small and each waits for the other's: Nagle would cost 40 ms. */
+static void no_delay(int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static int tls_handshake(struct conn *c)
+{
+	struct tls *t = c->secret;
+	int r;
+
+	if (SSL_in_before(t->ssl))
+		no_delay(c->io.fd);
+	c->wants_write = false;
+	ERR_clear_error();
+	r = SSL_do_handshake(t->ssl);
+	if (r == 1) {
+		t->done = true;
+		return 0;
+	}
+	if (result(t, r, true) == 0) {
+		t->why = "closed";
+		errno = EPROTO;
+	}
+	return -1;
+}
+
+/* Records that OpenSSL did not ask for wait in the connection; there is no event that tells. */
+static void keep_rest(struct tls *t)
+{
+	size_t left = fill.len - fill.off;
+
+	if (left && buf_append(&t->held, fill.bytes + fill.off, left) < 0) {
+		t->dead = true;
+		t->end = ENOMEM;
+	}
+	fill.off = fill.len = 0;
+}
+
+static ssize_t ended(struct tls *t)
+{
+	if (t->end <= 0)
+		return 0;
+	errno = t->end;
+	return -1;
+}
+
+static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
+{
+	struct tls *t = c->secret;
+	size_t got = 0, part = 0;
+	int r = 1, why = 0;
+
+	c->more = false;
+	c->wants_write = false;
+	if (t->end || t->dead) {
+		t->end = t->end ? t->end : EPROTO;
+		return ended(t);
+	}
+	fill.off = fill.len = 0;
+	fill.filled = false;
+	t->bulk = true;
+	ERR_clear_error();
+	while (got < n && (r = SSL_read_ex(t->ssl, (char *)bytes + got, n - got, &part)) == 1)
+		got += part;
+	t->bulk = false;
+	if (r != 1)
+		why = result(t, r, true) == 0 ? -1 : errno;
+	keep_rest(t);
+	if (why && why != EAGAIN)
+		t->end = t->end ? t->end : why;
+	/* the end comes in a turn of its own; so does what had no room */
+	c->more = got && (t->end || r == 1 || (t->held && !c->wants_write));
+	if (got)
+		return (ssize_t)got;
+	if (t->end)
+		return ended(t);
+	errno = EAGAIN;
+	return -1;
+}
+
+static ssize_t tls_send(struct conn *c, const void *bytes, size_t n)
+{
+	struct tls *t = c->secret;
+	size_t sent = 0, part = 0;
+	int r = 1;
+
+	if (t->dead) {
+		errno = EPIPE;
+		return -1;
+	}
+	c->wants_read = false;
+	ERR_clear_error();
+	while (sent < n &&
+	       (r = SSL_write_ex(t->ssl, (const char *)bytes + sent, n - sent, &part)) == 1)
+		sent += part;
+	if (r != 1 && result(t, r, false) == 0)
+		errno = EPIPE;
+	if (sent)
+		return (ssize_t)sent; /* an error shows again at the next call */
+	return -1;
+}
+
+/* Best effort, once: the close does not wait for the peer's. */
+static void tls_bye(struct conn *c)
+{
+	struct tls *t = c->secret;
+
+	if (!t->done || t->dead)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(t->ssl);
+	ERR_clear_error();
+}
+
+static void tls_discard(struct conn *c)
+{
+	transport_plain.discard(c);
+}
+
+static void tls_free(struct tls **tls)
+{
+	struct tls *t = *tls;
+
+	*tls = NULL;
+	SSL_free(t->ssl);
+	tls_ctx_release(&t->ctx);
+	buf_free(&t->held);
+	free(t);
+}
+
+static void tls_fini(struct conn *c)
+{
+	struct tls *t = c->secret;
+
+	c->secret = NULL;
+	c->transport = &transport_plain;
+	tls_free(&t);
+	ERR_clear_error();
+}
+
+const struct transport transport_tls = {
+    .name = "tls",
+    .recv = tls_recv,
+    .send = tls_send,
+    .discard = tls_discard,
+    .handshake = tls_handshake,
+    .why = tls_why,
+    .bye = tls_bye,
+    .fini = tls_fini,
+    .whole = true,
+};
+
+/* ---- beginning ---- */
+
+static int attach(struct tls *t)
+{
+	const BIO_METHOD *method = bio_method();
+	BIO *bio = method ? BIO_new(method) : NULL;
+
+	t->ssl = bio ? SSL_new(tls_ctx_ssl(t->ctx)) : NULL;
+	if (!t->ssl) {
+		BIO_free(bio);
+		return -1;
+	}
+	BIO_set_data(bio, t);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_app_data(t->ssl, t);
+	return 0;
+}
+
+/* An address is no server name (RFC 6066 3). */
+static bool is_address(const char *name)
+{
+	unsigned char room[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, name, room) == 1 || inet_pton(AF_INET6, name, room) == 1;
+}
+
+static int name_peer(struct tls *t, const char *name)
+{
+	if (!name || !*name || is_address(name))
+		return 0;
+	return SSL_set_tlsext_host_name(t->ssl, name) == 1 ? 0 : -1;
+}
+
+static struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, const char *name)
+{
+	struct tls *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->conn = c;
+	t->ctx = tls_ctx_hold(ctx);
+	ERR_clear_error();
+	if (attach(t) < 0)
+		goto fail;
+	if (tls_ctx_is_server(ctx)) {
+		SSL_set_accept_state(t->ssl);
+	} else {
+		SSL_set_connect_state(t->ssl);
+		if (name_peer(t, name) < 0)
+			goto fail;
+	}
+	return t;
+fail:
+	tls_free(&t);
+	ERR_clear_error();
+	errno = ENOMEM;
+	return NULL;
+}
+
+int tls_begin(struct conn *c, struct tls_ctx *ctx, const char *name)
+{
+	struct tls *t = tls_new(c, ctx, name);
+
+	if (!t)
+		return -1;
+	if (conn_secure_take(c, &transport_tls, t) == 0)
+		return 0;
+	tls_free(&t);
+	return -1;
+}

@@ -1,0 +1,89 @@
+#include "net/tls_tickets.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+struct key {
+	unsigned char name[16], aes[32], hmac[32];
+};
+
+static struct key keys[TLS_TICKET_KEYS];
+static size_t n_keys;
+
+int tls_tickets_rotate(void)
+{
+	struct key fresh;
+
+	if (RAND_bytes((unsigned char *)&fresh, sizeof fresh) != 1)
+		return -1;
+	memmove(keys + 1, keys, sizeof *keys * (TLS_TICKET_KEYS - 1));
+	keys[0] = fresh;
+	OPENSSL_cleanse(&fresh, sizeof fresh);
+	if (n_keys < TLS_TICKET_KEYS)
+		n_keys++;
+	return 0;
+}
+
+size_t tls_tickets_get(unsigned char bytes[TLS_TICKET_KEY * TLS_TICKET_KEYS])
+{
+	memcpy(bytes, keys, n_keys * sizeof *keys);
+	return n_keys * sizeof *keys;
+}
+
+int tls_tickets_set(const unsigned char *bytes, size_t n)
+{
+	if (n == 0 || n % sizeof *keys || n > sizeof keys)
+		return -1;
+	memcpy(keys, bytes, n);
+	n_keys = n / sizeof *keys;
+	return 0;
+}
+
+static int init(const struct key *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int encrypt)
+{
+	OSSL_PARAM params[3];
+	unsigned char secret[sizeof k->hmac];
+	int ok;
+
+	memcpy(secret, k->hmac, sizeof secret); /* OSSL_PARAM takes no const */
+	params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, secret, sizeof secret);
+	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0);
+	params[2] = OSSL_PARAM_construct_end();
+	ok = EVP_MAC_CTX_set_params(mac, params) &&
+	     EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->aes, iv, encrypt);
+	OPENSSL_cleanse(secret, sizeof secret);
+	return ok ? 1 : -1;
+}
+
+/* OpenSSL's callback: 1 goes on, 2 as well and a new ticket, 0 a full handshake, -1 an error. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int encrypt)
+{
+	(void)ssl;
+	if (encrypt) {
+		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
+			return -1;
+		memcpy(name, keys[0].name, sizeof keys->name);
+		return init(&keys[0], iv, cipher, mac, 1);
+	}
+	for (size_t i = 0; i < n_keys; i++) {
+		if (CRYPTO_memcmp(name, keys[i].name, sizeof keys->name) != 0)
+			continue;
+		if (init(&keys[i], iv, cipher, mac, 0) < 0)
+			return -1;
+		return i == 0 ? 1 : 2;
+	}
+	return 0;
+}
+
+int tls_tickets_use(SSL_CTX *ctx)
+{
+	if (n_keys == 0 && tls_tickets_rotate() < 0)
+		return -1;
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	return 0;
+}
