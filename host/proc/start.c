@@ -21,6 +21,26 @@ void start_close_inherited(void)
 	(void)syscall(SYS_close_range, LISTEN_FDS_START + (unsigned)listen_fds(), ~0U, 0);
 }
 
+static bool is_held(const char *name)
+{
+	for (const struct held *h = keeper.held; h < keeper.held + KEEPER_HELD; h++)
+		if (h->fd >= 0 && strcmp(h->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* systemd gives one name to all sockets of a unit: the second is NAME/2, and so on. */
+static void make_unique(char name[KEEPER_NAME])
+{
+	size_t length = strlen(name);
+
+	for (int i = 2; is_held(name) && i <= KEEPER_HELD; i++) {
+		if (length > KEEPER_NAME - 8)
+			length = KEEPER_NAME - 8;
+		snprintf(name + length, KEEPER_NAME - length, "/%d", i);
+	}
+}
+
 static void adopt_listen_fds(void)
 {
 	const char *names = getenv("LISTEN_FDNAMES"), *why;
@@ -35,6 +55,7 @@ static void adopt_listen_fds(void)
 			snprintf(name, sizeof name, "%.*s", (int)length, names);
 		if (names)
 			names += length + (names[length] == ':');
+		make_unique(name);
 		(void)close(LISTEN_FDS_START + i);
 		why =
 		    ipc_fd_is(fd, IPC_FD_LISTENER) ? held_take(name, fd, 0) : "not a bound socket";
