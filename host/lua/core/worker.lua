@@ -210,6 +210,7 @@ return function (file)
 	local loop <const> = require "host.loop"
 	local timer <const> = require "util.timer"
 	async.set_nexttick(function (fn) timer.add_task(0, fn) end)
+	async.set_schedule_function(timer.add_task)
 	require "util.promise".set_nexttick(function (fn) timer.add_task(0, fn) end)
 	local failed
 	local function fail(code)
