@@ -181,6 +181,20 @@ static int on_body(llhttp_t *ll, const char *at, size_t n)
 	return 0;
 }
 
+/* Stops behind the last chunk: trailers are lines, and looked at as such. */
+static int on_chunk_header(llhttp_t *ll)
+{
+	struct http_parser *p = of(ll);
+
+	if (ll->content_length)
+		return 0;
+	p->trailing = true;
+	p->guarded = false;
+	p->line = p->head = 0;
+	p->lines = 1;
+	return HPE_PAUSED;
+}
+
 static int on_message_complete(llhttp_t *ll)
 {
 	of(ll)->complete = true;
@@ -247,7 +261,7 @@ static int check_request(struct http_parser *p)
 	struct seen seen = {0, 0};
 
 	if (p->ll.http_major != 1 || p->ll.http_minor > 1)
-		return refuse(p, 505, "unknown version");
+		return refuse(p, p->ll.http_major ? 505 : 400, "unknown version");
 	for (unsigned i = 0; i < p->count; i++)
 		if (look_at(p, &p->fields[i], &seen) < 0)
 			return -1;
@@ -293,6 +307,7 @@ static const llhttp_settings_t *settings(void)
 		s.on_header_value_complete = on_value_complete;
 		s.on_headers_complete = on_headers_complete;
 		s.on_body = on_body;
+		s.on_chunk_header = on_chunk_header;
 		s.on_message_complete = on_message_complete;
 	}
 	return &s;
@@ -334,7 +349,28 @@ static int end_line(struct http_parser *p)
 	return p->head > EMPTY_LINES ? refuse(p, 400, "empty lines") : 0;
 }
 
-/* Looks at the lines of the head before llhttp does; returns how many bytes belong to it. */
+/* The begin of a line, or more of the first one. */
+static int check_start(struct http_parser *p, const char *from, size_t n, bool starts)
+{
+	if (p->lines) {
+		if (starts && (*from == ' ' || *from == '\t'))
+			return refuse(p, 400, "folded line");
+		return starts && *from == ':' ? refuse(p, 400, "no header name") : 0;
+	}
+	if (starts && *from != '\r')
+		p->head = 0;
+	for (const char *end = from + n; p->ll.type == HTTP_REQUEST && from < end; from++) {
+		from = memchr(from, ' ', (size_t)(end - from));
+		if (!from)
+			break;
+		if (++p->spaces > 2)
+			return refuse(p, 400, "spaces in the first line");
+	}
+	return 0;
+}
+
+/* Looks at the lines of the head, or of the trailers, before llhttp does; returns how many bytes
+ * belong to them. */
 static size_t guard(struct http_parser *p, const char *bytes, size_t n)
 {
 	size_t done = 0;
@@ -343,15 +379,11 @@ static size_t guard(struct http_parser *p, const char *bytes, size_t n)
 		const char *from = bytes + done, *end = memchr(from, '\n', n - done);
 		size_t length = end ? (size_t)(end - from) + 1 : n - done;
 
-		if (!p->line && p->lines && (*from == ' ' || *from == '\t')) {
-			refuse(p, 400, "folded line");
-			break;
-		}
-		if (!p->line && p->lines == 0 && *from != '\r' && p->head) {
-			p->head = 0;
-		}
+		bool starts = p->line == 0;
+
 		p->line += (uint32_t)length;
-		if (check_sizes(p, length, end != NULL) < 0)
+		if (check_sizes(p, length, end != NULL) < 0 ||
+		    check_start(p, from, length, starts) < 0)
 			break;
 		if (!end) {
 			p->last = from[length - 1];
@@ -378,7 +410,8 @@ static void begin(struct http_parser *p)
 	p->length = p->raw = p->payload = 0;
 	p->line = p->lines = p->head = 0;
 	p->last = 0;
-	p->guarded = p->complete = p->in_value = false;
+	p->spaces = 0;
+	p->guarded = p->complete = p->in_value = p->trailing = false;
 	p->chunked = p->until_end = p->expects = false;
 	p->stage = HTTP_IN_HEAD;
 }
@@ -407,12 +440,13 @@ void http_parser_fini(struct http_parser *p)
 static size_t execute(struct http_parser *p, const char *bytes, size_t n)
 {
 	llhttp_errno_t error = llhttp_execute(&p->ll, bytes, n);
+	const char *at;
 
 	if (error == HPE_OK)
 		return n;
-	if (error == HPE_PAUSED && p->complete) {
-		const char *at = llhttp_get_error_pos(&p->ll);
-
+	if (error == HPE_PAUSED) {
+		at = llhttp_get_error_pos(&p->ll);
+		llhttp_resume(&p->ll);
 		return at ? (size_t)(at - bytes) : n;
 	}
 	refuse(p, 400, llhttp_get_error_reason(&p->ll));
@@ -441,10 +475,19 @@ static enum http_event run_head(struct http_parser *p, const char *bytes, size_t
 
 static enum http_event run_body(struct http_parser *p, const char *bytes, size_t n, size_t *used_r)
 {
-	size_t used = execute(p, bytes, n);
+	size_t used = p->trailing ? 0 : execute(p, bytes, n);
 
-	*used_r = used;
 	p->raw += used;
+	if (p->trailing && used < n && p->stage != HTTP_REFUSED) {
+		size_t lines = guard(p, bytes + used, n - used);
+
+		if (p->stage != HTTP_REFUSED)
+			execute(p, bytes + used, lines);
+		if (p->guarded && !p->complete)
+			refuse(p, 400, "bad trailers");
+		used += lines;
+	}
+	*used_r = used;
 	if (p->stage == HTTP_REFUSED)
 		return HTTP_EV_BAD;
 	if (p->raw - p->payload > OVERHEAD + 8 * p->payload) {

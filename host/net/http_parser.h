@@ -53,9 +53,11 @@ struct http_parser {
 	uint16_t count, capacity;
 	uint16_t status;     /* ro: what to answer, for HTTP_EV_BAD */
 	uint8_t stage;       /* ro: enum http_stage */
+	uint8_t spaces;      /* private: in the first line */
 	char last;           /* private */
 	bool guarded : 1;    /* private: the empty line has come */
 	bool complete : 1;   /* private */
+	bool trailing : 1;   /* private: behind the last chunk */
 	bool in_value : 1;   /* private */
 	bool has_head : 1;   /* ro: text and fields are those of a complete head */
 	bool skip_body : 1;  /* a response to HEAD */
