@@ -101,21 +101,25 @@ local function bring_back(host, name, old, kept, state)
 	return old
 end
 
---- Reloads the parts of a global module on hosts.
-local function add_hosts(env, name, hosts)
+--- Brings the parts of a global module back on their hosts. To who depends on it there it was
+-- reloaded, and not unloaded and loaded.
+-- @return list of { host, event }
+local function add_hosts(name, hosts)
+	local news = {}
 	for _, host in ipairs(hosts) do
-		local _, err = modulemanager.load(host, name)
+		local env, err = modulemanager.load(host, name, true)
 		if err and err ~= "not for this host" then
 			log("warn", "module '%s' did not come back on '%s': %s", name, host, err)
 		end
+		news[#news + 1] = { host, env and "module-reloaded" or "module-unloaded" }
 	end
-	return env
+	return news
 end
 
 local function replace(host, name, old, state)
 	local hosts = host == "*" and modulemanager.parts(name) or {}
 	for _, part in ipairs(hosts) do
-		modulemanager.unload(part, name)
+		modulemanager.unload(part, name, true)
 	end
 	old.module.reloading = true
 	instances.stop(old)
@@ -128,12 +132,12 @@ local function replace(host, name, old, state)
 	env = env or bring_back(host, name, old, kept, state)
 	modulemanager.enter(host, name, env)
 	portmanager.settle(old.module, env.module)
-	add_hosts(env, name, hosts)
+	local news = add_hosts(name, hosts)
 	if err then
 		return fail(host, name, err)
 	end
 	instances.ready(env)
-	return env
+	return env, news
 end
 
 --- Reloads a module.
@@ -154,13 +158,15 @@ function module_reload.reload(host, name)
 	if not ok then
 		return fail(host, name, state)
 	end
-	local env
-	env, err = replace(host, name, old, state)
+	local env, news = replace(host, name, old, state)
 	if not env then
-		return nil, err
+		return nil, news
 	end
 	env.module.reloading = true
 	events_of(host).fire_event("module-reloaded", { module = name, host = host })
+	for _, new in ipairs(news) do
+		events_of(new[1]).fire_event(new[2], { module = name, host = new[1] })
+	end
 	env.module.reloading = nil
 	return env
 end

@@ -110,10 +110,13 @@ end
 --- Loads a module and fires module-loaded.
 -- @param host name of a host, or "*"
 -- @param name without "mod_"
+-- @param quiet true: no event (a reload fires its own)
 -- @return its environment; or nil and the reason
-function modulemanager.load(host, name)
+function modulemanager.load(host, name, quiet)
 	local env, err = do_load(host, name)
-	if env then
+	if env and quiet then
+		return env
+	elseif env then
 		local where = env.module.host
 		events_of(where).fire_event("module-loaded", { module = name, host = where })
 	elseif err ~= "module-already-loaded" and err ~= "global-module-already-loaded"
@@ -125,8 +128,9 @@ function modulemanager.load(host, name)
 end
 
 --- Unloads a module and fires module-unloaded; a global module's parts on hosts go first.
+-- @param quiet true: no event (a reload fires its own)
 -- @return true; or nil and the reason
-function modulemanager.unload(host, name)
+function modulemanager.unload(host, name, quiet)
 	local env = modulemanager.get_module(host, name)
 	if not env then
 		registry.forget_failure(host, name)
@@ -145,7 +149,9 @@ function modulemanager.unload(host, name)
 	instances.detach(env)
 	registry.enter(host, name, nil)
 	require "core.portmanager".settle(env.module)
-	events_of(host).fire_event("module-unloaded", { module = name, host = host })
+	if not quiet then
+		events_of(host).fire_event("module-unloaded", { module = name, host = host })
+	end
 	return true
 end
 
