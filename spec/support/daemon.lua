@@ -228,11 +228,19 @@ function methods:children()
 	return process.descendants(self.keeper_pid)
 end
 
+-- The reader is a child of the keeper too, for as long as it takes to read a config.
+local function is_reader(pid)
+	local words = process.read_file(("/proc/%d/cmdline"):format(pid)) or ""
+	return words:find("role=reader", 1, true) or words:find("gadwall: reader", 1, true)
+end
+
 --- Pid of the newest live worker (a direct child of the keeper); nil when there is none.
 function methods:worker_pid()
 	local pid
 	for _, info in ipairs(self:children()) do
-		if info.parent == self.keeper_pid and info.state ~= "Z" then pid = info.pid end
+		if info.parent == self.keeper_pid and info.state ~= "Z" and not is_reader(info.pid) then
+			pid = info.pid
+		end
 	end
 	return pid
 end
