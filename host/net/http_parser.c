@@ -274,10 +274,18 @@ static int check_request(struct http_parser *p)
 	return 0;
 }
 
+/* RFC 9112 6.3: such answers have no body, whatever their headers say. */
+static bool never_has_body(const llhttp_t *ll)
+{
+	return ll->type == HTTP_RESPONSE &&
+	       (ll->status_code / 100 == 1 || ll->status_code == 204 || ll->status_code == 304);
+}
+
 static int on_headers_complete(llhttp_t *ll)
 {
 	struct http_parser *p = of(ll);
 	unsigned flags = ll->flags;
+	bool bodyless = p->skip_body || never_has_body(ll);
 
 	if ((flags & F_TRANSFER_ENCODING) && (flags & F_CONTENT_LENGTH))
 		return refuse(p, 400, "length and transfer coding");
@@ -289,9 +297,9 @@ static int on_headers_complete(llhttp_t *ll)
 	p->persistent = ll->http_minor >= 1 ? !(flags & F_CONNECTION_CLOSE)
 					    : (flags & F_CONNECTION_KEEP_ALIVE) != 0;
 	if (ll->type == HTTP_RESPONSE)
-		p->until_end = llhttp_message_needs_eof(ll) && !p->skip_body;
+		p->until_end = llhttp_message_needs_eof(ll) && !bodyless;
 	ll->upgrade = 0; /* who takes the connection over also takes what follows */
-	return p->skip_body ? 1 : 0;
+	return bodyless ? 1 : 0;
 }
 
 static const llhttp_settings_t *settings(void)
