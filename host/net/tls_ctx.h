@@ -15,7 +15,7 @@ struct tls_ctx;
 /* Server or client, TLS 1.2 and later, no compression, no renegotiation. NULL with tls_error(). */
 struct tls_ctx *tls_ctx_new(bool server);
 struct tls_ctx *tls_ctx_hold(struct tls_ctx *ctx);
-void tls_ctx_release(struct tls_ctx **ctx);
+void tls_ctx_release(struct tls_ctx **held);
 
 SSL_CTX *tls_ctx_ssl(struct tls_ctx *ctx); /* borrowed */
 bool tls_ctx_is_server(const struct tls_ctx *ctx);
@@ -49,7 +49,7 @@ void tls_ctx_label(struct tls_ctx *ctx, const char *label);
 
 /* The context of a name ("*.x" stands for one label), held; NULL takes it away. Once there is one,
  * a name that is unknown is refused; no name at all gets `ctx` itself. 0, or -1 with ENOMEM. */
-int tls_ctx_sni(struct tls_ctx *ctx, const char *name, struct tls_ctx *other);
+int tls_ctx_sni(struct tls_ctx *ctx, const char *text, struct tls_ctx *other);
 
 /* What OpenSSL reports first, or `fallback`; empties its error queue. Static storage. */
 const char *tls_error(const char *fallback);

@@ -220,7 +220,7 @@ describe("a listener", function ()
 		assert.equal("invalid argument", err)
 		_, err = server.listen(dir .. "/none/such", 0, {})
 		assert.equal("no such file or directory", err)
-		assert.same({ nil, "tls not available" },
+		assert.same({ nil, "tls context missing" },
 			{ server.listen("127.0.0.1", 0, {}, { tls_direct = true }) })
 	end)
 

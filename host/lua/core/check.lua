@@ -5,6 +5,7 @@ local check_limits <const> = require "core.check_limits"
 local check_modules <const> = require "core.check_modules"
 local check_options <const> = require "core.check_options"
 local check_ports <const> = require "core.check_ports"
+local check_tls <const> = require "core.check_tls"
 local config <const> = require "core.configmanager"
 local options <const> = require "core.options"
 
@@ -107,6 +108,7 @@ local function run_parts(state, faults, opts)
 	local modules = check_modules.run(report)
 	check_options.run(report, modules)
 	check_ports.run(report, modules, opts)
+	check_tls.run(report, modules)
 	check_limits.run(report, opts)
 end
 

@@ -88,6 +88,7 @@ local function note_services(found, name, text)
 		found.services[service] = {
 			name = service, module = name, default_ports = ports,
 			private = body:find("private%s*=%s*true") ~= nil,
+			encryption = body:match("encryption%s*=%s*[\"'](%w+)[\"']"),
 			config_prefix = body:match("config_prefix%s*=%s*[\"']([^\"']*)[\"']"),
 		}
 	end

@@ -18,7 +18,7 @@ options.list = rows
 --- Suffixes of options that exist for every service: SERVICE_ports and so on.
 options.service_suffixes = {
 	ports = "list", interfaces = "list", interface = "list", ssl = "table", class = "class",
-	goodbye = "table",
+	goodbye = "table", certificate = "list",
 }
 
 --- The row of an option, or nil. @return { name, type, default, owner, reload, doc, … }

@@ -5,6 +5,7 @@ local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
 local port_address <const> = require "core.port_address"
 local port_bind <const> = require "core.port_bind"
+local port_tls <const> = require "core.port_tls"
 local server <const> = require "net.server"
 
 local port_listener <const> = {}
@@ -33,8 +34,12 @@ end
 function port_listener.open(service, address)
 	local class = port_address.class(service)
 	local inherited = port_bind.is_held(address)
-	local handle, err = server.listen(address.interface, address.port, service.listener,
-		settings(service, address, class))
+	local opts = settings(service, address, class)
+	local ready, tls_err = port_tls.settings(service, address, opts)
+	if not ready then
+		return nil, "no TLS: " .. tls_err
+	end
+	local handle, err = server.listen(address.interface, address.port, service.listener, opts)
 	if not handle then
 		err = tostring(err)
 		if port_bind.is_missing_family(address, err) then
@@ -45,7 +50,7 @@ function port_listener.open(service, address)
 	end
 	local listener = {
 		service_name = service.name, service = service, address = address, server = handle,
-		interface = address.interface, class = class, inherited = inherited,
+		interface = address.interface, class = class, inherited = inherited, tls_cfg = opts.tls_cfg,
 		port = address.unix and 0 or tonumber(handle:serverport()) or address.port,
 	}
 	log("debug", "Added listening service %s to [%s]:%d%s", service.name, listener.interface,

@@ -18,7 +18,8 @@ local failures <const> = {}
 --- An open listener, under the service that now owns it.
 function port_registry.renew(listener)
 	port_registry.active:set(listener.service_name, listener.interface, listener.port,
-		{ server = listener.server, service = listener.service, listener = listener })
+		{ server = listener.server, service = listener.service, listener = listener,
+			tls_cfg = listener.tls_cfg })
 end
 
 --- A listener that has just been opened.

@@ -3,10 +3,12 @@
 -- that fails can be named at once. While a module is reloaded its listeners are parked: open,
 -- and taken over by the new instance.
 
+local certmanager <const> = require "core.certmanager"
 local log <const> = require "util.logger".init("portmanager")
 local port_address <const> = require "core.port_address"
 local port_listener <const> = require "core.port_listener"
 local port_registry <const> = require "core.port_registry"
+local port_tls <const> = require "core.port_tls"
 
 local portmanager <const> = {}
 
@@ -79,9 +81,11 @@ local function open_service(service, existing)
 		log("error", "Invalid value in option '%s' of service '%s': %s", fault.option or "?",
 			service.name, tostring(fault.value))
 	end
-	if service.encryption == "ssl" and #wanted > 0 then
-		log("error", "Service '%s' needs TLS, which this version does not have", service.name)
-		port_registry.set_status(service, "error", "TLS is not available in this version")
+	local no_tls = service.encryption == "ssl" and #wanted > 0 and #existing == 0
+		and select(2, port_tls.context(service, wanted[1].interface, wanted[1].port))
+	if no_tls then
+		log("error", "Service '%s' does not listen: %s", service.name, no_tls)
+		port_registry.set_status(service, "error", "no TLS: " .. no_tls)
 		return existing
 	end
 	for _, address in ipairs(wanted) do
@@ -233,9 +237,23 @@ function portmanager.get_registered_services()
 	return services
 end
 
---- TLS settings of an open port; there are none in this version.
-function portmanager.get_tls_config_at()
-	return nil, "no-tls"
+--- TLS settings of an open port.
+-- @return settings; or nil, "not-found" or "no-tls"
+function portmanager.get_tls_config_at(interface, port)
+	local listener = port_registry.find(interface, port)
+	if not listener then
+		return nil, "not-found"
+	end
+	return listener.tls_cfg, not listener.tls_cfg and "no-tls" or nil
+end
+
+--- Reads certificates and TLS settings anew; handshakes that have begun end with the old ones.
+function portmanager.renew_tls()
+	certmanager.reload_ssl_config()
+	for _, listener in ipairs(port_registry.of()) do
+		port_tls.renew(listener)
+		port_registry.renew(listener)
+	end
 end
 
 --- The class of a service, after the option SERVICE_class.
@@ -304,6 +322,7 @@ function portmanager.start(events)
 	events.add_handler("host-activated", function (host)
 		watch(prosody.hosts[host].events)
 	end, 100)
+	events.add_handler("config-reloaded", portmanager.renew_tls)
 	events.add_handler("config-reloaded", portmanager.sync, -1)
 end
 

@@ -1,8 +1,10 @@
 --- Listening sockets of net.server: names, the keeper's dup, the accept gate.
 -- Who binds, and in which order: PROCESSES.md.
 
+local host_loop <const> = require "host.loop"
 local host_net <const> = require "host.net"
 local host_sys <const> = require "host.sys"
+local logger <const> = require "util.logger"
 local server_tls <const> = require "net.server_tls"
 local server_passed <const> = require "net.server_passed"
 
@@ -66,6 +68,15 @@ local function bind(addr, port, config, held_by)
 	return nil, err
 end
 
+-- What the keeper holds under that name, else what the service manager passed for the address.
+local function inherit(held_by, name, addr, port, config)
+	local fd <const> = held_by and held_by.take(name)
+	if fd then
+		return fd
+	end
+	return server_passed.take(held_by, addr, port, config.service)
+end
+
 local function serve(fd, name, listeners, config)
 	ordinals[name] = true
 	local handle, err = host_net.serve(fd, listeners, {
@@ -84,6 +95,8 @@ local function serve(fd, name, listeners, config)
 		ordinals[name] = nil
 		return nil, err
 	end
+	handle.created = host_loop.now()
+	handle.log = logger.init("serv" .. handle:getfd())
 	server_tls.serve(handle, config)
 	return handle
 end
@@ -104,17 +117,13 @@ function server_listen.listen(addr, port, listeners, config)
 	end
 	local name = config.hold_name or server_listen.make_name(addr, port)
 	local held_by = keeper()
-	local fd, err = held_by and held_by.take(name)
-	local passed
+	local inherited, passed = inherit(held_by, name, addr, port, config)
+	local fd, err = inherited, nil
 	if not fd then
-		fd, passed = server_passed.take(held_by, addr, port, config.service)
-	end
-	local inherited <const> = fd ~= nil and fd ~= false
-	if not inherited then
 		fd, err = bind(addr, port, config, held_by)
-		if not fd then
-			return nil, err
-		end
+	end
+	if not fd then
+		return nil, err
 	end
 	local ok
 	ok, err = host_net.listen(fd, config.backlog)

@@ -21,10 +21,13 @@ local tls_luasec <const> = {
 local context <const> = {}
 context.__index = context
 
-local labels <const> = { certificate = "error loading certificate", key = "error loading private key",
+local labels <const> = {
+	certificate = "error loading certificate", key = "error loading private key",
 	cafile = "error loading CA locations", capath = "error loading CA locations",
 	ciphers = "error setting cipher list", ciphersuites = "error setting cipher list",
-	protocol = "invalid protocol", curve = "unknown elliptic curve", dhparam = "error loading dhparam" }
+	protocol = "invalid protocol", curve = "unknown elliptic curve",
+	dhparam = "error loading dhparam",
+}
 
 local function prepare(cfg)
 	local params <const> = {}
