@@ -15,10 +15,12 @@ static struct lua_conn *check(lua_State *L)
 }
 
 /* ---- addresses ----
- * Asked of the kernel once and kept at 1 to 4 of the handle's table: peer, its port, own, its port.
+ * Asked of the kernel once and kept in the handle's table, under keys that no caller can have.
  */
 
-enum { PEER = 1, OWN = 3 };
+enum { PEER, OWN };
+
+static const char keys[2][2]; /* which, address or port */
 
 static void push_cache(lua_State *L, int handle)
 {
@@ -34,13 +36,19 @@ static void push_cache(lua_State *L, int handle)
 static void store(lua_State *L, int which, const char *ip, unsigned port)
 {
 	lua_pushstring(L, ip);
-	lua_rawseti(L, -2, which);
+	lua_rawsetp(L, -2, &keys[which][0]);
 	lua_pushinteger(L, port);
-	lua_rawseti(L, -2, which + 1);
+	lua_rawsetp(L, -2, &keys[which][1]);
 }
 
 void lua_conn_note_peer(lua_State *L, int handle, const char *ip, unsigned port)
 {
+	const struct lua_conn *lc = lua_touserdata(L, handle);
+	char known[ADDR_TEXT];
+	unsigned known_port;
+
+	if (addr_of(lc->c.io.fd, true, known, &known_port) == 0 && known[0])
+		return;
 	push_cache(L, handle);
 	store(L, PEER, ip, port);
 	lua_pop(L, 1);
@@ -53,15 +61,15 @@ static void push_name(lua_State *L, struct lua_conn *lc, int which)
 	unsigned port;
 
 	push_cache(L, 1); /* cache */
-	if (lua_rawgeti(L, -1, which) == LUA_TNIL && lc->c.io.fd >= 0 &&
+	if (lua_rawgetp(L, -1, &keys[which][0]) == LUA_TNIL && lc->c.io.fd >= 0 &&
 	    addr_of(lc->c.io.fd, which == PEER, text, &port) == 0 && text[0]) {
 		lua_pushvalue(L, -2);
 		store(L, which, text, port);
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
-	lua_rawgeti(L, -1, which);
-	lua_rawgeti(L, -2, which + 1);
+	lua_rawgetp(L, -1, &keys[which][0]);
+	lua_rawgetp(L, -2, &keys[which][1]);
 	lua_remove(L, -3);
 }
 
@@ -227,26 +235,54 @@ static const struct option {
     {"tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
     {"tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
     {"tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
+    {"reuseport", SOL_SOCKET, SO_REUSEPORT},
+    {"broadcast", SOL_SOCKET, SO_BROADCAST},
+    {"dontroute", SOL_SOCKET, SO_DONTROUTE},
     {"tcp-user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
     {NULL, 0, 0},
 };
 
+/* LuaSocket's { on = bool, timeout = seconds } */
+static int set_linger(lua_State *L, int fd)
+{
+	struct linger linger = {0, 0};
+
+	if (!lua_istable(L, 3)) {
+		errno = EINVAL;
+		return -1;
+	}
+	lua_getfield(L, 3, "on");
+	lua_getfield(L, 3, "timeout");
+	linger.l_onoff = lua_toboolean(L, -2);
+	linger.l_linger = (int)lua_tointeger(L, -1);
+	return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 /* setoption(name, value): true; or false, message */
 static int l_setoption(lua_State *L)
 {
-	struct lua_conn *lc = check(L);
+	int fd = check(L)->c.io.fd;
 	const char *name = luaL_checkstring(L, 2);
 	int value = lua_isnumber(L, 3) ? (int)lua_tointeger(L, 3) : lua_toboolean(L, 3);
+	const char *why = "unsupported option";
 	const struct option *o = OPTIONS;
+	int r = -1;
 
 	while (o->name && strcmp(o->name, name) != 0)
 		o++;
-	if (o->name && setsockopt(lc->c.io.fd, o->level, o->number, &value, sizeof value) == 0) {
-		lua_pushboolean(L, 1);
-		return 1;
+	if (lua_isnoneornil(L, 3)) {
+		why = "value expected";
+	} else if (strcmp(name, "linger") == 0) {
+		r = set_linger(L, fd);
+		why = NULL;
+	} else if (o->name) {
+		r = setsockopt(fd, o->level, o->number, &value, sizeof value);
+		why = NULL;
 	}
-	lua_pushboolean(L, 0);
-	lua_pushstring(L, o->name ? strerror(errno) : "unsupported option");
+	lua_pushboolean(L, r == 0);
+	if (r == 0)
+		return 1;
+	lua_pushstring(L, why ? why : strerror(errno));
 	return 2;
 }
 

@@ -42,7 +42,7 @@ static void on_closed(struct listener *l)
 	lua_State *L = lua_handle_state();
 
 	tell_opts(L, s);
-	if (lua_push_callback(L, &s->h, CB_DISCONNECT, 0))
+	if (!s->silent && lua_push_callback(L, &s->h, CB_DISCONNECT, 0))
 		lua_handle_call(L, &s->h, CB_DISCONNECT, 0, 0);
 	if (s->on_close == LUA_NOREF || !lua_host_room(0))
 		return;
@@ -199,6 +199,7 @@ static int l_destroy(lua_State *L)
 	lua_State *before = lua_handle_enter(L);
 
 	s->left = true;
+	s->silent = s->l.state != LISTENER_CLOSING;
 	listener_leave(&s->l);
 	lua_handle_enter(before);
 	return 0;
@@ -379,6 +380,15 @@ static int l_listeners(lua_State *L)
 	return 1;
 }
 
+/* Callers of Prosody ask whether it is still there. */
+static int l_conn(lua_State *L)
+{
+	if (check(L)->l.state == LISTENER_CLOSED)
+		return 0;
+	lua_settop(L, 1);
+	return 1;
+}
+
 static int l_gc(lua_State *L)
 {
 	struct lua_server *s = check(L);
@@ -403,7 +413,8 @@ void lua_push_server_class(lua_State *L)
 	    {"module", l_module}, {"ip", l_ip}, {"port", l_port}, {"serverport", l_port},
 	    {"clientport", l_port}, {"getsockname", push_address}, {"getfd", l_getfd},
 	    {"server", l_server}, {"queued", l_queued}, {"__tostring", l_tostring}, {NULL, NULL}};
-	static const luaL_Reg computed[] = {{"listeners", l_listeners}, {NULL, NULL}};
+	static const luaL_Reg computed[] = {
+	    {"listeners", l_listeners}, {"conn", l_conn}, {NULL, NULL}};
 
 	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc);
 }

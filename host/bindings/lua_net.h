@@ -14,7 +14,8 @@ struct lua_server {
 	int on_close; /* registry ref: callback of close_gracefully */
 	uint32_t read_size;
 	bool lines;
-	bool left; /* destroyed, not closed: the socket lives on elsewhere */
+	bool left;   /* destroyed, not closed: the socket lives on elsewhere */
+	bool silent; /* destroyed while it was open: ondisconnect is not called */
 	float read_timeout;
 	struct tls_ctx *tls; /* holds; newcomers begin with its handshake; NULL: plain */
 };

@@ -31,6 +31,7 @@ static double on_fire(void *data, uint64_t id, uint32_t slot)
 {
 	lua_State *L = lua_handle_state();
 	double again = -1;
+	int nargs = 3;
 
 	(void)data;
 	if (!lua_host_room(0))
@@ -40,7 +41,11 @@ static double on_fire(void *data, uint64_t id, uint32_t slot)
 	lua_pushnumber(L, clock_realtime());
 	lua_pushinteger(L, (lua_Integer)id);
 	lua_rawgeti(L, -4, (lua_Integer)slot * 2 + 2); /* tasks fn now id param */
-	if (!lua_host_call(L, 3, 1)) {
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		nargs = 2;
+	}
+	if (!lua_host_call(L, nargs, 1)) {
 		const char *message = lua_tostring(L, -1);
 
 		lua_handle_log_error(L, "in timer", message ? message : "?");

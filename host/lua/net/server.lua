@@ -129,7 +129,7 @@ function server.watchfd(source, onreadable, onwritable)
 	if not handle then
 		return nil, err
 	end
-	handle.conn = source
+	handle.conn, handle.log = source, log
 	return handle
 end
 

@@ -28,17 +28,23 @@ end
 -- Flags of the poller: reading is what a caller can mean; writing is watched when there is
 -- something to write.
 function conn:set(readable)
+	if self:getfd() < 0 then
+		return nil, "invalid fd"
+	end
 	if readable then
 		self:resume()
 	elseif readable == false then
 		self:pause()
 	end
-	return self:getfd() >= 0
+	return true
 end
 conn.setflags = conn.set
 conn.add = conn.set
 
 function conn:del()
+	if self:getfd() < 0 then
+		return nil, "invalid fd"
+	end
 	self:pause()
 	return true
 end

@@ -1,0 +1,33 @@
+-- Runs the probes and prints what they saw, under either implementation of net.server:
+--   lua5.4 spec/support/differential/boot.lua prosody FOLDER_OF_PROSODY [NAME]
+--   gadwall lua spec/support/differential/boot.lua gadwall - [NAME]
+
+local which <const>, folder <const>, only <const> = arg[1], arg[2], arg[3]
+
+local function prosody()
+	package.path = folder .. "/?.lua;" .. package.path
+	package.cpath = folder .. "/?.so;" .. package.cpath
+	-- LuaSec is asked for at load and used by TLS only, which no probe here does.
+	if not pcall(require, "ssl") then
+		package.preload.ssl = function () return {} end
+	end
+	local server = require "net.server_epoll"
+	package.loaded["net.server"] = server
+	server.hook_signal = server.hook_signal or require "util.signal".signal
+	return server
+end
+
+local server <const> = which == "prosody" and prosody() or require "net.server"
+package.path = "./?.lua;" .. package.path
+
+local toolkit <const> = require "spec.support.differential.toolkit"
+
+io.stdout:setvbuf("line")
+toolkit.setup(server)
+for _, probe in ipairs(require "spec.support.differential.probes") do
+	if not only or probe[1]:find(only, 1, true) then
+		toolkit.run(probe[1], probe[2])
+	end
+end
+print("# end")
+os.exit(0)

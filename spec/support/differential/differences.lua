@@ -1,0 +1,87 @@
+--- Where net.server means to differ from the server_epoll of Prosody 0.12.3 that the spec runs.
+-- Each entry: probe; theirs and ours = lines of the trace, one for the other; fact = number in
+-- facts/prosody-api.md; why. An entry whose lines do not come up any more fails the spec.
+
+local differences <const> = {}
+
+local function differs(probe, fact, why, theirs, ours)
+	differences[#differences + 1] = {
+		probe = probe, fact = fact, why = why, theirs = theirs, ours = ours,
+	}
+end
+
+local thirteen <const> = "13.0 says why the connection ended; 0.12 lost the word on its way"
+for _, probe in ipairs { "the handle in ondisconnect", "a line without an end",
+	"the remote end closes", "the remote end resets", "the remote end closes its half" } do
+	differs(probe, "1.4", thirteen, { "server ondisconnect nil" },
+		{ 'server ondisconnect "closed"' })
+end
+
+local one_read <const> = "one receive for each readiness: what comes in it is not held back to "
+	.. "find out whether the end follows; the end is told in ondisconnect"
+differs("data and the end together", "1.7", one_read,
+	{ 'server onincoming "last words" "closed"', "server ondisconnect nil" },
+	{ 'server onincoming "last words" "timeout"', 'server ondisconnect "closed"' })
+differs("the remote end closes its half while an answer waits", "1.7", one_read,
+	{ 'server onincoming "x" "closed"' }, { 'server onincoming "x" "timeout"' })
+
+differs("the remote end closes its half while an answer waits", "1.3",
+	"close flushes what is pending; 0.12 reads the end a second time and destroys it unsent",
+	{ 'peer "" "closed"' }, { 'peer "answer" "closed"' })
+differs("close in onconnect", "1.3",
+	"close flushes and ends with nil; 0.12 reads on after it and takes that for a failed connect",
+	{ 'server ondisconnect "connection timeout"', 'peer "" "closed"' },
+	{ "server ondisconnect nil", 'peer "bye" "closed"' })
+differs("a peer that never reads and a close", "1.4",
+	"it was connected, so it is a write timeout; 0.12 forgets that at close",
+	{ 'server ondisconnect "connection timeout"' }, { 'server ondisconnect "write timeout"' })
+
+local buffered <const> = "what LuaSocket had read ahead when the pause came waits in 0.12 until "
+	.. "more comes, for ever if none does; here resume delivers it"
+differs("link with a small read size", "1.7", buffered,
+	{ "timed out", 'far "thro"' }, { 'far "through the link"' })
+differs("pause in onincoming", "1.7", buffered,
+	{ "timed out" }, { 'server onincoming "efgh"' })
+differs("the end while reading is paused", "1.3",
+	"pause stops reading, the end among it; epoll's hangup passes 0.12's pause",
+	{ 'server onincoming "x" "closed"', "server ondisconnect nil", 'paused "x" 1' },
+	{ 'paused "" nil', 'server onincoming "x" "timeout"', 'server ondisconnect "closed"' })
+
+differs("listen on an address that is not ours", "1.2",
+	"all words of the system begin in lower case, not only those that LuaSocket has of its own",
+	{ 'listen nil "Cannot assign requested address"' },
+	{ 'listen nil "cannot assign requested address"' })
+differs("listen on every address", "1.3",
+	"a listener says the address that the kernel bound",
+	{ "*" }, { "0.0.0.0" })
+differs("addresses of an accepted connection", "1.5",
+	"a port is a number, as on event and select; 0.12 has LuaSocket's text and no port of a "
+	.. "listener",
+	{ 'serverport "string"' }, { 'serverport "number"' })
+differs("addresses of an accepted connection", "1.5",
+	"serverport of a listener is its port, as on event and select; nil in epoll",
+	{ 'listening "nil" "number"' }, { 'listening "number" "number"' })
+differs("the end hides everything", "1.3",
+	"after the end a write is a silent no-op, by destroy as by close",
+	{ "write 1" }, { "write" })
+differs("what the module has", "1.2", "13.0 has tls_builder",
+	{ "tls_builder nil" }, { "tls_builder function" })
+differs("what 13.0 asks a plain connection about TLS", "1.3", "13.0 has these methods",
+	{ "sslctx nil false", "ssl_info nil false", "ssl_peercertificate nil false",
+		"ssl_peerverification nil false", "ssl_peerfinished nil false",
+		"ssl_exportkeyingmaterial nil false" },
+	{ "sslctx true true", "ssl_info true true", "ssl_peercertificate true true",
+		"ssl_peerverification true true", "ssl_peerfinished true true",
+		"ssl_exportkeyingmaterial true true" })
+differs("fatal_errors ends the connection", "1.4",
+	"the error is logged in the same words whatever follows",
+	{ "log error: Closing due to error calling onincoming: of the probe" },
+	{ "log error: Error calling onincoming: of the probe" })
+differs("write of something else", "1.3",
+	"what cannot be written raises where it is written; 0.12 raises later, out of the loop",
+	{ "table" }, { "table raises" })
+differs("opportunistic writes", "1.3",
+	"write answers with the length; 0.12 with what the send answered",
+	{ "write 3.0 nil" }, { "write 3" })
+
+return differences

@@ -1,0 +1,12 @@
+-- Every probe, in the order in which they run: list of { name, function(toolkit) }.
+
+local probes <const> = {}
+
+for _, part in ipairs { "functions", "timers", "handles", "callbacks", "reading", "writing",
+	"foreign", "ending" } do
+	for _, probe in ipairs(require("spec.support.differential." .. part)) do
+		probes[#probes + 1] = probe
+	end
+end
+
+return probes
