@@ -77,22 +77,27 @@ function cors.new(of, item)
 	end
 	local methods <const> = set.new()
 	methods:include(of:get_option_set("access_control_allow_methods", { "GET", "OPTIONS" }))
+	local methods_text, headers_text <const> = listed(methods), listed(how.headers)
+	local max_age <const> = ("%d"):format(how.max_age)
 	local function add(event)
 		local origin <const> = event.request.headers.origin
 		if how.origins and not how.origins:contains(origin) then
 			return
 		end
 		local headers <const> = event.response.headers
-		headers.access_control_allow_methods = listed(methods)
-		headers.access_control_allow_headers = listed(how.headers)
-		headers.access_control_max_age = ("%d"):format(how.max_age)
+		headers.access_control_allow_methods = methods_text
+		headers.access_control_allow_headers = headers_text
+		headers.access_control_max_age = max_age
 		headers.access_control_allow_origin = origin or "*"
 		if how.credentials then
 			headers.access_control_allow_credentials = "true"
 		end
 	end
 	return {
-		allow = function (method) methods:add(method) end,
+		allow = function (method)
+			methods:add(method)
+			methods_text = listed(methods)
+		end,
 		add = add,
 		answer = function (event)
 			add(event)

@@ -42,7 +42,8 @@ case("a tab for a space", "GET\t/ HTTP/1.1\r\n" .. host .. "\r\n")
 case("a space behind the version", "GET / HTTP/1.1 \r\n" .. host .. "\r\n")
 case("a space in the target", "GET /a b HTTP/1.1\r\n" .. host .. "\r\n")
 case("NUL in the target", "GET /a\0b HTTP/1.1\r\n" .. host .. "\r\n")
-case("an encoded NUL in the target", "GET /a%00b HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
+case("an encoded NUL in the target",
+	"GET /a%00b HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
 case("a control character in the target", "GET /a\1b HTTP/1.1\r\n" .. host .. "\r\n")
 case("a byte above 127 in the target", "GET /\xff HTTP/1.1\r\n" .. host .. "\r\n")
 case("a fragment", "GET /a#b HTTP/1.1\r\n" .. host .. "\r\n")
@@ -172,8 +173,8 @@ end
 -- Sizes
 body("trailers without an end", "Transfer-Encoding: chunked\r\n",
 	"0\r\n" .. ("X: y\r\n"):rep(8000), 431)
-case("a first line that is too long", "GET /" .. ("a"):rep(9000) .. " HTTP/1.1\r\n" .. host .. "\r\n",
-	414)
+case("a first line that is too long",
+	"GET /" .. ("a"):rep(9000) .. " HTTP/1.1\r\n" .. host .. "\r\n", 414)
 case("a first line without an end", "GET /" .. ("a"):rep(9000), 414)
 header("a header that is too long", "X: " .. ("y"):rep(33000), 431)
 case("a header without an end", get .. host .. "X: " .. ("y"):rep(33000), 431)

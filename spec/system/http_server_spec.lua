@@ -61,8 +61,9 @@ module:provides("http", { default_path = "/", streaming_uploads = true, route = 
 	["GET /dir/*"] = function (_, rest) return "rest " .. rest end,
 	["GET /info"] = function (event)
 		local r = event.request
-		return table.concat({ r.method, r.path, r.httpversion, r.ip, tostring(r.secure), r.headers.x_a or "-",
-			r.headers.host or "-", type(r.id), type(r.log), tostring(r.conn == event.response.conn) }, " ")
+		return table.concat({ r.method, r.path, r.httpversion, r.ip, tostring(r.secure),
+			r.headers.x_a or "-", r.headers.host or "-", type(r.id), type(r.log),
+			tostring(r.conn == event.response.conn) }, " ")
 	end,
 	["POST /up"] = function (event)
 		local request = event.request

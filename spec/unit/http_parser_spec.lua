@@ -44,7 +44,8 @@ describe("the HTTP parser", function ()
 			-- What is a request in form but has no path is refused by the server.
 			if last:find("^error") or last == "nothing" then
 				assert.equal(1, count, table.concat(whole, "; "))
-				local expected = case.status == "4xx" and last:match("^error [45]%d%d$") or "error " .. case.status
+				local expected = case.status == "4xx" and last:match("^error [45]%d%d$")
+					or "error " .. case.status
 				assert.equal(expected, last, why)
 			else
 				assert.equal(1, count, table.concat(whole, "; "))
@@ -189,7 +190,8 @@ describe("net.http.parser", function ()
 	end
 
 	local good <const> = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-		.. "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 \r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"
+		.. "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 \r\nTransfer-Encoding: chunked\r\n\r\n"
+		.. "2\r\nno\r\n0\r\n\r\n"
 
 	it("reads answers, whole and byte by byte", function ()
 		for _, texts in ipairs { { good }, bytes_of(good) } do
