@@ -269,9 +269,39 @@ static int l_wrap(lua_State *L)
 	return 1;
 }
 
+static bool is_closable(lua_State *L, lua_State *co)
+{
+	lua_Debug ar;
+
+	return co != L && (lua_status(co) != LUA_OK || !lua_getstack(co, 0, &ar));
+}
+
+/* Each close inside a __close of another takes C stack that Lua 5.4.4 does not count. */
+static int l_close(lua_State *L)
+{
+	enum { DEEPEST = 100 };
+	static int depth;
+	lua_State *co = check_thread(L, 1);
+	int status;
+
+	if (!is_closable(L, co))
+		return luaL_error(L, "cannot close a coroutine that runs");
+	if (depth >= DEEPEST)
+		return luaL_error(L, "C stack overflow (coroutine.close in coroutine.close)");
+	depth++;
+	status = lua_resetthread(co);
+	depth--;
+	lua_pushboolean(L, status == LUA_OK);
+	if (status == LUA_OK)
+		return 1;
+	lua_xmove(co, L, 1);
+	return 2;
+}
+
 void guard_track_coroutines(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"resume", l_resume}, {"wrap", l_wrap}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {
+	    {"resume", l_resume}, {"wrap", l_wrap}, {"close", l_close}, {NULL, NULL}};
 
 	lua_getglobal(L, "coroutine");
 	luaL_setfuncs(L, functions, 0);
