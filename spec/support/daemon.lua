@@ -228,8 +228,8 @@ function methods:children()
 	return process.descendants(self.keeper_pid)
 end
 
--- The reader is a child of the keeper too, for as long as it takes to read a config; and a child that
--- has not got as far as its exec may be one or the other.
+-- The reader is a child of the keeper too, for as long as it takes to read a config; and a child
+-- that has not got as far as its exec may be one or the other.
 local function is_reader(pid)
 	local words = process.read_file(("/proc/%d/cmdline"):format(pid)) or ""
 	return words:find("role=reader", 1, true) or words:find("gadwall: reader", 1, true)
