@@ -34,6 +34,8 @@ static int refuse(struct http_parser *p, unsigned status, const char *why)
 
 static void take_spare(struct http_parser *p)
 {
+	if (p->text || p->fields)
+		return;
 	p->text = spare.text;
 	p->text_cap = spare.text_cap;
 	p->fields = spare.fields;
@@ -43,7 +45,7 @@ static void take_spare(struct http_parser *p)
 
 static void release_head(struct http_parser *p)
 {
-	if (!spare.text && p->text_cap <= TEXT_KEPT && p->capacity <= 4 * FIELDS_FIRST) {
+	if (!spare.text && !spare.fields && p->text_cap <= TEXT_KEPT && p->capacity <= 4 * FIELDS_FIRST) {
 		spare.text = p->text;
 		spare.text_cap = p->text_cap;
 		spare.fields = p->fields;
@@ -61,8 +63,7 @@ static void release_head(struct http_parser *p)
 
 static int add_text(struct http_parser *p, const char *at, size_t n)
 {
-	if (!p->text)
-		take_spare(p);
+	take_spare(p);
 	if (n > p->text_cap - p->text_len) {
 		size_t cap = p->text_cap ? p->text_cap : TEXT_FIRST;
 		char *bigger;
@@ -124,8 +125,7 @@ static int on_name(llhttp_t *ll, const char *at, size_t n)
 	if (p->has_head)
 		return 0;
 	if (!p->count || p->in_value) {
-		if (!p->text)
-			take_spare(p);
+		take_spare(p);
 		if (add_field(p) < 0)
 			return -1;
 		p->in_value = false;
