@@ -49,6 +49,9 @@ local function show(what, count, before, after)
 			after.entries, before.refs, after.refs, before.fds, after.fds))
 end
 
+-- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
+local sanitized <const> = os.getenv "GADWALL_SLOW"
+
 -- Growth that is allowed: hash tables that double, and nothing that grows with `count`.
 local function compare(before, after)
 	assert(before.pid == after.pid, "another worker")
@@ -56,7 +59,7 @@ local function compare(before, after)
 	assert(after.refs <= before.refs + 2, "registry references grew")
 	assert(after.entries <= before.entries + 16, "the registry grew")
 	assert(after.lua <= before.lua + math.max(64, before.lua * 0.03), "Lua memory grew")
-	assert(after.rss <= before.rss * 1.15 + 512, "RSS grew")
+	assert(sanitized or after.rss <= before.rss * 1.15 + 512, "RSS grew")
 end
 
 -- Runs `turn` warm + count times on a new daemon and compares what it holds.

@@ -43,6 +43,9 @@ local function clear(path)
 	process.spawn({ argv = { "rmdir", path } }):wait_exit(5)
 end
 
+-- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
+local sanitized <const> = os.getenv "GADWALL_SLOW"
+
 describe("a config that is", function ()
 	after_each(daemon.finish_all)
 
@@ -205,7 +208,7 @@ describe("a peer", function ()
 			if not rude:send(("z"):rep(1 << 18), 0.5) then break end
 		end
 		local sizes <const> = accept.sizes(port)
-		assert.is_true(sizes.rss < 100 * 1024, "RSS " .. sizes.rss .. " KiB")
+		assert.truthy(sanitized or sizes.rss < 100 * 1024, "RSS " .. sizes.rss .. " KiB")
 		assert.equal("0", d:state().restarts)
 	end)
 end)

@@ -64,6 +64,9 @@ local function resident(pid)
 	return tonumber(process.read_file("/proc/" .. pid .. "/status"):match("VmRSS:%s*(%d+)")) * 1024
 end
 
+-- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
+local sanitized <const> = os.getenv "GADWALL_SLOW"
+
 describe("a memory bomb", function ()
 	after_each(daemon.finish_all)
 
@@ -80,7 +83,7 @@ describe("a memory bomb", function ()
 				wait.sleep(0.02)
 				assert(other:send(way .. "\n"))
 				assert.equal(way, other:line(10), where .. " " .. way .. "\n" .. d:log())
-				assert.is_true(resident(pid) < limit + 64 * 1024 * 1024, "resident after " .. way)
+				assert.truthy(sanitized or resident(pid) < limit + 64 * 1024 * 1024, way)
 			end
 		end
 		assert.equal(pid, accept.pid(port))
@@ -96,6 +99,6 @@ describe("a memory bomb", function ()
 		local c <close> = assert(client.tcp("127.0.0.1", bomb_port, 10))
 		assert(c:send("incoming queue\n"))
 		assert.equal(pid, accept.pid(port, 10), d:log())
-		assert.is_true(resident(pid) < limit + 64 * 1024 * 1024)
+		assert.truthy(sanitized or resident(pid) < limit + 64 * 1024 * 1024)
 	end)
 end)
