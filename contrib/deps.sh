@@ -48,6 +48,8 @@ want_build() {
 want_test() {
 	need lua-busted lmod busted.runner; need netcat-openbsd have nc; need socat have socat
 	need iproute2 have ss; need procps have ps; need curl have curl; need lua-check have luacheck
+	# What Prosody itself needs, to run beside ours as the oracle.
+	need lua-expat lmod lxp; need lua-socket lmod socket; need lua-sec lmod ssl; need lua-filesystem lmod lfs
 }
 want_lint() {
 	need clang-format have clang-format; need clang-tidy have clang-tidy; need cppcheck have cppcheck
