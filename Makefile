@@ -71,6 +71,7 @@ help:
 	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
 	@echo 'make soak         the specs tagged slow and soak, one after the other'
+	@echo 'make compat       try Prosody'"'"'s modules, write the table in modules/README.md'
 	@echo 'make lint         format, static analysis, layers, spelling, man pages'
 	@echo 'make format       clang-format over all C files'
 	@echo 'make fuzz-smoke   every fuzz target for 20 s (FUZZ_TIME); fuzz/NAME builds one'
@@ -130,6 +131,9 @@ test-asan: build-asan
 soak: build-test
 	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=1800 $(RUN_TESTS)
 
+compat: build-test
+	@GADWALL=build/test/gadwall $(LUA) contrib/dev/compat.lua
+
 # clang-tidy is most of the time: one process a core, one file each (several confuse its va_list check).
 TIDY_FLAGS = -std=gnu11 -DGADWALL_FAILPOINTS=1 $(CPPFLAGS) -I$(CURDIR)/host \
              -isystem $(CURDIR)/.deps/src/llhttp
@@ -157,7 +161,7 @@ lint-words: lint-deps
 	git ls-files -z | grep -zv '^spec/data/\|^contrib/fuzz/corpus/' | xargs -0 codespell -q3 -L $(SPELL_OK)
 lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
-.PHONY: format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
+.PHONY: compat format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
 SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid,modul,versoin
 
 include contrib/fuzz/fuzz.mk
