@@ -92,7 +92,8 @@ static size_t feed(struct conn *c, const char *bytes, size_t n)
 			size_t chunk = left < most(c) ? left : most(c);
 
 			done += chunk;
-			c->ops->incoming(c, from, chunk, chunk < most(c) ? CONN_SHORT : NULL);
+			c->ops->incoming(
+			    c, from, chunk, chunk < most(c) && !c->datagram ? CONN_SHORT : NULL);
 			charge(c, chunk);
 		}
 	}

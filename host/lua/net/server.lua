@@ -8,6 +8,7 @@ local log <const> = require "util.logger".init("net.server")
 local server_handle <const> = require "net.server_handle"
 local server_listen <const> = require "net.server_listen"
 local server_tls <const> = require "net.server_tls"
+local server_watch <const> = require "net.server_watch"
 local signal <const> = require "util.signal"
 local sslconfig <const> = require "util.sslconfig"
 local timer <const> = require "util.timer"
@@ -96,9 +97,20 @@ function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
 	return finish_client(handle, tls_ctx, extra)
 end
 
+-- The object of a datagram socket is closed when the handle is.
+local function close_with(handle, object)
+	for _, name in ipairs { "close", "destroy" } do
+		handle[name] = function (self)
+			self[name] = nil
+			object:close()
+			return self[name](self)
+		end
+	end
+end
+
 --- A handle for a socket that exists: onconnect is called when it is writable.
--- @param socket descriptor (becomes ours), or object with getfd and close (is closed, its
--- socket lives on)
+-- @param socket descriptor (becomes ours), or object with getfd and close: it is closed and its
+-- socket lives on, but for UDP, where Prosody's net.adns goes on to send through the object
 -- @return handle and its socket; or nil, error
 function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extra)
 	local opts, err = client_opts(read_size, tls_ctx, extra)
@@ -106,7 +118,8 @@ function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extr
 		return nil, err
 	end
 	local fd
-	fd, err = server_listen.take_fd(socket)
+	local stays <const> = tostring(socket):find("^udp") ~= nil
+	fd, err = server_listen.take_fd(socket, stays)
 	if not fd then
 		return nil, err
 	end
@@ -116,38 +129,18 @@ function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extr
 	if not handle then
 		return nil, err
 	end
+	if stays then
+		close_with(handle, socket)
+	end
 	return finish_client(handle, tls_ctx, extra)
 end
 
---- Watches a descriptor that somebody else owns.
--- @param source number, or object with getfd
--- @param onreadable, onwritable functions of the handle; nil: not watched
--- @return handle with close, setflags(r, w), getfd; or nil, error
-function server.watchfd(source, onreadable, onwritable)
-	local fd = type(source) == "number" and source or source:getfd()
-	local handle, err = host_loop.watch(fd, onreadable, onwritable)
-	if not handle then
-		return nil, err
-	end
-	handle.conn, handle.log = source, log
-	return handle
-end
+-- Descriptors of others --
 
---- Everything that `from` receives is written to `to`; reading pauses until that is sent. Call
--- it twice for
--- both directions.
--- @param read_size bytes of one read
-function server.link(from, to, read_size)
-	from.onincoming = function (conn, data)
-		conn:pause()
-		to:write(data)
-	end
-	to.ondrain = function ()
-		from:resume()
-	end
-	from:set_mode(read_size)
-	from:resume()
-end
+server.watchfd = server_watch.watchfd
+server.link = server_watch.link
+server.event = server_watch.event
+server.addevent = server_watch.addevent
 
 -- Time and signals --
 
@@ -308,31 +301,6 @@ server.loop = host_loop.run
 -- @return builder: apply(tbl), final(), build() → context or nil and why, clone()
 function server.tls_builder(basedir)
 	return sslconfig._new(tls_luasec.new_context, basedir)
-end
-
--- libevent's interface, for old callers --
-
-server.event = { EV_READ = "r", EV_WRITE = "w", EV_READWRITE = "rw", EV_LEAVE = -1 }
-
---- Old form of watchfd: callback returns EV_LEAVE to end, or a new mode.
-function server.addevent(fd, mode, callback)
-	local function flags(to)
-		return to:find("r", 1, true) ~= nil, to:find("w", 1, true) ~= nil
-	end
-	local function on_event(watch)
-		local ret = callback(watch)
-		if ret == -1 then
-			watch:setflags(false, false)
-		elseif type(ret) == "string" then
-			watch:setflags(flags(ret))
-		end
-	end
-	local handle, err = server.watchfd(fd, on_event, on_event)
-	if not handle then
-		return nil, err
-	end
-	handle:setflags(flags(mode))
-	return handle
 end
 
 server_handle.complete()

@@ -11,9 +11,17 @@ local server_handle <const> = {}
 local socket_methods <const> = {}
 local socket_mt <const> = { __index = socket_methods }
 
+-- LuaSocket's third value.
+local function with_family(ip, port)
+	if ip and ip:find("^[%x:.]+$") then
+		return ip, port, ip:find(":", 1, true) and "inet6" or "inet"
+	end
+	return ip, port
+end
+
 function socket_methods:getfd() return self.handle:getfd() end
-function socket_methods:getpeername() return self.handle:getpeername() end
-function socket_methods:getsockname() return self.handle:getsockname() end
+function socket_methods:getpeername() return with_family(self.handle:getpeername()) end
+function socket_methods:getsockname() return with_family(self.handle:getsockname()) end
 function socket_methods:setoption(...) return self.handle:setoption(...) end
 function socket_methods:settimeout() return 1 end -- luacheck: ignore 212/self
 function socket_methods:dirty() return false end -- luacheck: ignore 212/self

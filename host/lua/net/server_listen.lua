@@ -42,8 +42,9 @@ end
 
 --- The descriptor of a socket, ours from now on.
 -- @param socket number, or object with getfd: it is closed, the socket lives on
+-- @param stays true: the object is not closed
 -- @return fd; or nil, error
-function server_listen.take_fd(socket)
+function server_listen.take_fd(socket, stays)
 	if type(socket) == "number" then
 		return socket
 	end
@@ -51,7 +52,7 @@ function server_listen.take_fd(socket)
 	if not fd then
 		return nil, err
 	end
-	if socket.close then
+	if socket.close and not stays then
 		socket:close()
 	end
 	return fd

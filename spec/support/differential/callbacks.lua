@@ -207,4 +207,44 @@ return {
 		peer:close()
 		t.idle(0.01)
 	end },
+	{ "an ondrain of the handle wins", function (t)
+		local conn, peer = t.accept("server", { also = { "drain" } })
+		local drained
+		function conn:ondrain() drained = self == conn end
+		conn:write("x")
+		t.values("peer", t.read(peer, 1))
+		t.wait(function () return drained end)
+		t.values("mine", drained)
+	end },
+	{ "a method of the handle is replaced", function (t)
+		local conn, peer = t.accept("server")
+		local write <const> = conn.write
+		function conn:write(data) return write(self, data:upper()) end
+		t.values("write", conn:write("loud"))
+		t.values("send", conn:send("quiet"))
+		t.values("peer", t.read(peer, 9))
+	end },
+	{ "a listener over IPv6", function (t)
+		local port <const> = t.free_port()
+		local listeners, record = t.listeners("server")
+		local listening <const> = t.server.listen("::1", port, listeners)
+		if not listening then
+			return
+		end
+		t.keep(listening)
+		local client_listeners, client_record = t.listeners("client")
+		local client <const> = t.keep(t.server.addclient("::1", port, client_listeners))
+		t.wait(function () return client_record.count.connect and record.count.connect end)
+		t.values("ip", client:ip(), record.conn:ip())
+		client:write("six")
+		t.wait(function () return record.data == "six" end)
+	end },
+	{ "an unprotected callback raises out of the loop", function (t)
+		t.config { protect_listeners = false }
+		local _, peer, record = t.accept("server", { onincoming = function ()
+			error("of the probe")
+		end })
+		peer:send("x")
+		t.try("loop", t.wait, function () return record.data == "x" end)
+	end },
 }

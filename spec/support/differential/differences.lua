@@ -84,4 +84,20 @@ differs("opportunistic writes", "1.3",
 	"write answers with the length; 0.12 with what the send answered",
 	{ "write 3.0 nil" }, { "write 3" })
 
+differs("the object of wrapclient afterwards", "1.2",
+	"the object lets go of its socket, which is ours from then on; event and select answer with a "
+	.. "socket too",
+	{ "second false", 'ip "127.0.0.1" PORT "inet"', "open true" },
+	{ "second true", 'ip "127.0.0.1" PORT "inet"', "open false" })
+differs("the object of wrapserver afterwards", "1.2",
+	"the object lets go of its socket, which is ours from then on",
+	{ "open true" }, { "open false" })
+differs("a queue that is full", "1.3",
+	"13.0 bounds the queue by max_send_buffer_size; 0.12 does not",
+	{ "too much PORT", "ended nil", "ended nil" },
+	{ "too much false", "ended nil", 'server ondisconnect "no space left in buffer"', "ended 1" })
+differs("an unprotected callback raises out of the loop", "1.4",
+	"callbacks are always protected: a worker does not end by a module's error",
+	{ "loop raises" }, { "log error: Error calling onincoming: of the probe", "loop true" })
+
 return differences

@@ -199,4 +199,56 @@ return {
 		t.idle(0.01)
 		t.values("closed", true)
 	end },
+	{ "wrapclient takes a UDP socket", function (t)
+		local far <const> = t.keep_socket(assert(socket.udp()))
+		far:setsockname("127.0.0.1", 0)
+		far:settimeout(0)
+		local _, port = far:getsockname()
+		local object <const> = assert(socket.udp())
+		object:settimeout(0)
+		object:setpeername("127.0.0.1", port)
+		local listeners, record = t.listeners("client")
+		local handle <const> = t.keep(assert(t.server.wrapclient(
+			object, "127.0.0.1", tonumber(port), listeners)))
+		t.wait(function () return record.count.connect end)
+		handle:write("question")
+		local data, ip, from
+		t.wait(function ()
+			data, ip, from = far:receivefrom()
+			return data and data ~= "" -- 0.12 sends an empty packet at connect
+		end)
+		t.values("far", data, ip)
+		far:sendto("answer", ip, from)
+		t.wait(function () return record.data == "answer" end)
+		t.values("object", object:send("by the object"))
+		t.wait(function ()
+			data = far:receive()
+			return data
+		end)
+		t.values("far", data)
+		handle:close()
+		t.values("told", record.count.disconnect)
+	end },
+	{ "the object of wrapclient afterwards", function (t)
+		local _, port = t.serve("server", { quiet = true })
+		local object <const> = assert(socket.connect("127.0.0.1", port))
+		local handle, second = t.server.wrapclient(object, "127.0.0.1", port, {})
+		t.keep(handle)
+		t.values("second", second ~= nil)
+		t.values("ip", handle:socket():getpeername())
+		t.values("open", object:getfd() >= 0)
+		handle:destroy()
+		t.values("open", object:getfd() >= 0)
+	end },
+	{ "the object of wrapserver afterwards", function (t)
+		local object <const> = assert(socket.bind("127.0.0.1", 0))
+		local _, port = object:getsockname()
+		local handle <const> = t.keep(t.server.wrapserver(
+			object, "127.0.0.1", tonumber(port), {}))
+		t.values("open", object:getfd() >= 0)
+		handle:close()
+		t.idle(0.01)
+		t.values("open", object:getfd() >= 0)
+		t.values("free", t.keep(t.server.listen("127.0.0.1", tonumber(port), {})) ~= nil)
+	end },
 }

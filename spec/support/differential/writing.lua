@@ -228,4 +228,40 @@ return {
 		conn:setwritetimeout(0.12)
 		t.wait(function () return record.count.disconnect end)
 	end },
+	{ "a queue that is full", function (t)
+		t.config { max_send_buffer_size = 100000 }
+		local conn, _, record = t.accept("server")
+		conn:pause_writes()
+		t.values("held", conn:write(("x"):rep(60000)))
+		t.values("too much", conn:write(("x"):rep(60000)))
+		t.values("ended", record.count.disconnect)
+		conn:resume_writes()
+		t.idle(0.02)
+		for _ = 1, 200 do
+			if not conn:write(("x"):rep(90000)) then break end
+		end
+		t.idle(0.02)
+		t.values("ended", record.count.disconnect)
+	end },
+	{ "write in a client's onconnect", function (t)
+		local _, port, accepted = t.serve("server")
+		t.client("client", port, { onconnect = function (conn) conn:write("first") end })
+		t.wait(function () return accepted.data == "first" end)
+	end },
+	{ "write to another connection in a callback", function (t)
+		local a, peer_a = t.accept("a")
+		local _, peer_b = t.accept("b", { onincoming = function (_, data) a:write(data) end })
+		peer_b:send("across")
+		t.values("peer", t.read(peer_a, 6))
+	end },
+	{ "writes between two connections in turn", function (t)
+		local a, peer_a = t.accept("a")
+		local b, peer_b = t.accept("b")
+		for i = 1, 50 do
+			a:write(i .. ",")
+			b:write(-i .. ",")
+		end
+		local first <const>, second <const> = t.read(peer_a, 141), t.read(peer_b, 191)
+		t.values("ends", first:sub(-6), second:sub(-8))
+	end },
 }
