@@ -31,6 +31,10 @@ accept.probe = [[
 	} })
 ]]
 
+--- Whether the resident size says something: a sanitizer keeps freed memory for a while.
+accept.resident_counts = not os.getenv("GADWALL_SLOW")
+	and not (os.getenv("GADWALL") or ""):find("asan", 1, true)
+
 --- Config lines that start the probe on a port of its own.
 function accept.probe_config(port, more, modules)
 	return ([[ modules_enabled = { "probe", %s }; probe_ports = { %d }; probe_interface = "127.0.0.1";

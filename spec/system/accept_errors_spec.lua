@@ -69,8 +69,8 @@ local odd <const> = [[
 ]]
 
 local kinds <const> = { "string", "nil", "table", "number", "raising", "typeless", "endless",
-	"format", "binary", "long", "recursion", "gsub", "index", "wraps", "parser", "closes", "nested", "xpcall",
-	"gc" }
+	"format", "binary", "long", "recursion", "gsub", "index", "wraps", "parser", "closes", "nested",
+	"xpcall", "gc" }
 
 describe("an error", function ()
 	after_each(daemon.finish_all)

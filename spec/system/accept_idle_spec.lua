@@ -61,7 +61,7 @@ describe("ten thousand idle connections", function ()
 		local each <const> = (held.rss - before.rss) * 1024 / wanted
 		print(("%d idle connections: %.0f bytes RSS each; RSS %d, %d, %d KiB; Lua %d, %d, %d KiB"):format(
 			wanted, each, before.rss, held.rss, after.rss, before.lua, held.lua, after.lua))
-		assert.is_true(each <= 4096, ("%.0f bytes each"):format(each))
+		assert.is_true(each <= 4096 or not accept.resident_counts, ("%.0f bytes each"):format(each))
 		assert.equal(before.refs, after.refs)
 		assert.is_true(after.lua < before.lua + 512, "Lua keeps " .. after.lua - before.lua .. " KiB")
 	end)

@@ -61,6 +61,7 @@ local function start()
 end
 
 local function resident(pid)
+	if not accept.resident_counts then return 0 end
 	return tonumber(process.read_file("/proc/" .. pid .. "/status"):match("VmRSS:%s*(%d+)")) * 1024
 end
 

@@ -109,9 +109,9 @@ local function run_on_terminal(more)
 		plugin_paths = { "%s/modules" }; run_as_root = true; log = { info = "*console" };
 		%s ]]):format(dir, dir, dir, accept.probe_config(port, more, shutdown_modules)))
 	local master <const>, slave <const> = open_pty()
+	-- The first terminal that the leader of a session opens is its controlling one.
 	local child <const> = process.spawn { argv = { "setsid", "-w", "sh", "-c",
-		'exec setsid -c "$1" run -c "$2" <>"$3" >&0 2>&0', "sh", daemon.binary(), dir .. "/c.lua",
-		slave } }
+		'exec "$1" run -c "$2" <>"$3" >&0 2>&0', "sh", daemon.binary(), dir .. "/c.lua", slave } }
 	local keeper <const> = wait.until_true(function ()
 		local ok, pid = pcall(accept.pid, port, 2)
 		return ok and pid and tonumber(process.read_file(dir .. "/run/gadwall.pid"))
