@@ -47,15 +47,22 @@ function methods:close()
 	end
 end
 
-local function serve_tcp(self, answer)
-	local listeners <const> = {}
-	function listeners.onincoming(conn, data)
-		local text = answer(parse(data:sub(3)), "tcp")
-		if text then
-			conn:write((">s2"):pack(text))
+-- A UDP socket and, if wanted, a listener whose number is free too.
+local function bind(tcp)
+	for _ = 1, 50 do
+		local udp = assert(socket.udp())
+		assert(udp:setsockname("127.0.0.1", 0))
+		udp:settimeout(0)
+		local _, port = udp:getsockname()
+		local listeners <const> = {}
+		local listening = tcp
+			and server.listen("127.0.0.1", tonumber(port), listeners, { read_size = 65536 })
+		if listening or not tcp then
+			return udp, port, listening, listeners
 		end
+		udp:close()
 	end
-	self.listening = assert(server.listen("127.0.0.1", self.port, listeners, { read_size = 65536 }))
+	error "no port that is free for both"
 end
 
 --- Starts it.
@@ -63,10 +70,7 @@ end
 -- @param tcp true: answers over TCP too
 -- @return object with address ("127.0.0.1:port"), asked (list of "name type"), close()
 function dns_server.start(answer, tcp)
-	local udp = assert(socket.udp())
-	assert(udp:setsockname("127.0.0.1", 0))
-	udp:settimeout(0)
-	local _, port = udp:getsockname()
+	local udp, port, listening, listeners = bind(tcp)
 	local self <const> = setmetatable({ socket = udp, port = tonumber(port), asked = {},
 		address = "127.0.0.1:" .. port }, { __index = methods })
 	local function reply(query, over)
@@ -83,8 +87,12 @@ function dns_server.start(answer, tcp)
 			packet, ip, from = udp:receivefrom()
 		end
 	end))
-	if tcp then
-		serve_tcp(self, reply)
+	self.listening = listening
+	function listeners.onincoming(conn, data)
+		local text = reply(parse(data:sub(3)), "tcp")
+		if text then
+			conn:write((">s2"):pack(text))
+		end
 	end
 	return self
 end

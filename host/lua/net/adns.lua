@@ -221,6 +221,10 @@ function resolver_object:lookup_promise(...) -- luacheck: ignore 212/self
 	return adns.lookup_promise(...)
 end
 
+function resolver_object:addresses(...) -- luacheck: ignore 212/self
+	return adns.addresses(...)
+end
+
 --- What Prosody's callers hold: lookup(callback, name, type, class), lookup_promise(name, …).
 function adns.resolver()
 	return resolver_object

@@ -50,6 +50,36 @@ function methods:_take(list, err)
 	end
 end
 
+-- Two questions, for a resolver that knows no order of both families.
+local function ask_both(resolver, done, name)
+	local found <const> = {}
+	local left, last_error = 2, nil
+	local function part(field, family)
+		return function (answer, err)
+			last_error = err or last_error
+			for _, record in ipairs(answer or {}) do
+				table.insert(found, { address = record[field], family = family })
+			end
+			left = left - 1
+			if left == 0 then
+				done(#found > 0 and found or nil, last_error or "no addresses")
+			end
+		end
+	end
+	resolver:lookup(part("aaaa", 6), name, "AAAA", "IN")
+	resolver:lookup(part("a", 4), name, "A", "IN")
+end
+
+function methods:_ask(resolver, done)
+	if not resolver.addresses then
+		return ask_both(resolver, done, self.hostname)
+	end
+	local query, err = resolver:addresses(done, self.hostname)
+	if not query then
+		return done(nil, err)
+	end
+end
+
 --- See net.resolvers.manual; last_error says why there is no target.
 function methods:next(callback)
 	if self.targets then
@@ -62,14 +92,10 @@ function methods:next(callback)
 		self.last_error = "hostname failed IDNA"
 		return callback(nil)
 	end
-	local query, err = adns.addresses(function (list, why)
+	return self:_ask(adns.resolver(), function (list, why)
 		self:_take(list, why)
 		self:next(callback)
-	end, self.hostname)
-	if not query then
-		self.last_error = err
-		return callback(nil)
-	end
+	end)
 end
 
 --- @param hostname name, address, or [address]

@@ -48,10 +48,11 @@ end
 
 function methods:_take(answer, err)
 	self.targets = {}
-	if not answer then
+	if not answer and err then
 		self.last_error = err
 		return
 	end
+	answer = answer or {}
 	local records <const> = {}
 	for i, record in ipairs(answer) do
 		records[i] = record.srv
@@ -98,11 +99,11 @@ function methods:next(callback)
 		self.last_error = "hostname failed IDNA"
 		return callback(nil)
 	end
-	local query, err = adns.lookup(function (answer, why)
+	local query, err = adns.resolver():lookup(function (answer, why)
 		self:_take(answer, why)
 		self:next(callback)
-	end, ("_%s._%s.%s"):format(self.service, self.conn_type, self.hostname), "SRV")
-	if not query then
+	end, ("_%s._%s.%s"):format(self.service, self.conn_type, self.hostname), "SRV", "IN")
+	if not query and err then
 		self.last_error = err
 		return callback(nil)
 	end
