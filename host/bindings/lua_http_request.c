@@ -1,5 +1,6 @@
 /* Request objects of host.http: the head as it came, and every field made when it is asked for. */
 #include "bindings/lua_http.h"
+#include "net/http_target.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -86,116 +87,8 @@ static struct request *check(lua_State *L)
 
 /* ---- target ---- */
 
-struct span {
-	const char *at;
-	size_t n;
-};
-
-struct target {
-	struct span path, query, host;
-	bool has_query;
-	const char *scheme; /* of an absolute target */
-};
-
-/* Splits "http://host/path" off; false: that is none. */
-static bool split_absolute(struct span *rest, struct target *t)
-{
-	static const char *const schemes[] = {"http", "https"};
-
-	for (int i = 0; i < 2; i++) {
-		size_t n = strlen(schemes[i]);
-		const char *end;
-
-		if (rest->n <= n + 3 || strncasecmp(rest->at, schemes[i], n) != 0 ||
-		    memcmp(rest->at + n, "://", 3) != 0)
-			continue;
-		t->scheme = schemes[i];
-		t->host.at = rest->at + n + 3;
-		end = t->host.at;
-		while (end < rest->at + rest->n && *end != '/' && *end != '?')
-			end++;
-		t->host.n = (size_t)(end - t->host.at);
-		rest->n -= (size_t)(end - rest->at);
-		rest->at = end;
-		return t->host.n > 0 && !memchr(t->host.at, '@', t->host.n);
-	}
-	return false;
-}
-
-static bool split(const char *text, size_t n, struct target *t)
-{
-	struct span rest = {text, n};
-	const char *mark;
-
-	memset(t, 0, sizeof *t);
-	if (rest.n == 1 && rest.at[0] == '*') {
-		t->path = rest;
-		return true;
-	}
-	if (!rest.n || (rest.at[0] != '/' && !split_absolute(&rest, t)))
-		return false;
-	mark = rest.n ? memchr(rest.at, '?', rest.n) : NULL;
-	t->path.at = rest.at;
-	t->path.n = mark ? (size_t)(mark - rest.at) : rest.n;
-	if (mark) {
-		t->has_query = true;
-		t->query.at = mark + 1;
-		t->query.n = rest.n - t->path.n - 1;
-	}
-	return true;
-}
-
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Slashes once, escapes decoded; the number of bytes written to `out` (no longer than n + 1). */
-static size_t decode(char *out, const char *at, size_t n)
-{
-	size_t len = 0;
-
-	if (!n || at[0] != '/')
-		out[len++] = '/';
-	for (size_t i = 0; i < n; i++) {
-		char c = at[i];
-
-		if (c == '/' && i && at[i - 1] == '/')
-			continue;
-		if (c == '%' && i + 2 < n && digit(at[i + 1]) >= 0 && digit(at[i + 2]) >= 0) {
-			c = (char)(digit(at[i + 1]) * 16 + digit(at[i + 2]));
-			i += 2;
-		}
-		out[len++] = c;
-	}
-	return len;
-}
-
-/* Whether the path stays below the root at every step, and is text. */
-static bool is_inside(const char *path, size_t n)
-{
-	int level = 0;
-
-	for (size_t i = 0; i < n;) {
-		size_t from = ++i;
-
-		while (i < n && path[i] != '/')
-			i++;
-		if (i - from == 2 && path[from] == '.' && path[from + 1] == '.') {
-			if (--level < 0)
-				return false;
-		} else if (i > from && !(i - from == 1 && path[from] == '.')) {
-			level++;
-		}
-	}
-	return !memchr(path, '\0', n);
-}
-
 /* The path as handlers see it; nil if it is none. */
-static void push_path(lua_State *L, const struct target *t)
+static void push_path(lua_State *L, const struct http_target *t)
 {
 	bool plain = t->path.n > 0 && !memchr(t->path.at, '%', t->path.n) &&
 		     !memmem(t->path.at, t->path.n, "//", 2) &&
@@ -208,8 +101,8 @@ static void push_path(lua_State *L, const struct target *t)
 		return;
 	}
 	luaL_buffinitsize(L, &b, t->path.n + 1);
-	n = decode(luaL_buffaddr(&b), t->path.at, t->path.n);
-	if (is_inside(luaL_buffaddr(&b), n)) {
+	n = http_target_decode(luaL_buffaddr(&b), t->path.at, t->path.n);
+	if (http_target_is_inside(luaL_buffaddr(&b), n)) {
 		luaL_pushresultsize(&b, n);
 		return;
 	}
@@ -218,7 +111,7 @@ static void push_path(lua_State *L, const struct target *t)
 	lua_pushnil(L);
 }
 
-static void push_url(lua_State *L, const struct target *t)
+static void push_url(lua_State *L, const struct http_target *t)
 {
 	lua_createtable(L, 0, 4);
 	lua_pushlstring(L, t->path.n ? t->path.at : "/", t->path.n ? t->path.n : 1);
@@ -288,10 +181,10 @@ static void push_headers(
 
 static void push_request_headers(lua_State *L, const struct request *r)
 {
-	struct target t;
+	struct http_target t;
 
 	push_headers(L, text_of(r), r->fields, r->count, '_');
-	if (split(text_of(r), r->target_len, &t) &&
+	if (http_target_split(text_of(r), r->target_len, &t) &&
 	    t.scheme) { /* RFC 9112 3.2.2: the target's host counts */
 		lua_pushlstring(L, t.host.at, t.host.n);
 		lua_setfield(L, -2, "host");
@@ -307,13 +200,13 @@ static void push_version(lua_State *L, unsigned minor)
 static void set_request_line(lua_State *L, const struct http_parser *p)
 {
 	const char *text = p->text ? p->text : "";
-	struct target t;
+	struct http_target t;
 
 	lua_pushstring(L, llhttp_method_name((llhttp_method_t)p->ll.method));
 	lua_setfield(L, -2, "method");
 	lua_pushlstring(L, text, p->target_len);
 	lua_setfield(L, -2, "target");
-	if (!split(text, p->target_len, &t))
+	if (!http_target_split(text, p->target_len, &t))
 		return;
 	push_path(L, &t);
 	lua_setfield(L, -2, "path");
@@ -359,7 +252,7 @@ static void push_body(lua_State *L, const struct request *r)
 /* Pushes what has not been assigned; true if it is worth keeping. */
 static bool push_computed(lua_State *L, const struct request *r, enum key key)
 {
-	struct target t;
+	struct http_target t;
 
 	switch (key) {
 	case KEY_METHOD:
@@ -367,7 +260,7 @@ static bool push_computed(lua_State *L, const struct request *r, enum key key)
 		return false;
 	case KEY_PATH:
 	case KEY_URL:
-		if (!split(text_of(r), r->target_len, &t))
+		if (!http_target_split(text_of(r), r->target_len, &t))
 			lua_pushnil(L);
 		else if (key == KEY_PATH)
 			push_path(L, &t);
@@ -447,16 +340,16 @@ static int l_newindex(lua_State *L)
 /* ---- functions ---- */
 
 /* Pushes the host's name: without port, in lower case; nil if there is none. */
-static void push_host(lua_State *L, const struct request *r, const struct target *t)
+static void push_host(lua_State *L, const struct request *r, const struct http_target *t)
 {
-	struct span host = t->host;
+	struct http_span host = t->host;
 	size_t n;
 
 	for (unsigned i = 0; i < r->count && !t->scheme; i++) {
 		const struct http_field *f = &r->fields[i];
 
 		if (f->name_len == 4 && strncasecmp(text_of(r) + f->name, "host", 4) == 0)
-			host = (struct span){text_of(r) + f->value, f->value_len};
+			host = (struct http_span){text_of(r) + f->value, f->value_len};
 	}
 	n = host.n;
 	while (n && host.at[n - 1] >= '0' && host.at[n - 1] <= '9')
@@ -471,8 +364,8 @@ static void push_host(lua_State *L, const struct request *r, const struct target
 static int l_target(lua_State *L)
 {
 	const struct request *r = check(L);
-	struct target t;
-	bool ok = split(text_of(r), r->target_len, &t);
+	struct http_target t;
+	bool ok = http_target_split(text_of(r), r->target_len, &t);
 
 	lua_pushstring(L, llhttp_method_name((llhttp_method_t)r->method));
 	if (ok)

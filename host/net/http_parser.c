@@ -1,5 +1,7 @@
 #include "net/http_parser.h"
 
+#include "net/http_parts.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,7 +10,6 @@ enum {
 	TEXT_FIRST = 1024, /* first sizes of the head's blocks */
 	FIELDS_FIRST = 16,
 	TEXT_KEPT = 4096, /* a block up to this size is kept for the next message */
-	EMPTY_LINES = 4,  /* before a request; RFC 9112 2.2 asks for one */
 	OVERHEAD = 16384, /* bytes of chunk heads, extensions and trailers beyond 8 a byte */
 };
 
@@ -20,7 +21,7 @@ static struct {
 	uint16_t capacity;
 } spare;
 
-static int refuse(struct http_parser *p, unsigned status, const char *why)
+int http_refuse(struct http_parser *p, unsigned status, const char *why)
 {
 	if (p->stage != HTTP_REFUSED) {
 		p->stage = HTTP_REFUSED;
@@ -45,7 +46,8 @@ static void take_spare(struct http_parser *p)
 
 static void release_head(struct http_parser *p)
 {
-	if (!spare.text && !spare.fields && p->text_cap <= TEXT_KEPT && p->capacity <= 4 * FIELDS_FIRST) {
+	if (!spare.text && !spare.fields && p->text_cap <= TEXT_KEPT &&
+	    p->capacity <= 4 * FIELDS_FIRST) {
 		spare.text = p->text;
 		spare.text_cap = p->text_cap;
 		spare.fields = p->fields;
@@ -72,7 +74,7 @@ static int add_text(struct http_parser *p, const char *at, size_t n)
 			cap *= 2;
 		bigger = realloc(p->text, cap);
 		if (!bigger)
-			return refuse(p, 503, "out of memory");
+			return http_refuse(p, 503, "out of memory");
 		p->text = bigger;
 		p->text_cap = (uint32_t)cap;
 	}
@@ -84,14 +86,14 @@ static int add_text(struct http_parser *p, const char *at, size_t n)
 static int add_field(struct http_parser *p)
 {
 	if (p->count >= p->limits.headers)
-		return refuse(p, 431, "too many header lines");
+		return http_refuse(p, 431, "too many header lines");
 	if (p->count == p->capacity) {
 		size_t cap = p->capacity ? 2u * p->capacity : FIELDS_FIRST;
 		struct http_field *bigger = realloc(p->fields, cap * sizeof *bigger);
 
 		if (!bigger || cap > UINT16_MAX) {
 			p->fields = bigger ? bigger : p->fields;
-			return refuse(p, 503, "out of memory");
+			return http_refuse(p, 503, "out of memory");
 		}
 		p->fields = bigger;
 		p->capacity = (uint16_t)cap;
@@ -175,9 +177,9 @@ static int on_body(llhttp_t *ll, const char *at, size_t n)
 
 	p->payload += n;
 	if (p->body_max && buf_len(p->body) + n > p->body_max)
-		return refuse(p, 413, "body too large");
+		return http_refuse(p, 413, "body too large");
 	if (buf_append(&p->body, at, n) < 0)
-		return refuse(p, 503, "out of memory");
+		return http_refuse(p, 503, "out of memory");
 	return 0;
 }
 
@@ -203,7 +205,8 @@ static int on_message_complete(llhttp_t *ll)
 
 /* ---- the complete head ---- */
 
-static bool is(const struct http_parser *p, const struct http_field *f, const char *name, size_t n)
+bool http_field_is(
+    const struct http_parser *p, const struct http_field *f, const char *name, size_t n)
 {
 	return f->name_len == n && strncasecmp(p->text + f->name, name, n) == 0;
 }
@@ -211,67 +214,9 @@ static bool is(const struct http_parser *p, const struct http_field *f, const ch
 const struct http_field *http_parser_find(const struct http_parser *p, const char *name, size_t n)
 {
 	for (unsigned i = 0; i < p->count; i++)
-		if (is(p, &p->fields[i], name, n))
+		if (http_field_is(p, &p->fields[i], name, n))
 			return &p->fields[i];
 	return NULL;
-}
-
-/* reg-name, literal and port: what a host may consist of (RFC 3986 3.2.2), and nothing else. */
-static bool is_host(const char *at, size_t n)
-{
-	static const char more[] = "-._~%:[]!$&'()*+;=";
-
-	for (size_t i = 0; i < n; i++) {
-		char c = at[i];
-		bool word =
-		    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-		if (!word && !(c && strchr(more, c)))
-			return false;
-	}
-	return n > 0;
-}
-
-struct seen {
-	unsigned hosts, codings;
-};
-
-static int look_at(struct http_parser *p, const struct http_field *f, struct seen *seen)
-{
-	const char *value = p->text + f->value;
-
-	if (is(p, f, "host", 4)) {
-		seen->hosts++;
-		if (!is_host(value, f->value_len))
-			return refuse(p, 400, "bad host");
-	} else if (is(p, f, "transfer-encoding", 17)) {
-		seen->codings++;
-		if (f->value_len != 7 || strncasecmp(value, "chunked", 7) != 0)
-			return refuse(p, 501, "unknown transfer coding");
-	} else if (is(p, f, "expect", 6)) {
-		if (f->value_len != 12 || strncasecmp(value, "100-continue", 12) != 0)
-			return refuse(p, 417, "unknown expectation");
-		p->expects = p->ll.http_minor == 1;
-	}
-	return 0;
-}
-
-static int check_request(struct http_parser *p)
-{
-	struct seen seen = {0, 0};
-
-	if (p->ll.http_major != 1 || p->ll.http_minor > 1)
-		return refuse(p, p->ll.http_major ? 505 : 400, "unknown version");
-	for (unsigned i = 0; i < p->count; i++)
-		if (look_at(p, &p->fields[i], &seen) < 0)
-			return -1;
-	if (seen.hosts > 1 || (seen.hosts == 0 && p->ll.http_minor == 1))
-		return refuse(p, 400, seen.hosts ? "several hosts" : "no host");
-	if (seen.codings > 1 || (seen.codings && p->ll.http_minor == 0))
-		return refuse(p, 400, "bad transfer coding");
-	if (memchr(p->text, '#', p->target_len))
-		return refuse(p, 400, "bad target");
-	return 0;
 }
 
 /* RFC 9112 6.3: such answers have no body, whatever their headers say. */
@@ -288,8 +233,8 @@ static int on_headers_complete(llhttp_t *ll)
 	bool bodyless = p->skip_body || never_has_body(ll);
 
 	if ((flags & F_TRANSFER_ENCODING) && (flags & F_CONTENT_LENGTH))
-		return refuse(p, 400, "length and transfer coding");
-	if (ll->type == HTTP_REQUEST && check_request(p) < 0)
+		return http_refuse(p, 400, "length and transfer coding");
+	if (ll->type == HTTP_REQUEST && http_check_request(p) < 0)
 		return -1;
 	p->has_head = true;
 	p->chunked = (flags & F_CHUNKED) != 0;
@@ -319,93 +264,6 @@ static const llhttp_settings_t *settings(void)
 		s.on_message_complete = on_message_complete;
 	}
 	return &s;
-}
-
-/* ---- lines ---- */
-
-/* The lengths of a line that is not complete, too. */
-static int check_sizes(struct http_parser *p, size_t added, bool ended)
-{
-	uint32_t end = ended ? 2 : 0;
-
-	if (p->lines == 0)
-		return p->line > p->limits.line + (ended ? end : 1)
-			   ? refuse(p, 414, "first line too long")
-			   : 0;
-	p->head += (uint32_t)added;
-	/* The empty line does not count, nor does its begin. */
-	if (p->head > p->limits.header + (p->line <= 2 ? p->line : 0))
-		return refuse(p, 431, "header too large");
-	return 0;
-}
-
-static int end_line(struct http_parser *p)
-{
-	uint32_t length = p->line - 2;
-
-	p->line = 0;
-	p->last = 0;
-	if (length) {
-		p->lines++;
-		return 0;
-	}
-	if (p->lines) {
-		p->guarded = true;
-		return 0;
-	}
-	p->head += 1; /* empty lines before the first */
-	return p->head > EMPTY_LINES ? refuse(p, 400, "empty lines") : 0;
-}
-
-/* The begin of a line, or more of the first one. */
-static int check_start(struct http_parser *p, const char *from, size_t n, bool starts)
-{
-	if (p->lines) {
-		if (starts && (*from == ' ' || *from == '\t'))
-			return refuse(p, 400, "folded line");
-		return starts && *from == ':' ? refuse(p, 400, "no header name") : 0;
-	}
-	if (starts && *from != '\r')
-		p->head = 0;
-	for (const char *end = from + n; p->ll.type == HTTP_REQUEST && from < end; from++) {
-		from = memchr(from, ' ', (size_t)(end - from));
-		if (!from)
-			break;
-		if (++p->spaces > 2)
-			return refuse(p, 400, "spaces in the first line");
-	}
-	return 0;
-}
-
-/* Looks at the lines of the head, or of the trailers, before llhttp does; returns how many bytes
- * belong to them. */
-static size_t guard(struct http_parser *p, const char *bytes, size_t n)
-{
-	size_t done = 0;
-
-	while (done < n && !p->guarded) {
-		const char *from = bytes + done, *end = memchr(from, '\n', n - done);
-		size_t length = end ? (size_t)(end - from) + 1 : n - done;
-
-		bool starts = p->line == 0;
-
-		p->line += (uint32_t)length;
-		if (check_sizes(p, length, end != NULL) < 0 ||
-		    check_start(p, from, length, starts) < 0)
-			break;
-		if (!end) {
-			p->last = from[length - 1];
-			return n;
-		}
-		if ((length > 1 ? end[-1] : p->last) != '\r') {
-			refuse(p, 400, "line without CR");
-			break;
-		}
-		done += length;
-		if (end_line(p) < 0)
-			break;
-	}
-	return done;
 }
 
 /* ---- running ---- */
@@ -457,13 +315,13 @@ static size_t execute(struct http_parser *p, const char *bytes, size_t n)
 		llhttp_resume(&p->ll);
 		return at ? (size_t)(at - bytes) : n;
 	}
-	refuse(p, 400, llhttp_get_error_reason(&p->ll));
+	http_refuse(p, 400, llhttp_get_error_reason(&p->ll));
 	return n;
 }
 
 static enum http_event run_head(struct http_parser *p, const char *bytes, size_t n, size_t *used_r)
 {
-	size_t head = guard(p, bytes, n);
+	size_t head = http_guard(p, bytes, n);
 
 	*used_r = head;
 	if (p->stage == HTTP_REFUSED)
@@ -474,7 +332,7 @@ static enum http_event run_head(struct http_parser *p, const char *bytes, size_t
 	if (!p->guarded)
 		return HTTP_EV_MORE;
 	if (!p->has_head) {
-		refuse(p, 400, "bad head");
+		http_refuse(p, 400, "bad head");
 		return HTTP_EV_BAD;
 	}
 	p->stage = p->complete ? HTTP_AT_END : HTTP_IN_BODY;
@@ -487,19 +345,19 @@ static enum http_event run_body(struct http_parser *p, const char *bytes, size_t
 
 	p->raw += used;
 	if (p->trailing && used < n && p->stage != HTTP_REFUSED) {
-		size_t lines = guard(p, bytes + used, n - used);
+		size_t lines = http_guard(p, bytes + used, n - used);
 
 		if (p->stage != HTTP_REFUSED)
 			execute(p, bytes + used, lines);
 		if (p->guarded && !p->complete)
-			refuse(p, 400, "bad trailers");
+			http_refuse(p, 400, "bad trailers");
 		used += lines;
 	}
 	*used_r = used;
 	if (p->stage == HTTP_REFUSED)
 		return HTTP_EV_BAD;
 	if (p->raw - p->payload > OVERHEAD + 8 * p->payload) {
-		refuse(p, 400, "chunks of nothing");
+		http_refuse(p, 400, "chunks of nothing");
 		return HTTP_EV_BAD;
 	}
 	if (p->complete) {
@@ -533,7 +391,7 @@ enum http_event http_parser_end(struct http_parser *p)
 		p->stage = HTTP_AT_END;
 		return HTTP_EV_DONE;
 	}
-	refuse(p, 400, "unexpected end");
+	http_refuse(p, 400, "unexpected end");
 	return HTTP_EV_BAD;
 }
 

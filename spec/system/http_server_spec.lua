@@ -124,6 +124,9 @@ local function answer(c, is_head)
 	return tonumber(status), body, headers
 end
 
+-- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
+local sanitized <const> = os.getenv "GADWALL_SLOW"
+
 -- Bytes of memory of the worker.
 local function resident(d)
 	local text <const> = process.read_file(("/proc/%d/status"):format(d:worker_pid()))
@@ -264,7 +267,7 @@ describe("an HTTP server", function ()
 		_, out = process.run { timeout = 30, argv = { "curl", "-sS", "-m", "20", "-o", "/dev/null",
 			"-w", "%{size_download}", url .. "/big" } }
 		assert.equal("52428800", out)
-		assert.is_true(resident(d) - before < 16 * 1024 * 1024)
+		assert.is_true(sanitized ~= nil or resident(d) - before < 16 * 1024 * 1024)
 	end)
 
 	it("writes nothing of an answer whose header has a line end", function ()

@@ -1,0 +1,30 @@
+/* Targets of requests (RFC 9112 3.2) and the paths in them. */
+#ifndef NET_HTTP_TARGET_H
+#define NET_HTTP_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Borrowed from the text that was split. */
+struct http_span {
+	const char *at;
+	size_t n;
+};
+
+struct http_target {
+	struct http_span path, query, host;
+	bool has_query;
+	const char *scheme; /* of an absolute target, else NULL */
+};
+
+/* Splits "/path?query", "http://host/path?query" or "*"; false: it is none of these. */
+bool http_target_split(const char *text, size_t n, struct http_target *t);
+
+/* A path with a slash in front, slashes once, escapes decoded; `out` has room for n + 1 bytes.
+ * Returns how many were written. */
+size_t http_target_decode(char *out, const char *at, size_t n);
+
+/* Whether a decoded path stays below the root at every step, and is text. */
+bool http_target_is_inside(const char *path, size_t n);
+
+#endif
