@@ -85,11 +85,11 @@ function certmanager.find_service_cert(service, port)
 	return found or indexed("localhost")
 end
 
-local function automatic(host)
+local function automatic(host, mode)
 	local service, port = host:match("^(%S+) port (%d+)$")
 	if not service then
 		return certmanager.find_host_cert(host)
-	elseif port ~= "0" then -- 0: a client's, which needs none
+	elseif mode == "server" or port ~= "0" then -- Prosody's clients write 0 and need none
 		return certmanager.find_service_cert(service, tonumber(port))
 	end
 end
@@ -116,7 +116,7 @@ end
 function certmanager.create_context(host, mode, ...)
 	local builder <const> = sslconfig._new(tls_luasec.new_context, config_folder())
 	builder:apply(defaults):apply { mode = mode, label = host }
-	builder:apply(automatic(host))
+	builder:apply(automatic(host, mode))
 	builder:apply(config.get("*", "ssl"))
 	for i = select("#", ...), 1, -1 do
 		builder:apply((select(i, ...)))
