@@ -53,7 +53,8 @@ module:set_global()
 module:hook("server-started", function () module:log("info", "oracle is ready") end)
 ]]
 
---- @param spec table: config (text), enable (list of modules), modules (name → source)
+--- @param spec table: config (text), or prepare(dir) → text; enable (list of modules), modules
+--- (name → source)
 -- @return object with `dir`, log(), wait_log(pattern, seconds), signal(name), stop()
 function prosody.start(spec)
 	local self = setmetatable({ dir = process.temp_dir() }, mt)
@@ -65,7 +66,7 @@ function prosody.start(spec)
 	process.write_file(self.dir .. "/modules/mod_oracle_ready.lua", ready)
 	local enabled = '"' .. table.concat(spec.enable or {}, '", "') .. '"'
 	process.write_file(self.dir .. "/prosody.cfg.lua", config:format(self.dir, self.dir, self.dir,
-		self.dir, spec.config or "", enabled))
+		self.dir, spec.prepare and spec.prepare(self.dir) or spec.config or "", enabled))
 	self.process = process.spawn { cwd = self.dir, stdout = self.dir .. "/out", argv = { "lua5.4",
 		program(self.dir, assert(find_root())), "--config", self.dir .. "/prosody.cfg.lua", "-F" } }
 	running[#running + 1] = self

@@ -60,11 +60,15 @@ function statsmanager.metric(kind, name, unit, description, label_keys, extra)
 	return make(registry, name, unit, description, label_keys, extra)
 end
 
+-- Without a description the older interface's own word for it is one.
+local legacy_words <const> = { gauge = "amount", counter = "counter", summary = "distribution",
+	seconds = "times", bytes = "sizes" }
+
 local function legacy(kind, name, unit, extra, label, value, conf)
 	extra = type(extra) == "table" and extra or {}
 	local keys = label and { label } or {}
 	local family = statsmanager.metric(kind, "prosody_" .. name, extra.unit or unit or "",
-		extra.description or name .. " " .. kind, keys, conf or {})
+		extra.description or name .. " " .. legacy_words[unit or kind], keys, conf or {})
 	if label then
 		return family:with_labels(value)
 	end
