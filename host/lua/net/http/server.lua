@@ -9,6 +9,7 @@ local codes <const> = require "net.http.codes"
 local errors <const> = require "util.error"
 local host_http <const> = require "host.http"
 local listen <const> = require "net.server".addserver
+local listener <const> = require "net.http.listener"
 local log <const> = require "util.logger".init("http.server")
 local promise <const> = require "util.promise"
 local response <const> = require "net.http.response"
@@ -186,7 +187,7 @@ end
 --- Listens without a service of the config.
 -- @return server handle; or nil, error
 function server.listen_on(port, interface, ssl)
-	return listen(interface or "*", port, session.listener, "*a", ssl)
+	return listen(interface or "*", port, listener, "*a", ssl)
 end
 
 function server.add_host(host)
@@ -238,7 +239,7 @@ server.finish_response = response.methods.done
 --- Whether https can be served at all.
 server.has_tls = (pcall(require, "host.tls"))
 
-server.listener = session.listener
+server.listener = listener
 server.codes = codes
 server._events = events
 return server

@@ -3,14 +3,13 @@
 --    reading ──> busy (a handler works, input waits in the kernel) ──> reading
 --       └──────────┴──> lingering (the last answer is out, input is thrown away) ──> closed
 
-local async <const> = require "util.async"
 local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
 local linger <const> = require "net.http.linger"
 local log <const> = require "util.logger".init("http.server")
 local new_response <const> = require "net.http.response".new
 local abandon <const> = require "net.http.response".abandon
-local timer <const> = require "util.timer"
+local runners <const> = require "net.http.runners"
 
 local session <const> = {}
 
@@ -23,25 +22,18 @@ session.options = {
 	keepalive_timeout = 60, request_timeout = 300,
 }
 
--- Seconds that a goodbye waits for a request that is on its way.
-local first_wait <const>, last_wait <const> = 1, 0.1
 -- Seconds between requests while the service is drained.
 local drained_wait <const> = 5
 
-local sessions <const> = {} -- conn → session
+-- conn → session
+local sessions <const> = {}
+session.sessions = sessions
 local options = session.options
 
 -- net.http.server's: handle(request, response, early), report(response, code, message)
 local handle, report
 
 -- Running handlers --------------------------------------------------------------------------------
-
-local idle_runners <const> = {}
-
-local function release(runner)
-	runner.data = nil
-	idle_runners[#idle_runners + 1] = runner
-end
 
 local advance
 
@@ -60,17 +52,15 @@ local function fail(s, code, message)
 	report(response, code, message)
 end
 
-local watchers <const> = { ready = release }
-
-function watchers.error(runner, err)
-	local s <const> = runner.data
+local function on_error(s, err)
 	log("error", "Traceback[httpserver]: %s", err)
-	if s and not s.closed then
-		local ok, why = xpcall(fail, debug.traceback, s, 500, err)
-		if not ok then
-			log("error", "Answering with an error: %s", why)
-			s.conn:destroy()
-		end
+	if s.closed then
+		return
+	end
+	local ok, why = xpcall(fail, debug.traceback, s, 500, err)
+	if not ok then
+		log("error", "Answering with an error: %s", why)
+		s.conn:destroy()
 	end
 end
 
@@ -108,12 +98,7 @@ local function run(s, request)
 	local response <const> = new_response(s.conn, request, session.finish)
 	response.session = s
 	s.busy, s.request, s.response = true, request, response
-	local runner = table.remove(idle_runners) or async.runner(work, watchers)
-	runner.data = s
-	local _, state = runner:run(s)
-	if state == "ready" then
-		release(runner)
-	end
+	runners.run(work, s, on_error)
 	if s.busy and not s.closed and not s.paused then
 		s.paused = true
 		s.conn:pause()
@@ -277,115 +262,14 @@ function session.finish(response)
 	end
 end
 
--- The listener ------------------------------------------------------------------------------------
-
-local listener <const> = {}
-session.listener = listener
-
-function listener.onconnect(conn)
-	local s <const> = { conn = conn, count = 0, busy = false }
-	s.parser = host_http.parser("request", {
-		line = options.max_request_line, header = options.max_header_size,
-		headers = options.max_headers, body = options.body_size_limit,
-	}, conn)
-	sessions[conn] = s
-	conn:setreadtimeout(options.header_timeout)
-end
-
--- A connection that another listener gave to this one.
-listener.onattach = listener.onconnect
-
-function listener.onincoming(conn, data)
-	local s <const> = sessions[conn]
-	if not s then
-		return
-	elseif s.busy or s.advancing then
-		return s.parser:push(data)
-	end
-	return advance(s, data)
-end
-
-function listener.ondisconnect(conn)
-	local s <const> = sessions[conn]
-	if s then
-		s.closed = true
-		sessions[conn] = nil
-		if s.sink and s.sink.on_destroy then
-			s.sink:on_destroy()
-		end
-		if s.response then
-			abandon(s.response)
-		end
-	end
-end
-
---- Another protocol takes over: what it has been sent already is its.
-function listener.ondetach(conn)
-	local s <const> = sessions[conn]
-	if not s then
-		return
-	end
-	s.closed, s.busy = true, false
-	sessions[conn] = nil
-	conn:setreadtimeout()
-	local rest <const> = s.parser:rest()
-	if rest or s.paused then
-		conn:pause()
-		host_loop.nexttick(function ()
-			conn:resume()
-			local new <const> = conn.listeners
-			if rest and new and new.onincoming and conn:getfd() ~= -1 then
-				new.onincoming(conn, rest)
-			end
-		end)
-	end
-end
-
---- @return true while the connection stays; a request that takes too long is given up
-function listener.onreadtimeout(conn)
-	local s <const> = sessions[conn]
-	if not s then
-		return false
-	elseif s.busy then
-		conn.log("warn", "No answer within %g s: given up", options.request_timeout)
-		fail(s, 503, "timeout")
-		return true
-	end
-	local _, part = s.parser:pending()
-	if part then
-		fail(s, 408)
-		return true
-	end
-	return false
-end
-
---- The host says goodbye: the answer under way, or one to a request that is on its way, is the
--- last.
--- @return true: closes by itself
-function listener.ongoodbye(conn, event)
-	local s <const> = sessions[conn]
-	if not s then
-		return false
-	end
-	s.last, s.retry_after = true, event.after
-	s.refuse = event.reason == "draining"
-	local _, part = s.parser:pending()
-	if not s.busy and not part and not s.refuse then
-		timer.add_task(s.count == 0 and first_wait or last_wait, function ()
-			local _, now_part = s.parser:pending()
-			if not s.closed and not s.busy and not now_part then
-				close(s)
-			end
-		end)
-	end
-	return true
-end
-
 --- @return the request that is being answered on a connection, or nil
 function session.request_of(conn)
 	local s <const> = conn and sessions[conn]
 	return s and s.response and s.response.request or nil
 end
+
+-- What the listener needs.
+session.advance, session.fail, session.close = advance, fail, close
 
 --- @param hooks handle(request, response, early), report(response, code, message)
 function session.init(hooks)

@@ -1,0 +1,115 @@
+--- What a connection tells net.http.server: the listener of the services http and https.
+
+local abandon <const> = require "net.http.response".abandon
+local host_http <const> = require "host.http"
+local host_loop <const> = require "host.loop"
+local session <const> = require "net.http.session"
+local timer <const> = require "util.timer"
+
+local options <const>, sessions <const> = session.options, session.sessions
+
+-- Seconds that a goodbye waits for a request that is on its way.
+local first_wait <const>, last_wait <const> = 1, 0.1
+
+local listener <const> = {}
+
+function listener.onconnect(conn)
+	local s <const> = { conn = conn, count = 0, busy = false }
+	s.parser = host_http.parser("request", {
+		line = options.max_request_line, header = options.max_header_size,
+		headers = options.max_headers, body = options.body_size_limit,
+	}, conn)
+	sessions[conn] = s
+	conn:setreadtimeout(options.header_timeout)
+end
+
+-- A connection that another listener gave to this one.
+listener.onattach = listener.onconnect
+
+function listener.onincoming(conn, data)
+	local s <const> = sessions[conn]
+	if not s then
+		return
+	elseif s.busy or s.advancing then
+		return s.parser:push(data)
+	end
+	return session.advance(s, data)
+end
+
+function listener.ondisconnect(conn)
+	local s <const> = sessions[conn]
+	if s then
+		s.closed = true
+		sessions[conn] = nil
+		if s.sink and s.sink.on_destroy then
+			s.sink:on_destroy()
+		end
+		if s.response then
+			abandon(s.response)
+		end
+	end
+end
+
+--- Another protocol takes over: what it has been sent already is its.
+function listener.ondetach(conn)
+	local s <const> = sessions[conn]
+	if not s then
+		return
+	end
+	s.closed, s.busy = true, false
+	sessions[conn] = nil
+	conn:setreadtimeout()
+	local rest <const> = s.parser:rest()
+	if rest or s.paused then
+		conn:pause()
+		host_loop.nexttick(function ()
+			conn:resume()
+			local new <const> = conn.listeners
+			if rest and new and new.onincoming and conn:getfd() ~= -1 then
+				new.onincoming(conn, rest)
+			end
+		end)
+	end
+end
+
+--- @return true while the connection stays; a request that takes too long is given up
+function listener.onreadtimeout(conn)
+	local s <const> = sessions[conn]
+	if not s then
+		return false
+	elseif s.busy then
+		conn.log("warn", "No answer within %g s: given up", options.request_timeout)
+		session.fail(s, 503, "timeout")
+		return true
+	end
+	local _, part = s.parser:pending()
+	if part then
+		session.fail(s, 408)
+		return true
+	end
+	return false
+end
+
+--- The host says goodbye: the answer under way, or one to a request that is on its way, is the
+-- last.
+-- @return true: closes by itself
+function listener.ongoodbye(conn, event)
+	local s <const> = sessions[conn]
+	if not s then
+		return false
+	end
+	s.last, s.retry_after = true, event.after
+	s.refuse = event.reason == "draining"
+	local _, part = s.parser:pending()
+	if not s.busy and not part and not s.refuse then
+		timer.add_task(s.count == 0 and first_wait or last_wait, function ()
+			local _, now_part = s.parser:pending()
+			if not s.closed and not s.busy and not now_part then
+				session.close(s)
+			end
+		end)
+	end
+	return true
+end
+
+return listener
