@@ -292,7 +292,7 @@ static int give_password(char *out, int size, int writing, void *arg)
 
 	(void)writing;
 	if (!password || n > (size_t)size)
-		return -1; /* OpenSSL's default would ask the terminal */
+		return -1;             /* OpenSSL's default would ask the terminal */
 	for (size_t i = 0; i < n; i++) /* without the end of the string, as OpenSSL wants it */
 		out[i] = password[i];
 	return (int)n;

@@ -178,6 +178,7 @@ describe("net.server", function ()
 		]]
 		assert.equal(0, code)
 		assert.equal("nil\terror setting cipher list (no cipher match)\n"
-			.. "epoll\tnil\tno cipher match\nnil\tno cipher match\n", out)
+			.. "epoll\tnil\terror setting cipher list (no cipher match)\n"
+			.. "nil\terror setting cipher list (no cipher match)\n", out)
 	end)
 end)

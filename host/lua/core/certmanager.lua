@@ -105,7 +105,8 @@ local function explain(err, settings)
 			return ("%s: %s"):format(field, why)
 		end
 	end
-	return ("%s: %s"):format(settings.certificate or settings.key or "ssl", err)
+	local about_key <const> = err:find("private key", 1, true) and settings.key
+	return ("%s: %s"):format(about_key or settings.certificate or settings.key or "ssl", err)
 end
 
 --- A TLS context. Later tables win; the option `ssl` comes before all of them.

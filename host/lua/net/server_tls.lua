@@ -1,7 +1,7 @@
 --- TLS on handles: what Prosody's methods and LuaSec's socket offer, over host.tls.
 -- @see facts/prosody-api.md 1.3 and 1.8
 
-local host_tls <const> = require "host.tls"
+local tls_luasec <const> = require "net.tls_luasec"
 
 local server_tls <const> = {}
 
@@ -19,7 +19,8 @@ function server_tls.inner(ctx, mode)
 	for key, value in pairs(ctx) do
 		params[key] = value
 	end
-	return host_tls.context(params)
+	local made, err = tls_luasec.new_context(params)
+	return made and made._inner, err
 end
 
 --- Whether a listener's config has what its TLS needs.

@@ -29,6 +29,18 @@ local labels <const> = {
 	dhparam = "error loading dhparam",
 }
 
+-- Sessions are resumed among contexts of one label only; without one it is what decides who is let
+-- in, so that a session never opens a stricter door.
+local function default_label(params)
+	local parts <const> = { tostring(params.certificate), tostring(params.cafile),
+		tostring(params.capath) }
+	for _, field in ipairs { "verify", "verifyext" } do
+		local words <const> = params[field]
+		parts[#parts + 1] = type(words) == "table" and table.concat(words, " ") or tostring(words)
+	end
+	return table.concat(parts, "\n")
+end
+
 local function prepare(cfg)
 	local params <const> = {}
 	for key, value in pairs(cfg) do
@@ -38,6 +50,7 @@ local function prepare(cfg)
 		params.password = params.password()
 	end
 	params.curveslist = params.curveslist or params.curve
+	params.label = params.label or default_label(params)
 	return params
 end
 
