@@ -3,7 +3,7 @@
 return {
 	{ "fields of a connection", function (t)
 		local conn <const> = t.accept("server", { quiet = true })
-		t.values("id", conn.id:match("^conn%w+") ~= nil, conn.log, conn.created ~= nil)
+		t.values("id", conn.id:match("^conn[%w_-]+$") ~= nil, conn.log, conn.created ~= nil)
 		t.values("created", math.abs(conn.created - os.time()) < 5)
 		t.values("conn and extra", conn.conn ~= nil, conn.extra, conn.servername)
 		t.values("listeners", conn.listeners.onconnect ~= nil, conn.writebuffer)
