@@ -2,6 +2,7 @@
 
 /* One word for each table; the files that hold them have nothing else in common. */
 #define HOST_TABLES(X)                                                                             \
+	X(datagram)                                                                                \
 	X(edit)                                                                                    \
 	X(encodings)                                                                               \
 	X(guard)                                                                                   \

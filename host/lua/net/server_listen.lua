@@ -2,6 +2,7 @@
 -- Who binds, and in which order: PROCESSES.md.
 
 local host_loop <const> = require "host.loop"
+local datagram <const> = require "net.datagram"
 local host_net <const> = require "host.net"
 local host_sys <const> = require "host.sys"
 local logger <const> = require "util.logger"
@@ -162,6 +163,7 @@ end
 -- @param open boolean
 function server_listen.gate(open)
 	gate_open = open and true or false
+	datagram.gate(gate_open)
 	for _, handle in ipairs(host_net.servers()) do
 		handle:gate(gate_open)
 	end
