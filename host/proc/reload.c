@@ -114,12 +114,14 @@ static const char *take_over(void)
  */
 static void answer(const char *why)
 {
-	struct worker *w = r->request ? worker_of(r->generation, r->worker) : worker_speaker();
+	bool theirs = r->request && !r->later;
+	struct worker *w = theirs ? worker_of(r->generation, r->worker) : worker_speaker();
 
-	if (w && (r->request || why))
-		worker_tell(w, IPC_RESULT, r->request, r->faults >= 0 ? "usd" : "us", !why,
-		    why ? why : "", r->faults);
-	r->request = 0;
+	if (w && (theirs || why))
+		worker_tell(w, IPC_RESULT, theirs ? r->request : 0, r->faults >= 0 ? "usd" : "us",
+		    !why, why ? why : "", r->faults);
+	if (theirs)
+		r->request = 0;
 }
 
 static void end_reload(const char *why)
@@ -133,8 +135,10 @@ static void end_reload(const char *why)
 	answer(why);
 	notify_state("READY=1");
 	if (r->again) {
-		r->again = false;
-		(void)reload_start();
+		r->again = r->later = false;
+		fd_close(&r->faults);
+		if (reload_start() < 0)
+			answer(strerror(errno));
 	}
 }
 

@@ -291,6 +291,7 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 	const char *why = NULL;
 	char origin[32];
 	int signo = atoi(text);
+	bool busy = r->pid != 0;
 
 	snprintf(origin, sizeof origin, "worker g%u.%u", w->generation, w->number);
 	if (verb == VERB_STATUS)
@@ -302,6 +303,7 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		why = run_verb(verb, text, origin, clock_monotonic());
 	if (verb == VERB_RELOAD && !why && r->pid && !r->request) {
 		r->request = id;
+		r->later = busy;
 		r->generation = w->generation;
 		r->worker = w->number;
 		return;

@@ -91,6 +91,7 @@ struct reader {
 	double due;
 	uint32_t generation, worker, request; /* who waits for the RESULT; request 0: nobody */
 	bool again;                           /* asked for once more while this one runs */
+	bool later; /* who waits came while it ran: the next one is theirs */
 };
 
 struct keeper {

@@ -64,7 +64,9 @@ local function applied()
 	local undo, late
 	local done <const> = promise.new(function (resolve)
 		local function good(event) resolve { event = event } end
-		local function bad(event) resolve { faults = event.faults } end
+		local function bad(event)
+			if not keeper_call.unasked then resolve { faults = event.faults } end
+		end
 		prosody.events.add_handler("config-reloaded", good, -1000)
 		prosody.events.add_handler("config-reload-failed", bad, -1000)
 		undo = function ()
