@@ -48,6 +48,11 @@ for _, event in ipairs { "lifecycle-changed", "drain-started", "drain-ended" } d
 	module:hook_global(event, follow_drain, 100)
 end
 
+function module.unload()
+	server.set_draining(nil)
+	server.set_forwarded(nil)
+end
+
 -- Apps --------------------------------------------------------------------------------------------
 
 -- "GET /path" of an app → the name of the server's event; nil if it is none

@@ -343,3 +343,28 @@ describe("an HTTP server's times", function ()
 		d:stop()
 	end)
 end)
+
+describe("an HTTPS server", function ()
+	after_each(daemon.finish_all)
+
+	it("serves over TLS as without it", function ()
+		local dir <const> = process.temp_dir()
+		assert.equal(0, (process.run { timeout = 20, argv = { "openssl", "req", "-x509", "-newkey",
+			"rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+			"subjectAltName=DNS:localhost", "-keyout", dir .. "/localhost.key", "-out",
+			dir .. "/localhost.crt" } }))
+		local d <const> = start(("certificates = %q; https_ports = { 0 }; "):format(dir)
+			.. 'https_interfaces = { "127.0.0.1" }')
+		local url <const> = "https://localhost:" .. d:port("https")
+		local function curl(...)
+			local _, out = process.run { timeout = 30, argv = { "curl", "-sS", "-m", "20", "--cacert",
+				dir .. "/localhost.crt", ... } }
+			return out
+		end
+		assert.matches("^GET /info 1.1 127.0.0.1 true ", curl(url .. "/info"))
+		assert.equal("100000", curl("-o", "/dev/null", "-w", "%{size_download}", url .. "/chunks"))
+		assert.equal("52428800", curl("-o", "/dev/null", "-w", "%{size_download}", url .. "/big"))
+		process.remove_tree(dir)
+		d:stop()
+	end)
+end)

@@ -77,6 +77,9 @@ function listener.onreadtimeout(conn)
 	local s <const> = sessions[conn]
 	if not s then
 		return false
+	elseif s.busy and s.response and s.response.begun then
+		conn:setreadtimeout(options.request_timeout)
+		return true -- an answer may take long; the write timeout decides
 	elseif s.busy then
 		conn.log("warn", "No answer within %g s: given up", options.request_timeout)
 		session.fail(s, 503, "timeout")
