@@ -64,6 +64,10 @@ local listening <const> = host_net.server_methods
 listening.socket = conn.socket
 server_tls.complete(conn, listening, socket_methods)
 
+-- What its socket() asks and only a connection has.
+function listening:getpeername() return nil, "not connected" end -- luacheck: ignore 212/self
+function listening:setoption() return false, "unsupported option" end -- luacheck: ignore 212/self
+
 --- Does not accept for a while, as Prosody's handles do after an error; false: goes on at once.
 function listening:pausefor(seconds)
 	self._pause = {}

@@ -92,6 +92,11 @@ differs("the object of wrapclient afterwards", "1.2",
 differs("the object of wrapserver afterwards", "1.2",
 	"the object lets go of its socket, which is ours from then on",
 	{ "open true" }, { "open false" })
+differs("the socket of a connection that has ended", "1.3",
+	"callers ask socket() without a look at what they get, so it is never nil",
+	{ "socket false" }, { "socket true", "getfd -1", 'getalpn nil "not-connected"',
+		'info nil "not-connected"', 'getpeercertificate nil "not-connected"' })
+
 differs("a queue that is full", "1.3",
 	"13.0 bounds the queue by max_send_buffer_size; 0.12 does not",
 	{ "too much PORT", "ended nil", "ended nil" },

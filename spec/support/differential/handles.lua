@@ -115,6 +115,17 @@ return {
 		local ip, number = object:getsockname()
 		t.values("own", ip, tonumber(number) == port, object:getfd() == handle:getfd())
 	end },
+	{ "the socket of a connection that has ended", function (t)
+		local conn <const> = t.accept("server")
+		conn:destroy()
+		local object <const> = conn:socket()
+		t.values("socket", object ~= nil)
+		if object then
+			for _, name in ipairs { "getfd", "getalpn", "info", "getpeercertificate" } do
+				t.values(name, object[name](object))
+			end
+		end
+	end },
 	{ "a plain connection has no TLS", function (t)
 		local conn <const> = t.accept("server")
 		t.values("ssl", (conn:ssl()))
