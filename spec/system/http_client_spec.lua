@@ -1,7 +1,9 @@
 -- net.http, the client: against scripted servers in this process.
 
 local http <const> = require "net.http"
+local process <const> = require "spec.support.process"
 local server <const> = require "net.server"
+local tls <const> = require "spec.support.tls"
 local turns <const> = require "spec.support.turns"
 
 -- A server that answers each request (its text is kept in `seen`) with what `answer` returns: a
@@ -31,6 +33,14 @@ local function serve(answer, close)
 		ondisconnect = function () seen.closed = (seen.closed or 0) + 1 end,
 	}, {}))
 	return ("http://127.0.0.1:%d"):format(handle:serverport()), seen
+end
+
+-- The same over TLS, with a certificate of "localhost".
+local function serve_tls(certificate)
+	local handle = assert(server.listen("127.0.0.1", 0, {
+		onincoming = function (conn) conn:write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") end,
+	}, { tls_ctx = tls.context("server", certificate), tls_direct = true }))
+	return handle:serverport()
 end
 
 -- Asks and waits for the callback: body, code, response, request.
@@ -104,6 +114,24 @@ describe("net.http", function ()
 		base = serve("HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n")
 		body, code = ask(base)
 		assert.same({ "", 304 }, { body, code })
+	end)
+
+	it("asks over TLS, and tells a server with a wrong certificate nothing", function ()
+		local dir = process.temp_dir()
+		finally(function () process.remove_tree(dir) end)
+		tls.make(dir, "ca", { is_ca = true })
+		local port = serve_tls(tls.make(dir, "localhost", { ca = "ca" }))
+		local trusting = http.new { sslctx = tls.context("client", { cafile = dir .. "/ca.crt",
+			verify = "peer", verifyext = { "lsec_continue" } }) }
+		local url = ("https://localhost:%d/"):format(port)
+		local body, code = ask(url, {}, trusting)
+		assert.same({ "ok", 200 }, { body, code })
+		assert.equal("certificate-chain-invalid", (ask(url)))
+		local other = url:gsub("localhost", "127.0.0.1")
+		assert.equal("certificate-verify-failed", (ask(other, {}, trusting)))
+		assert.equal("ok", (ask(url, { insecure = true })))
+		local plain = serve(ok)
+		assert.equal("timeout", (ask((plain:gsub("http:", "https:")), { timeout = 0.2 }, trusting)))
 	end)
 
 	it("follows no redirect", function ()

@@ -97,6 +97,8 @@ local groups <const> = {
 		{ "network_default_read_size", "integer", 4096,
 			"bytes a read", P = true, min = 1, reload = "module" },
 		{ "ssl", "table", nil, "TLS settings", P = true, owner = "certmanager" },
+		{ "client_https_ssl", "table", nil, "TLS settings of net.http", P = true,
+			owner = "certmanager", hidden = true },
 		{ "certificates", "path", "certs", "folder of certificates", P = true, owner = "certmanager" },
 	}),
 	rows("net.server", "live", {

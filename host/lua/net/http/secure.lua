@@ -1,19 +1,17 @@
 --- TLS of the HTTP client: the context of https, and whether a server is who it should be.
 
+local certmanager <const> = require "core.certmanager"
+local config <const> = require "core.configmanager"
+
 local secure <const> = {}
 
 local shared
 
 local function build()
-	local ok, certmanager = pcall(require, "core.certmanager")
-	if not ok then
-		return nil, "tls not available"
-	end
-	local config <const> = require "core.configmanager"
 	local ssl <const> = config.get("*", "ssl") or {}
 	return certmanager.create_context("client_https port 0", "client",
-		{ capath = ssl.capath, cafile = ssl.cafile, verify = "peer" },
-		config.get("*", "client_https_ssl"))
+		config.get("*", "client_https_ssl"),
+		{ capath = ssl.capath, cafile = ssl.cafile, verify = "peer" })
 end
 
 --- @param ex, options tables (or nil) that may have `sslctx`
@@ -35,9 +33,8 @@ function secure.verify(conn, host)
 	if not conn:ssl_peerverification() then
 		return nil, "certificate-chain-invalid"
 	end
-	local ok, x509 = pcall(require, "util.x509")
 	local cert <const> = conn:ssl_peercertificate()
-	if not ok or not cert or not x509.verify_identity(host, false, cert) then
+	if not cert or not cert:matches(host) then
 		return nil, "certificate-verify-failed"
 	end
 	return true
