@@ -40,14 +40,16 @@ local function reachable(path)
 end
 
 --- The program as `make install` would lay it below `dir`, for users who cannot reach the checkout.
+---@param dir string
+---@param binary string|nil default: the program under test
 ---@return string path of the copy
-function daemon.relocated(dir)
+function daemon.relocated(dir, binary)
 	local code, _, err = process.run { argv = { "sh", "-c", [[
 		mkdir -p "$1/bin" "$1/lib/gadwall/lua" && cp "$2" "$1/bin/gadwall" &&
 		cp -R modules "$1/lib/gadwall/" && { [ ! -d .deps/lib/lua/5.4 ] ||
 		cp -R .deps/share/lua/5.4/. .deps/lib/lua/5.4/. "$1/lib/gadwall/lua/"; } &&
 		chmod -R a+rX "$1/bin" "$1/lib"
-	]], "sh", dir, daemon.binary() } }
+	]], "sh", dir, binary or daemon.binary() } }
 	assert(code == 0, err)
 	return dir .. "/bin/gadwall"
 end
