@@ -29,7 +29,8 @@ describe("net.websocket.frames", function ()
 			["\x81\x05Hello"] = { opcode = 1, FIN = true, MASK = false, data = "Hello" },
 			["\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"] =
 				{ opcode = 1, FIN = true, MASK = true, data = "Hello", key = "\x37\xfa\x21\x3d" },
-			["\x01\x03Hel"] = { opcode = 1, FIN = false, MASK = false, data = "Hel" },
+			["\x01\x03Hel"] =
+				{ opcode = 1, FIN = false, MASK = false, data = ("Hello"):sub(1, 3) },
 			["\x80\x02lo"] = { opcode = 0, FIN = true, MASK = false, data = "lo" },
 			["\x89\x05Hello"] = { opcode = 9, FIN = true, MASK = false, data = "Hello" },
 			["\x82\x7e\x01\x00" .. ("b"):rep(256)] =
@@ -59,6 +60,16 @@ describe("net.websocket.frames", function ()
 			assert.is_nil(frame or used)
 			assert.equal(300, header.length)
 		end
+	end)
+
+	it("reads from a util.dbuffer too, as modules do", function ()
+		local buffer = require "util.dbuffer".new(100000)
+		local text = frames.build { opcode = 2, data = ("ab"):rep(150), MASK = true, FIN = true }
+		for i = 1, #text - 1, 100 do buffer:write(text:sub(i, math.min(i + 99, #text - 1))) end
+		assert.is_nil((frames.parse(buffer)))
+		buffer:write(text:sub(-1))
+		local frame, size = frames.parse(buffer)
+		assert.same({ ("ab"):rep(150), #text }, { frame.data, size })
 	end)
 
 	it("refuses lengths that are negative or written in more bytes than they need", function ()

@@ -18,7 +18,7 @@ local function read_length(text, short, extra)
 	if extra == 0 then
 		return short
 	end
-	local length = string.unpack(extra == 2 and ">I2" or ">i8", text, 3)
+	local length = string.unpack(extra == 2 and ">I2" or ">i8", text:sub(3, 2 + extra))
 	if length < 0 or is_wasteful(length, extra) then
 		return nil
 	end
@@ -29,7 +29,7 @@ local function has(byte, bit)
 	return byte & bit ~= 0
 end
 
---- @param text begins with a frame
+--- @param text string or util.dbuffer that begins with a frame
 -- @return frame without data, and the bytes of the header; nil if more bytes are needed; nil, nil
 -- and a reason if no frame begins so
 function frames.parse_header(text)
@@ -40,7 +40,7 @@ function frames.parse_header(text)
 	local short, masked = second & 0x7f, has(second, 0x80)
 	local extra = short == 126 and 2 or short == 127 and 8 or 0
 	local size = 2 + extra + (masked and 4 or 0)
-	if #text < size then
+	if text:len() < size then
 		return nil
 	end
 	local length = read_length(text, short, extra)
@@ -91,7 +91,7 @@ function frames.parse(text)
 	local frame, size, why = frames.parse_header(text)
 	if not frame then
 		return nil, nil, why
-	elseif #text < size + frame.length then
+	elseif text:len() < size + frame.length then
 		return nil, nil, frame
 	end
 	frame.data = frames.parse_body(text, frame, size + 1)
