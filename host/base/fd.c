@@ -16,6 +16,14 @@ void fd_close(int *fd)
 	errno = e;
 }
 
+void fd_swap(int *a, int *b)
+{
+	int fd = *a;
+
+	*a = *b;
+	*b = fd;
+}
+
 int fd_repair_stdio(void)
 {
 	for (int i = 0; i < 3; i++) {

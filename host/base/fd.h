@@ -7,6 +7,9 @@
 /* Closes *fd unless it is -1 and sets it to -1; errno is kept. */
 void fd_close(int *fd);
 
+/* Each variable gets the other's descriptor. */
+void fd_swap(int *a, int *b);
+
 /* Puts /dev/null on each of 0, 1, 2 that is closed, so that no socket ever gets such a number.
  * 0, or -1 with errno (no /dev/null). */
 int fd_repair_stdio(void);

@@ -136,9 +136,8 @@ void keeper_hammer(const char *why)
 	log_error("hammer (%s): SIGKILL for every worker", why);
 	keeper_enter(HOST_STOPPING, "hammer", why);
 	FOR_WORKERS (w)
-		if (worker_lives(w))
-			(void)kill(
-			    -w->pid, SIGKILL); /* not reaped yet: the number is its group's */
+		if (worker_lives(w)) /* not reaped yet: the number is its group's */
+			(void)kill(-w->pid, SIGKILL);
 	keeper_check_end();
 }
 
@@ -252,15 +251,6 @@ static void release_generations(void)
 
 /* ---- children ---- */
 
-static void child_ended(pid_t pid, int status, bool by_signal)
-{
-	if (pid == keeper.reader.pid)
-		reload_died(status, by_signal);
-	FOR_WORKERS (w)
-		if (w->pid == pid)
-			worker_died(w, status, by_signal);
-}
-
 void keeper_reap(void)
 {
 	siginfo_t si;
@@ -270,7 +260,11 @@ void keeper_reap(void)
 		si.si_pid = 0;
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
 			return;
-		child_ended(si.si_pid, si.si_status, si.si_code != CLD_EXITED);
+		if (si.si_pid == keeper.reader.pid)
+			reload_died(si.si_status, si.si_code != CLD_EXITED);
+		FOR_WORKERS (w)
+			if (w->pid == si.si_pid)
+				worker_died(w, si.si_status, si.si_code != CLD_EXITED);
 		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
 }
@@ -283,7 +277,8 @@ void keeper_restart_clocks(double late)
 		w->beat = clock_monotonic();
 		w->start_due += late;
 	}
-	keeper.hammer_at += late;
+	if (keeper.hammer_at != KEEPER_NEVER)
+		keeper.hammer_at += late;
 	if (late > 0)
 		log_warn("the keeper was held up for %.1f s: all clocks start anew", late);
 }

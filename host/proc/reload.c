@@ -75,14 +75,6 @@ static void keep_fixed(struct settings *s)
 	s->workers = old->workers;
 }
 
-static void swap(int *a, int *b)
-{
-	int fd = *a;
-
-	*a = *b;
-	*b = fd;
-}
-
 /* What the reader handed over, checked; NULL, or what is wrong. */
 static const char *check(struct settings *to)
 {
@@ -100,8 +92,8 @@ static const char *take_over(void)
 		return why;
 	keep_fixed(&s);
 	keeper.settings = s;
-	swap(&g->settings, &r->settings);
-	swap(&g->bundle, &r->bundle);
+	fd_swap(&g->settings, &r->settings);
+	fd_swap(&g->bundle, &r->bundle);
 	keeper.next_id++;
 	FOR_WORKERS (w)
 		if (w->generation == g->number)
@@ -165,10 +157,10 @@ void reload_died(int status, bool by_signal)
 	fd_close(&r->channel);
 	fd_close(&r->pidfd);
 	r->pid = 0;
-	if (by_signal)
-		snprintf(text, sizeof text, "the config took too long (signal %d)", status);
-	else
-		snprintf(text, sizeof text, "the config has faults (status %d)", status);
+	snprintf(text, sizeof text,
+	    by_signal ? "the config took too long (signal %d)"
+		      : "the config has faults (status %d)",
+	    status);
 	if (keeper.loaded)
 		end_reload(status ? text : NULL);
 	else

@@ -296,6 +296,8 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 	snprintf(origin, sizeof origin, "worker g%u.%u", w->generation, w->number);
 	if (verb == VERB_STATUS)
 		worker_tell_status(w);
+	else if (verb == VERB_RELOAD && r->pid && r->request)
+		why = "another reload is under way"; /* whose outcome is not this one's */
 	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
 		take_signal(signo, w->pid, false);
 	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||

@@ -27,6 +27,7 @@ enum {
 	KEEPER_HELD = 1024,
 	KEEPER_SIGNALS = 16, /* signals whose hooks run at one time */
 	KEEPER_NAME = 256,
+	WORKER_ABORT_WAIT = 2, /* s, before a SIGKILL */
 	/* sysexits that the keeper itself gives; INTERFACES.md has the whole table */
 	KEEPER_EXIT_UNAVAILABLE = 69,
 	KEEPER_EXIT_SOFTWARE = 70,

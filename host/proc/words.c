@@ -180,7 +180,10 @@ void words_readable(struct worker *w)
 		if (got < 0 && errno == EAGAIN)
 			return;
 		if (got == 0) {
-			fd_close(&w->channel); /* its death follows, or one of its clocks */
+			/* its death follows, or is brought about: nobody could judge it now */
+			fd_close(&w->channel);
+			w->aborted = true;
+			w->kill_due = clock_monotonic() + WORKER_ABORT_WAIT;
 			return;
 		}
 		if (got < 0)

@@ -1,8 +1,6 @@
 /* Workers: start, beats, death, restart, and what they are told. */
 #include "proc/table.h"
 
-enum { ABORT_WAIT = 2 /* s */ };
-
 bool worker_lives(const struct worker *w)
 {
 	return w->state == WORKER_STARTING || w->state == WORKER_UP;
@@ -160,8 +158,8 @@ static void start_failed(struct worker *w)
 	log_error("cannot start worker g%u.%u: %s", w->generation, w->number, strerror(errno));
 	if (!keeper.ready)
 		keeper_end(KEEPER_EXIT_OS);
-	w->strikes +=
-	    w->strikes < 2 ? 2 : 1; /* a machine out of processes is not asked at once again */
+	/* a machine out of processes is not asked at once again */
+	w->strikes += w->strikes < 2 ? 2 : 1;
 	w->restart_at = clock_monotonic() + backoff(w);
 }
 
@@ -308,9 +306,9 @@ static void end_hung(struct worker *w, double now, const char *what, double limi
 		return;
 	}
 	log_error("worker g%u.%u: %s for %.1f s: SIGABRT, in %d s SIGKILL", w->generation,
-	    w->number, what, limit, ABORT_WAIT);
+	    w->number, what, limit, WORKER_ABORT_WAIT);
 	w->aborted = true;
-	w->kill_due = now + ABORT_WAIT;
+	w->kill_due = now + WORKER_ABORT_WAIT;
 	spawn_kill(w->pidfd, SIGABRT);
 }
 
@@ -335,7 +333,8 @@ double worker_clock(struct worker *w, double now)
 	if (w->state == WORKER_WAITING) {
 		worker_start(w);
 	} else if (w->aborted) {
-		log_error("worker g%u.%u: SIGKILL", w->generation, w->number);
+		log_error("worker g%u.%u: %sSIGKILL", w->generation, w->number,
+		    w->channel < 0 ? "it has closed its channel and lives on: " : "");
 		w->kill_due = KEEPER_NEVER;
 		spawn_kill(w->pidfd, SIGKILL);
 	} else if (w->state == WORKER_STARTING) {

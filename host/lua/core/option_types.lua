@@ -63,10 +63,11 @@ local function with_unit(text)
 	return factor and number and number * factor or nil
 end
 
---- Seconds. "2 days", 90, "1.5h"; "never", false and negative numbers are math.huge (Prosody 13).
+--- Seconds. "2 days", 90, "1.5h"; "never", false and negative numbers are math.huge (Prosody 13),
+-- and so is "unlimited" (worker_timeout in PROCESSES.md).
 function option_types.period(value)
 	value = option_types.scalar(value)
-	if value == false or value == "never" then
+	if value == false or value == "never" or value == "unlimited" then
 		return math.huge
 	end
 	local number = tonumber(value) or type(value) == "string" and with_unit(value) or nil
