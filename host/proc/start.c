@@ -57,8 +57,11 @@ static void adopt_listen_fds(void)
 			names += length + (names[length] == ':');
 		make_unique(name);
 		(void)close(LISTEN_FDS_START + i);
-		why =
-		    ipc_fd_is(fd, IPC_FD_LISTENER) ? held_take(name, fd, 0) : "not a bound socket";
+		why = "not a bound socket";
+		if (ipc_fd_is(fd, IPC_FD_LISTENER))
+			why = held_take(name, fd, 0);
+		else
+			fd_close(&fd);
 		if (why)
 			log_warn("passed descriptor %d (%s) refused: %s", i, name, why);
 	}

@@ -32,19 +32,24 @@ static void make_parents(const char *path)
 
 static int judge(const struct stat *st)
 {
+	const char *path = keeper.settings.runtime_path;
+
 	if (geteuid() == 0 && st->st_uid != 0 && drops()) {
 		log_error("%s belongs to uid %u, not to root: remove it or choose another "
 			  "runtime_path",
-		    keeper.settings.runtime_path, (unsigned)st->st_uid);
+		    path, (unsigned)st->st_uid);
 		return KEEPER_EXIT_PERMISSION;
 	}
 	if ((st->st_mode & 0002) && geteuid() == 0) {
-		log_error(
-		    "%s can be written by everyone: not as root", keeper.settings.runtime_path);
+		log_error("%s can be written by everyone: not as root (chmod o-w)", path);
 		return KEEPER_EXIT_PERMISSION;
 	}
-	if (st->st_mode & 0002)
-		log_warn("%s can be written by everyone", keeper.settings.runtime_path);
+	if (st->st_mode & 0022)
+		log_warn(
+		    "%s can be written by %s", path, st->st_mode & 0002 ? "everyone" : "its group");
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		log_warn(
+		    "%s belongs to uid %u, who is neither root nor us", path, (unsigned)st->st_uid);
 	return 0;
 }
 
@@ -53,9 +58,16 @@ static void make_data_folder(void)
 {
 	const struct settings *s = &keeper.settings;
 
+	int fd;
+
 	make_parents(s->data_path);
-	if (mkdir(s->data_path, 0750) == 0 && lchown(s->data_path, s->uid, s->gid) < 0)
+	if (mkdir(s->data_path, 0750) < 0)
+		return; /* it is there, or the worker says why it is not */
+	/* by descriptor: whoever owns the parent may put something else under the name */
+	fd = open(s->data_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, s->uid, s->gid) < 0)
 		log_warn("%s: cannot give it to the workers: %s", s->data_path, strerror(errno));
+	fd_close(&fd);
 }
 
 static int make_folder(void)
@@ -188,6 +200,7 @@ static int write_pidfile(void)
 
 		log_error("cannot write the PID file %s: %s", path, strerror(errno));
 		(void)unlink(temp);
+		fd_close(&keeper.pidfile); /* what lies at `path` is not ours to remove */
 		return code;
 	}
 	return 0;
@@ -205,6 +218,9 @@ int start_rundir(void)
 		code = open_sock();
 	if (code == 0)
 		code = write_pidfile();
-	keeper.dir = code == 0 ? dir : -1;
+	if (code == 0)
+		keeper.dir = dir;
+	else if (keeper.sock >= 0)
+		(void)unlinkat(dir, "keeper.sock", 0);
 	return code;
 }
