@@ -39,12 +39,19 @@ local function tell_log(message)
 	keeper_call.unasked = nil
 end
 
+local function settle(id, answer)
+	local asked <const> = waiting[id]
+	waiting[id] = nil
+	timer.stop(asked.timer)
+	asked.answer = answer
+	if asked.resolve then
+		asked.resolve(answer)
+	end
+end
+
 local function on_result(message)
-	local asked <const> = waiting[message.id]
-	if asked then
-		waiting[message.id] = nil
-		timer.stop(asked.timer)
-		asked.resolve { ok = message.ok, text = message.text, faults = faults_of(message) }
+	if waiting[message.id] then
+		settle(message.id, { ok = message.ok, text = message.text, faults = faults_of(message) })
 	elseif not message.ok then
 		tell_log(message)
 	end
@@ -68,11 +75,16 @@ function keeper_call.request(verb, text)
 	if not id then
 		return nil
 	end
+	-- Not in the promise's function: that one runs a turn later, and a refusal may come before.
+	local asked <const> = { timer = timer.add_task(answer_max, function ()
+		settle(id, { ok = false, text = "the keeper did not answer" })
+	end) }
+	waiting[id] = asked
 	return promise.new(function (resolve)
-		waiting[id] = { resolve = resolve, timer = timer.add_task(answer_max, function ()
-			waiting[id] = nil
-			resolve { ok = false, text = "the keeper did not answer" }
-		end) }
+		asked.resolve = resolve
+		if asked.answer then
+			resolve(asked.answer)
+		end
 	end)
 end
 
