@@ -74,9 +74,7 @@ void log_writev(enum log_level level, const char *format, va_list args)
 	if (level < min_level)
 		return;
 	vsnprintf(message, sizeof message, format, args);
-	if (sink)
-		sink(sink_data, level, source_word, message);
-	else
+	if (!sink || !sink(sink_data, level, message))
 		to_stderr(level, message);
 }
 

@@ -9,9 +9,9 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-/* Called with every finished message instead of writing it; the worker sends it to
- * core.loggingmanager. */
-typedef void log_sink_fn(void *data, enum log_level level, const char *source, const char *message);
+/* Called with every finished message; false: it could not, write it to standard error. The worker
+ * sends it to core.loggingmanager. */
+typedef bool log_sink_fn(void *data, enum log_level level, const char *message);
 
 /* Sets the source word of later lines ("keeper", "g1.1"); `source` is copied (≤ 31 bytes). */
 void log_source(const char *source);

@@ -139,6 +139,11 @@ void guard_label(const char *label)
 	guard.label = label;
 }
 
+bool guard_is_idle(void)
+{
+	return !guard.current;
+}
+
 lua_State *guard_enter(lua_State *L)
 {
 	lua_State *previous = guard.current;

@@ -3,11 +3,15 @@
 #define BINDINGS_LUA_GUARD_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Around each protected call: enter returns what leave needs. leave reports a slow outermost call.
  */
 lua_State *guard_enter(lua_State *L);
 void guard_leave(lua_State *L, lua_State *previous);
+
+/* Whether no Lua code runs in a protected call or coroutine: then the main state may be used. */
+bool guard_is_idle(void);
 
 /* Names what runs now ("conn.onincoming"), for the slow-callback report; borrowed, static text. */
 void guard_label(const char *label);

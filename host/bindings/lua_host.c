@@ -92,6 +92,7 @@ lua_State *lua_host_new(const struct lua_host_info *info, size_t memory)
 
 void lua_host_free(lua_State **L)
 {
+	log_sink(NULL, NULL); /* nothing is logged through a state that closes */
 	if (*L)
 		lua_close(*L);
 	*L = NULL;
@@ -249,6 +250,61 @@ int lua_host_boot(lua_State *L, const char *role, int argc, char *const argv[])
 	return code;
 }
 
+/* ---- log lines of the C side ---- */
+
+static int log_init = LUA_NOREF; /* util.logger's init */
+
+struct line {
+	const char *level, *message;
+};
+
+static int l_write_line(lua_State *L)
+{
+	const struct line *line = lua_touserdata(L, 1);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, log_init);
+	lua_pushliteral(L, "host");
+	lua_call(L, 1, 1); /* under lua_host_call */
+	lua_pushstring(L, line->level);
+	lua_pushliteral(L, "%s");
+	lua_pushstring(L, line->message); /* .. log level format message */
+	lua_call(L, 3, 0);                /* under lua_host_call */
+	return 0;
+}
+
+/* What C has to say goes where the config's `log` says; to stderr while Lua is in the middle of
+ * something, or when its logger fails. */
+static bool to_logger(void *data, enum log_level level, const char *message)
+{
+	static const char *const words[] = {"debug", "info", "warn", "error"};
+	struct line line = {words[level], message};
+	lua_State *L = lua_host_state();
+	static bool busy;
+	bool ok;
+
+	(void)data;
+	if (!L || busy || !guard_is_idle() || !lua_checkstack(L, 8))
+		return false;
+	busy = true;
+	lua_pushcfunction(L, l_write_line);
+	lua_pushlightuserdata(L, &line);
+	ok = lua_host_call(L, 1, 0);
+	if (!ok)
+		lua_pop(L, 1);
+	busy = false;
+	return ok;
+}
+
+static int l_log_to(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	luaL_unref(L, LUA_REGISTRYINDEX, log_init);
+	log_init = luaL_ref(L, LUA_REGISTRYINDEX);
+	log_sink(to_logger, NULL);
+	return 0;
+}
+
 /* ---- host.info ---- */
 
 static void parent(char *path)
@@ -331,8 +387,8 @@ static void push_failpoints(lua_State *L)
 
 int luaopen_host_info(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-	    {"embedded", l_embedded}, {"embedded_names", l_embedded_names}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"embedded", l_embedded},
+	    {"embedded_names", l_embedded_names}, {"log_to", l_log_to}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, GADWALL_VERSION);

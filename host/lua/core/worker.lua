@@ -99,6 +99,7 @@ local function start_logging(hello)
 		log_sinks.worker_mark = ("[g%d.%d]"):format(prosody.generation, prosody.worker)
 	end
 	require "core.loggingmanager".start(prosody.events)
+	require "host.info".log_to(require "util.logger".init)
 end
 
 --- 4. Managers, in the order in which they hook their events.
