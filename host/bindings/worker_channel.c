@@ -142,6 +142,8 @@ int channel_open(int fd)
 	int done = 0;
 
 	c->fd = fd;
+	for (int i = 0; i < SETTINGS_WORKERS; i++)
+		c->peers[i] = -1;
 	if (fd_set_flags(fd) < 0)
 		return -1;
 	while (done == 0) {
@@ -296,10 +298,23 @@ static void take_status(struct ipc_message *m)
 		c->status[index] = s;
 }
 
+/* Our end of the channel to another worker; one that is restarted comes with a new one. */
+static void take_peer(struct ipc_message *m)
+{
+	uint32_t number;
+
+	if (!ipc_unpack(m, "u", &number) || number < 1 || number > SETTINGS_WORKERS)
+		return;
+	fd_close(&c->peers[number - 1]);
+	c->peers[number - 1] = ipc_give_fd(m, 0);
+}
+
 static void deliver(struct ipc_message *m)
 {
 	if (m->header.type == IPC_STATUS)
 		take_status(m);
+	else if (m->header.type == IPC_PEER)
+		take_peer(m);
 	else if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
 		log_error("a bundle from the keeper was not usable");
 	else if (c->on_message)
