@@ -38,7 +38,8 @@ static const char *words(int status)
 {
 	switch (status) {
 	case ARES_ETIMEOUT: return "timeout";
-	case ARES_ECONNREFUSED: return "connection refused";
+	/* c-ares has one word for servers that are not there and for SERVFAIL, REFUSED from all */
+	case ARES_ECONNREFUSED: return "no name server has an answer";
 	case ARES_ECANCELLED:
 	case ARES_EDESTRUCTION: return "canceled";
 	case ARES_EBADNAME: return "invalid name";

@@ -114,6 +114,17 @@ describe("net.adns", function ()
 		assert.equal(2, #running.asked)
 	end)
 
+	for rcode, what in pairs { [2] = "SERVFAIL", [4] = "NOTIMP", [5] = "REFUSED" } do
+		it("tells when no server has an answer: " .. what, function ()
+			start(function (q) return reply(q, {}, { rcode = rcode }) end, { timeout = 100, tries = 2 })
+			for _, rtype in ipairs { "A", "TXT" } do
+				assert.same({ n = 2, nil, "no name server has an answer" },
+					table.pack(ask("broken.example.org", rtype)))
+			end
+			assert.equal(4, #running.asked)
+		end)
+	end
+
 	it("asks again over TCP when an answer was cut", function ()
 		start(function (q, over)
 			return over == "udp" and reply(q, {}, { truncated = true })
