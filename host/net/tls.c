@@ -33,12 +33,13 @@ struct tls *tls_from_ssl(const SSL *ssl)
 
 /* ---- the socket as OpenSSL sees it ---- */
 
-static int bio_end(BIO *bio, struct tls *t, ssize_t n)
+/* `way`: BIO_FLAGS_READ or _WRITE; OpenSSL takes that flag alone for "try again". */
+static int bio_end(BIO *bio, struct tls *t, ssize_t n, int way)
 {
 	if (n >= 0)
 		return (int)n;
 	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
-		BIO_set_flags(bio, BIO_FLAGS_SHOULD_RETRY);
+		BIO_set_flags(bio, way | BIO_FLAGS_SHOULD_RETRY);
 		return -1;
 	}
 	t->error = errno;
@@ -65,7 +66,7 @@ static int bio_read_bulk(BIO *bio, struct tls *t, char *bytes, size_t n)
 		if (got <= 0) {
 			if (got == 0)
 				BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-			return bio_end(bio, t, got);
+			return bio_end(bio, t, got, BIO_FLAGS_READ);
 		}
 		fill.off = 0;
 		fill.len = (size_t)got;
@@ -89,7 +90,6 @@ static int bio_read(BIO *bio, char *bytes, int n)
 	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY | BIO_FLAGS_IN_EOF);
 	if (n <= 0)
 		return 0;
-	BIO_set_flags(bio, BIO_FLAGS_READ);
 	if (t->held)
 		return (int)take_held(t, bytes, (size_t)n);
 	if (t->bulk)
@@ -97,7 +97,7 @@ static int bio_read(BIO *bio, char *bytes, int n)
 	got = transport_plain.recv(t->conn, bytes, (size_t)n);
 	if (got == 0)
 		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-	return bio_end(bio, t, got);
+	return bio_end(bio, t, got, BIO_FLAGS_READ);
 }
 
 static int bio_write(BIO *bio, const char *bytes, int n)
@@ -107,8 +107,7 @@ static int bio_write(BIO *bio, const char *bytes, int n)
 	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
 	if (n <= 0)
 		return 0;
-	BIO_set_flags(bio, BIO_FLAGS_WRITE);
-	return bio_end(bio, t, transport_plain.send(t->conn, bytes, (size_t)n));
+	return bio_end(bio, t, transport_plain.send(t->conn, bytes, (size_t)n), BIO_FLAGS_WRITE);
 }
 
 static long bio_ctrl(BIO *bio, int what, long n, void *p)

@@ -225,6 +225,27 @@ s.unwrap().close()
 		assert.is_true(os.time() - started <= 2)
 	end)
 
+	it("does not turn in circles when the peer goes at the end of the handshake", function ()
+		for _, how in ipairs { "destroy", "close" } do
+			local s = echo()
+			assert(server.addclient("127.0.0.1", listen(s), { onstatus = function (conn)
+				conn:write("bye")
+				conn[how](conn)
+			end }, nil, client_ctx))
+			run_until(function () return s.count.ondisconnect end, 2)
+			assert.is_true(s.count.ondrain == nil or s.count.ondrain < 5)
+		end
+	end)
+
+	it("reports a reset as the end", function ()
+		local s = echo()
+		tls.python(listen(s), nil, "s.sendall(b'x'); s.recv(1); "
+			.. "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\\1\\0\\0\\0\\0\\0\\0\\0'); "
+			.. "raw = socket.socket(fileno=s.detach()); raw.close()")
+		run_until(function () return s.count.ondisconnect end, 2)
+		assert.equal("closed", s.why)
+	end)
+
 	it("tells a client why: refused, no TLS there, handshake failed", function ()
 		local plain = assert(server.listen("127.0.0.1", 0, { onincoming = function (conn)
 			conn:write("no TLS here\n")
@@ -245,15 +266,20 @@ s.unwrap().close()
 		local s = echo()
 		local port = listen(s)
 		local function some(n)
-			local left = n
+			local begun, left = 0, n
 			local function one()
+				if begun == n then return end
+				begun = begun + 1
 				connect(port, client_ctx, {
 					onconnect = function (conn) conn:write("x") end,
 					onincoming = function (conn) conn:close() end,
-					ondisconnect = function () left = left - 1 end,
+					ondisconnect = function ()
+						left = left - 1
+						one()
+					end,
 				})
 			end
-			for i = 1, n do server.add_task(i * 0.001, one) end
+			for _ = 1, 10 do one() end
 			run_until(function () return left == 0 and host_net.stats().connections == 0 end, 60)
 			collectgarbage()
 			collectgarbage()
@@ -294,12 +320,15 @@ s.unwrap().close()
 				local s2 = echo { onconnect = function (conn) conn:write("x") end }
 				function s2.listeners.onincoming(conn) conn:close() end
 				assert(server.addclient("127.0.0.1", listen(s2), c2.listeners, nil, client_ctx))
+				local over
 				server.add_task(0.01, function ()
+					if over then return end
 					if not c2.count.onincoming and done ~= 2 then return 0.01 end
 					for _, conn in ipairs(server.handles()) do conn:close() end
 				end)
 				run_until(function () return done == 2 and host_net.stats().connections == 0 end,
 					5, name .. " of a client")
+				over = true
 				turns.close_all()
 			end
 		end
