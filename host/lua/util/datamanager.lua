@@ -202,6 +202,28 @@ function datamanager.list_store(user, host, store, items)
 	return written(ok, err, user, host, store)
 end
 
+local open_mt <const> = { __index = { close = function () return true end } }
+
+--- A list to read from, as Prosody 13 has it; here it is read at once.
+-- @return list with close(); or nil and a message
+function datamanager.list_open(user, host, store)
+	local items, err = datamanager.list_load(user, host, store)
+	return items and setmetatable(items, open_mt), err
+end
+
+--- Removes the first items of a list: item `first` becomes number one.
+-- @return true; or nil, "invalid-argument" or a message
+function datamanager.list_shift(user, host, store, first)
+	if math.type(first) ~= "integer" or first < 1 then
+		return nil, "invalid-argument"
+	end
+	local items, err = datamanager.list_load(user, host, store)
+	if not items then
+		return nil, err
+	end
+	return datamanager.list_store(user, host, store, table.move(items, first, #items, 1, {}))
+end
+
 -- What there is --
 
 local extensions <const> = { keyval = "dat", list = "list" }
@@ -251,7 +273,7 @@ end
 function datamanager.purge(user, host)
 	local errors = {}
 	for store in datamanager.stores(true, host) do
-		for _, ext in pairs(extensions) do
+		for _, ext in ipairs { "dat", "list", "lidx" } do -- lidx: Prosody 13's index of a list
 			local ok, err = storefile.remove(getpath(user, host, store, ext))
 			if not ok then
 				errors[#errors + 1] = err
