@@ -376,7 +376,7 @@ static int l_target(lua_State *L)
 	return 3;
 }
 
-/* framing(request): persistent, httpversion, expects, length, chunked */
+/* framing(request): persistent, httpversion, expects, length, chunked, method */
 static int l_framing(lua_State *L)
 {
 	const struct request *r = check(L);
@@ -386,7 +386,8 @@ static int l_framing(lua_State *L)
 	lua_pushboolean(L, r->expects);
 	lua_pushinteger(L, (lua_Integer)r->length);
 	lua_pushboolean(L, r->chunked);
-	return 5;
+	lua_pushstring(L, llhttp_method_name((llhttp_method_t)r->method));
+	return 6;
 }
 
 /* complete(request): a streamed body has ended */

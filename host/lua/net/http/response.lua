@@ -22,16 +22,9 @@ local status_lines <const> = setmetatable({}, { __index = function (lines, code)
 	return line
 end })
 
-local methods <const> = {}
-
-local mt <const> = { __index = function (self, key)
-	if key == "headers" then
-		local headers <const> = {}
-		self.headers = headers
-		return headers
-	end
-	return methods[key]
-end }
+-- And what a field is that has not been set.
+local methods <const> = { status_code = 200, is_head_request = false, old = false }
+local mt <const> = { __index = methods }
 
 -- RFC 9110 6.4.1: these never have a body.
 local function is_bodyless(code)
@@ -61,7 +54,7 @@ end
 
 -- Writes the head, and the body with it; raises, with nothing written, if a header is malformed.
 local function write(self, length, body)
-	local headers <const> = rawget(self, "headers")
+	local headers <const> = self.headers
 	local code <const> = self.status_code
 	if headers and headers.transfer_encoding then
 		headers.content_length, length = nil, nil
@@ -192,16 +185,23 @@ end
 
 --- @param request request object, or nil for an answer to what is none
 -- @param finish_cb called when the answer has ended
-function response.new(conn, request, finish_cb)
-	local persistent, version = false, "1.1"
-	if request then
-		persistent, version = host_http.framing(request)
-	end
-	return setmetatable({
-		request = request, conn = conn, status_code = 200, persistent = persistent,
-		is_head_request = request and request.method == "HEAD" or false,
-		old = version == "1.0", finish_cb = finish_cb, finished = false,
+-- @param session of the connection
+function response.new(conn, request, finish_cb, session)
+	local self <const> = setmetatable({ -- eight fields fit without growing
+		request = request, conn = conn, finish_cb = finish_cb, session = session, headers = {},
+		persistent = false, finished = false, begun = false,
 	}, mt)
+	if request then
+		local persistent, version, _, _, _, method = host_http.framing(request)
+		self.persistent = persistent
+		if version == "1.0" then
+			self.old = true
+		end
+		if method == "HEAD" then
+			self.is_head_request = true
+		end
+	end
+	return self
 end
 
 --- Sets who decides whether connections live on: fn(response) → boolean.

@@ -52,10 +52,6 @@ function by_type.number(answer, code)
 		{ request = answer.request, response = answer, code = code }) or nil
 end
 
-function by_type.string(_, body)
-	return body
-end
-
 function by_type.table(answer, result)
 	for key, value in pairs(result) do
 		if key ~= "headers" then
@@ -70,7 +66,7 @@ end
 local function reject(answer, err)
 	log("error", "A handler's promise: %s", tostring(err))
 	if not answer.finished and not answer.begun then
-		answer.headers, answer.persistent = nil, false
+		answer.headers, answer.persistent = {}, false
 		report(answer, 500, tostring(err))
 	end
 end
@@ -88,7 +84,9 @@ local function await(answer, result)
 end
 
 handle_result = function (answer, result)
-	if result == true then
+	if type(result) == "string" then
+		return answer:send(result)
+	elseif result == true then
 		return true
 	elseif promise.is_promise(result) then
 		return await(answer, result)

@@ -45,8 +45,8 @@ local function fail(s, code, message)
 		sessions[s.conn] = nil
 		return abandon(response)
 	end
-	response = new_response(s.conn, response and response.request, session.finish)
-	response.session, s.response = s, response
+	response = new_response(s.conn, response and response.request, session.finish, s)
+	s.response = response
 	response.persistent = false
 	s.busy = true
 	report(response, code, message)
@@ -95,8 +95,7 @@ local function work(s)
 end
 
 local function run(s, request)
-	local response <const> = new_response(s.conn, request, session.finish)
-	response.session = s
+	local response <const> = new_response(s.conn, request, session.finish, s)
 	s.busy, s.request, s.response = true, request, response
 	runners.run(work, s, on_error)
 	if s.busy and not s.closed and not s.paused then
@@ -127,8 +126,8 @@ local steps <const> = {}
 function steps.request(s, request)
 	s.count, s.begun = s.count + 1, nil
 	if s.refuse then
-		local response = new_response(s.conn, request, session.finish)
-		response.session, s.response, s.busy = s, response, true
+		local response = new_response(s.conn, request, session.finish, s)
+		s.response, s.busy = response, true
 		response.headers.retry_after = ("%d"):format(math.ceil(tonumber(s.retry_after) or 1))
 		return report(response, 503)
 	end
