@@ -52,6 +52,9 @@ describe("util.stanza", function ()
 		local e = stanza.error_reply(stanza.message { from = "a", to = "b" }, "cancel", "gone", "why")
 		assert.same({ "cancel", "gone", "why" }, { e:get_error() })
 		assert.same({ "a", "b" }, { e.attr.to, e.attr.from })
+		local err = require "util.error".from_stanza(e)
+		assert.same({ "cancel", "gone", "why", "b" },
+			{ err.type, err.condition, err.text, err.context.by })
 	end)
 end)
 

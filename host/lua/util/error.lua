@@ -1,4 +1,4 @@
--- Errors as objects; API of Prosody's util.error (without from_stanza).
+-- Errors as objects; API of Prosody's util.error.
 
 local id <const> = require "util.id"
 
@@ -96,7 +96,21 @@ local function configure(options)
 	end
 end
 
+--- The error that an error stanza (util.stanza) tells of; it is kept in context.stanza.
+local function from_stanza(stanza, context, source)
+	local kind, condition, text, tag = stanza:get_error()
+	local element = stanza:get_child "error"
+	context = context or {}
+	context.stanza = stanza
+	context.by = element and element.attr.by or stanza.attr.from
+	local uri = (condition == "gone" or condition == "redirect")
+		and element:get_child_text(condition, "urn:ietf:params:xml:ns:xmpp-stanzas") or nil
+	return instance({ type = kind, condition = condition, text = text,
+		extra = (tag or uri) and { tag = tag, uri = uri } or nil }, context, source)
+end
+
 return {
+	from_stanza = from_stanza,
 	new = new, init = init, coerce = coerce, configure = configure,
 	is_error = is_error, is_err = is_error,
 }
