@@ -1,4 +1,3 @@
--- plain lua too
 local stanza <const> = require "util.stanza"
 local template <const> = require "util.template"
 local xml <const> = require "util.xml"
