@@ -145,11 +145,9 @@ static void rearm(struct conn *c)
 			conn_arm(c, dues[i]);
 }
 
-/* Prosody's words: it waits for a handshake with the timer of reads. */
+/* Prosody's words, of a handshake too: it waits for one with the timer of writes. */
 static const char *overdue(const struct conn *c)
 {
-	if (c->handshaking)
-		return "read timeout";
 	return c->state == CONN_CONNECTING ? "connection timeout" : "write timeout";
 }
 

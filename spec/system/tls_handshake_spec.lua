@@ -149,7 +149,7 @@ s.unwrap().close()
 		end
 	end)
 
-	it("refuses versions below 1.2 and renegotiation", function ()
+	it("refuses versions below 1.2", function ()
 		local s = echo()
 		local port = listen(s)
 		local code, out = tls.python(port, nil, "",
@@ -159,6 +159,59 @@ s.unwrap().close()
 		assert.matches("alert protocol version", out)
 		assert.is_nil(s.count.onconnect)
 		assert.equal("unsupported protocol", s.why)
+	end)
+
+	it("refuses to renegotiate", function ()
+		local s = echo()
+		local port = listen(s)
+		local _, out = tls.peer { "sh", "-c", ("(sleep 0.3; echo R; sleep 0.3) | "
+			.. "openssl s_client -tls1_2 -connect 127.0.0.1:%d"):format(port) }
+		assert.matches("RENEGOTIATING", out)
+		assert.matches("no renegotiation", out)
+	end)
+
+	it("is whole when the system takes and gives a byte at a time, or nothing for a while", function ()
+		if not require "host.info".failpoints then return pending("needs FAILPOINTS=1") end
+		process.write_file(dir .. "/echo.lua", ([[
+			local server = require "net.server"
+			local function context(mode, files)
+				return assert(server.tls_builder():apply { mode = mode }:apply(files):build())
+			end
+			local s = server.listen("127.0.0.1", 0, { onincoming = function (c, d) c:write(d) end }, {
+				tls_ctx = context("server", { certificate = "%s", key = "%s" }), tls_direct = true })
+			local text, got = ("0123456789abcdef"):rep(2000), ""
+			server.addclient("127.0.0.1", s:serverport(), {
+				onconnect = function (c) c:write(text) end,
+				onincoming = function (c, data)
+					got = got .. data
+					if #got >= #text then server.setquitting(true) end
+				end,
+				ondisconnect = function () server.setquitting(true) end,
+			}, nil, context("client", {}))
+			server.add_task(15, function () server.setquitting(true) end)
+			server.loop()
+			print(got == text, require "host.tls".queue())
+		]]):format(files.certificate, files.key))
+		for _, failpoint in ipairs { "net-recv:short", "net-send:short", "net-send:errno=11@3",
+			"net-recv:errno=11@4", "net-send:errno=105@2", "net-recv:errno=4@6" } do
+			local _, out, err = process.run {
+				argv = { require "posix.unistd".readlink("/proc/self/exe"), "lua", dir .. "/echo.lua" },
+				env = { GADWALL_FAILPOINT = failpoint },
+			}
+			assert.equal("true\t0\n", out, failpoint .. err)
+		end
+	end)
+
+	it("ends with words when the system fails in a handshake or later", function ()
+		if not require "host.info".failpoints then return pending("needs FAILPOINTS=1") end
+		for _, failpoint in ipairs { "net-recv:errno=104@1", "net-recv:errno=104@5",
+			"net-send:errno=32@1", "net-send:errno=104@3", "net-recv:errno=110@6" } do
+			local _, out = process.run {
+				argv = { require "posix.unistd".readlink("/proc/self/exe"), "lua", dir .. "/echo.lua" },
+				env = { GADWALL_FAILPOINT = failpoint },
+			}
+			assert.matches("^%l+\t0\n$", out, nil, nil, failpoint)
+		end
 	end)
 
 	it("shows a cut stream as what it is, and a clean end as closed", function ()
@@ -221,7 +274,7 @@ s.unwrap().close()
 			server.add_task(i * 0.05, function () c.handle:write(hello:sub(i, i)) end)
 		end
 		run_until(function () return c.count.ondisconnect end, 3)
-		assert.equal("read timeout", s.why)
+		assert.equal("connection timeout", s.why)
 		assert.is_true(os.time() - started <= 2)
 	end)
 

@@ -1,8 +1,9 @@
 -- Runs the probes and prints what they saw, under either implementation of net.server:
---   lua5.4 spec/support/differential/boot.lua prosody FOLDER_OF_PROSODY [NAME]
---   gadwall lua spec/support/differential/boot.lua gadwall - [NAME]
+--   lua5.4 spec/support/differential/boot.lua prosody FOLDER_OF_PROSODY CERTIFICATE [NAME]
+--   gadwall lua spec/support/differential/boot.lua gadwall - CERTIFICATE [NAME]
+-- CERTIFICATE.crt and CERTIFICATE.key are for the probes of TLS; "-": these are left out.
 
-local which <const>, folder <const>, only <const> = arg[1], arg[2], arg[3]
+local which <const>, folder <const>, certificate <const>, only <const> = table.unpack(arg, 1, 4)
 
 local function prosody()
 	package.path = folder .. "/?.lua;" .. package.path
@@ -24,8 +25,27 @@ local toolkit <const> = require "spec.support.differential.toolkit"
 
 io.stdout:setvbuf("line")
 toolkit.setup(server)
+
+local function context(side)
+	local params <const> = { mode = side, protocol = "tlsv1_2+" }
+	if side == "server" then
+		params.certificate, params.key = certificate .. ".crt", certificate .. ".key"
+	end
+	if which == "prosody" then
+		params.protocol = "any"
+		return assert(require "ssl".newcontext(params))
+	end
+	return assert(require "net.tls_luasec".new_context(params))
+end
+
+local contexts <const> = {}
+function toolkit.tls(side)
+	contexts[side] = contexts[side] or context(side)
+	return contexts[side]
+end
+
 for _, probe in ipairs(require "spec.support.differential.probes") do
-	if not only or probe[1]:find(only, 1, true) then
+	if (not only or probe[1]:find(only, 1, true)) and not (probe.secure and certificate == "-") then
 		toolkit.run(probe[1], probe[2])
 	end
 end

@@ -97,6 +97,10 @@ differs("the socket of a connection that has ended", "1.3",
 	{ "socket false" }, { "socket true", "getfd -1", 'getalpn nil "not-connected"',
 		'info nil "not-connected"', 'getpeercertificate nil "not-connected"' })
 
+differs("starttls after a write", "1.3",
+	"with nothing left to send TLS begins at once, so that what is written next cannot go in clear",
+	{ "field false", "server onstarttls" }, { "server onstarttls", "field false" })
+
 differs("a queue that is full", "1.3",
 	"13.0 bounds the queue by max_send_buffer_size; 0.12 does not",
 	{ "too much PORT", "ended nil", "ended nil" },

@@ -3,8 +3,9 @@
 local probes <const> = {}
 
 for _, part in ipairs { "functions", "timers", "handles", "callbacks", "reading", "writing",
-	"foreign", "ending" } do
+	"foreign", "secure", "ending" } do
 	for _, probe in ipairs(require("spec.support.differential." .. part)) do
+		probe.secure = part == "secure"
 		probes[#probes + 1] = probe
 	end
 end

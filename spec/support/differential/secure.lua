@@ -1,0 +1,112 @@
+-- TLS: direct and begun later (facts/prosody-api.md 1.2 to 1.4). Needs LuaSec on Prosody's side, so
+-- these probes run only when boot.lua is given a certificate.
+
+local function direct(t, on_server, on_client)
+	local port <const> = t.free_port()
+	local listeners, accepted = t.listeners("server", on_server)
+	t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+		{ tls_direct = true, tls_ctx = t.tls("server") })))
+	local client_listeners, record = t.listeners("client", on_client)
+	local client <const> = t.keep(assert(t.server.addclient(
+		"127.0.0.1", port, client_listeners, nil, t.tls("client"))))
+	return client, record, accepted, port
+end
+
+local function secured(t, on_server, on_client)
+	local client, record, accepted = direct(t, on_server, on_client)
+	t.wait(function () return record.count.connect and accepted.count.connect end)
+	return accepted.conn, accepted, client, record
+end
+
+return {
+	{ "TLS from the begin", function (t)
+		local conn, accepted, client, record = secured(t, { quiet = true }, { quiet = true })
+		t.values("status", accepted.count.status, record.count.status)
+		t.values("ssl", conn:ssl() and true, client:ssl() and true)
+		client:write("secret")
+		t.wait(function () return accepted.data == "secret" end)
+		conn:write("answer")
+		t.wait(function () return record.data == "answer" end)
+		t.values("socket", type(conn:socket():info()), conn:socket():getfd() == conn:getfd())
+	end },
+	{ "callbacks of an accepted TLS connection", function (t)
+		local conn <const> = secured(t, { also = { "starttls" } }, { quiet = true })
+		conn:close()
+	end },
+	{ "callbacks of a TLS client", function (t)
+		local _, _, client = secured(t, { quiet = true }, { also = { "starttls" } })
+		client:close()
+	end },
+	{ "starttls after a write", function (t)
+		local _, port, accepted = t.serve("server", { also = { "starttls" },
+			onincoming = function (conn, data)
+				if data == "begin" then
+					conn:write("go")
+					conn:starttls(t.tls("server"))
+					t.values("field", conn.starttls)
+				end
+			end })
+		local client, record = t.client("client", port, { quiet = true,
+			onincoming = function (conn, data)
+				if data == "go" then
+					conn:starttls(t.tls("client"))
+				end
+			end })
+		client:write("begin")
+		t.wait(function () return accepted.count.status and record.count.status end)
+		client:write("secret")
+		t.wait(function () return accepted.data == "beginsecret" end)
+		t.values("ssl", client:ssl() and true, record.count.connect, accepted.count.connect)
+	end },
+	{ "close with output over TLS", function (t)
+		local conn, _, _, record = secured(t, nil, { quiet = true })
+		conn:write("last words")
+		conn:close()
+		t.wait(function () return record.count.disconnect end)
+		t.values("client", record.data)
+	end },
+	{ "much over TLS", function (t)
+		local bytes <const> = ("0123456789abcdef"):rep(20000)
+		local conn, _, _, record = secured(t, { quiet = true }, { quiet = true })
+		conn:write(bytes)
+		t.wait(function () return #record.data == #bytes end)
+		t.values("the same", record.data == bytes)
+	end },
+	{ "a peer that speaks no TLS", function (t)
+		local listeners, record = t.listeners("server", { quiet = true })
+		local port <const> = t.free_port()
+		t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+			{ tls_direct = true, tls_ctx = t.tls("server") })))
+		t.peer(port):send("GET / HTTP/1.0\r\n\r\n")
+		t.wait(function () return record.count.disconnect end)
+		t.values("heard", record.count.connect, record.count.status, record.data)
+	end },
+	{ "a peer that goes during the handshake", function (t)
+		local listeners, record = t.listeners("server")
+		local port <const> = t.free_port()
+		t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+			{ tls_direct = true, tls_ctx = t.tls("server") })))
+		local peer <const> = t.peer(port)
+		t.idle(0.02)
+		peer:close()
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "a handshake that never ends", function (t)
+		t.config { ssl_handshake_timeout = 0.15 }
+		local listeners, record = t.listeners("server")
+		local port <const> = t.free_port()
+		t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+			{ tls_direct = true, tls_ctx = t.tls("server") })))
+		t.peer(port)
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "a pause over TLS", function (t)
+		local conn, accepted, client = secured(t, nil, { quiet = true })
+		conn:pause()
+		client:write("held")
+		t.idle(0.03)
+		t.values("paused", accepted.data)
+		conn:resume()
+		t.wait(function () return accepted.data == "held" end)
+	end },
+}
