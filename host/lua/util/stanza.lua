@@ -163,7 +163,7 @@ end
 --- @param only_top true: without the children
 function stanza.clone(self, only_top)
 	if not is_stanza(self) then
-		error("bad argument to clone: expected stanza, got " .. type(self), 2)
+		error("clone: expected stanza, got " .. type(self), 2)
 	end
 	return copy(self, only_top)
 end

@@ -14,11 +14,11 @@ return function (stanza)
 
 	function kinds.iq(attr)
 		if not attr then
-			error("iq stanzas require id and type attributes", 2)
+			error("an iq needs the attributes id and type", 2)
 		elseif not attr.id then
-			error("iq stanzas require an id attribute", 2)
+			error("an iq needs an id attribute", 2)
 		elseif not attr.type then
-			error("iq stanzas require a type attribute", 2)
+			error("an iq needs a type attribute", 2)
 		end
 		return stanza.stanza("iq", attr)
 	end
@@ -30,7 +30,7 @@ return function (stanza)
 	--- The empty answer to a stanza.
 	function kinds.reply(to)
 		if not is_stanza(to) then
-			error("bad argument to reply: expected stanza, got " .. type(to), 2)
+			error("reply: expected stanza, got " .. type(to), 2)
 		end
 		return stanza.stanza(to.name, { to = to.attr.from, from = to.attr.to, id = to.attr.id,
 			type = to.name == "iq" and "result" or to.attr.type })
@@ -68,9 +68,9 @@ return function (stanza)
 	-- @param err_type "cancel", "modify", …; or an util.error
 	function kinds.error_reply(to, err_type, condition, text, by)
 		if not is_stanza(to) then
-			error("bad argument to error_reply: expected stanza, got " .. type(to), 2)
+			error("error_reply: expected stanza, got " .. type(to), 2)
 		elseif to.attr.type == "error" then
-			error("bad argument to error_reply: got stanza of type error which must not be replied to", 2)
+			error("error_reply: got stanza of type error, and errors are not answered", 2)
 		end
 		local new <const> = kinds.reply(to)
 		new.attr.type = "error"
