@@ -5,6 +5,7 @@ local config_file <const> = require "core.config_file"
 local exit <const> = require "cli.ui".exit
 local guard <const> = require "host.guard"
 local instance <const> = require "cli.instance"
+local json_fields <const> = require "core.json_fields"
 
 -- The line of a file that a fault points to, with a caret under its column.
 local function excerpt(files, fault)
@@ -60,7 +61,7 @@ local function as_json(ctx, ok, faults)
 			severity = fault.severity, code = fault.code, message = fault.message,
 			suggestion = fault.suggestion or json.null }
 	end
-	ctx.ui:object { ok = ok, faults = list }
+	ctx.ui:object { ok = ok, faults = json_fields.order(list, "faults") }
 end
 
 local function report(ctx, file, faults)

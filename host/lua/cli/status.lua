@@ -5,6 +5,7 @@ local control <const> = require "cli.control"
 local exit <const> = require "cli.ui".exit
 local instance <const> = require "cli.instance"
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local status_text <const> = require "core.status_text"
 local sys <const> = require "host.sys"
 
@@ -118,7 +119,7 @@ end
 
 local function print_once(ctx, object)
 	if ctx.ui.json or ctx.opts.json_lines then
-		ctx.ui:object(object)
+		ctx.ui:object(json_fields.order(object, "status"))
 	else
 		io.stdout:write(table.concat(lines_of(ctx, object), "\n"), "\n")
 	end

@@ -5,6 +5,7 @@ local client <const> = require "cli.client"
 local control <const> = require "cli.control"
 local exit <const> = require "cli.ui".exit
 local instance <const> = require "cli.instance"
+local json_fields <const> = require "core.json_fields"
 local progress <const> = require "cli.progress"
 local sys <const> = require "host.sys"
 
@@ -39,6 +40,7 @@ end
 local function verdict(ctx, found, answer)
 	local report <const> = answer and client.value(answer.result)
 	if type(report) == "table" and report.exit then
+		json_fields.order(report, "report")
 		if report.result == "clean" then
 			local status <const> = report.exit ~= 0 and (" with status %d"):format(report.exit) or ""
 			return ctx.ui:done(("ended clean%s after %.1f s"):format(status, report.seconds), report)

@@ -54,9 +54,14 @@ function methods:note(...)
 	end
 end
 
+local answer_mt <const> = { __jsonorder = { "ok", "exit", "error", "result" } }
+
 --- Prints one JSON object as one line.
 function methods:object(value)
 	local json <const> = require "util.json"
+	if getmetatable(value) == nil then
+		setmetatable(value, answer_mt)
+	end
 	io.stdout:write(json.encode(value), "\n")
 	io.stdout:flush()
 end

@@ -3,6 +3,7 @@
 local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local log <const> = require "util.logger".init("lifecycle")
 
 local report <const> = {}
@@ -82,7 +83,7 @@ end
 function report.build(stop)
 	local phases, holders = phase_records(stop)
 	local lost = stop.lost or {}
-	return {
+	return json_fields.order({
 		schema = 1, result = report.result(stop), exit = report.exit_status(stop),
 		reason = stop.reason or json.null, code = stop.code or json.null,
 		origin = stop.origin or json.null, verb = stop.verb or "shutdown", evict = stop.evict,
@@ -94,7 +95,7 @@ function report.build(stop)
 			jobs = lost.jobs or 0,
 		},
 		hurried = stop.hurried or 0,
-	}
+	}, "report")
 end
 
 local function write_file(path, text)
@@ -145,7 +146,7 @@ function report.short(built)
 		short.reason = short.reason:sub(1, 200)
 	end
 	short.truncated = true
-	return json.encode(short)
+	return json.encode(json_fields.order(short, "report"))
 end
 
 return report

@@ -5,6 +5,7 @@ local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"
 local info <const> = require "host.info"
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local sys <const> = require "host.sys"
 local time <const> = require "util.time"
 
@@ -191,7 +192,7 @@ function status.build()
 	local state <const> = lifecycle.state()
 	local since, why = lifecycle.since()
 	local me <const> = hello()
-	return {
+	return json_fields.order({
 		schema = status.schema, name = "gadwall", version = info.version,
 		pid = me.keeper_pid or own_pid(), state = state, phase = known(lifecycle.phase()),
 		since = stamp(since), ready = (lifecycle.ready()), live = true, reason = known(why),
@@ -201,7 +202,7 @@ function status.build()
 		stop = part(function () return lifecycle.stop_status() end), upgrade = null,
 		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = null,
 		modules = part(modules), limits = part(limits), probes = null, config = part(config),
-	}
+	}, "status")
 end
 
 --- Whether the object describes a host in full health (exit status 0 of `gadwall status`).

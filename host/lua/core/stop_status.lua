@@ -3,6 +3,7 @@
 local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local options <const> = require "core.lifecycle_options"
 local stop <const> = require "core.stop"
 local time <const> = require "util.time"
@@ -57,11 +58,11 @@ function stop_status.build(state)
 		return nil
 	end
 	local left = stop.left()
-	return {
+	return json_fields.order({
 		deadline = left < math.huge and datetime.datetime(time.now() + left) or json.null,
 		left = finite(left), budget = finite(mine.budget), evict = mine.evict,
 		hammer_left = hammer_left(mine), phases = phases(mine), holders = holders(mine),
-	}
+	}, "stop")
 end
 
 return stop_status

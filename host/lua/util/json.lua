@@ -69,13 +69,25 @@ local function other_pairs(t, length)
 	return others, has_members
 end
 
+-- The metafield __jsonorder (dkjson's name) lists the keys that come first; the others are sorted.
+local function by_rank(names)
+	local rank <const> = {}
+	for i, name in ipairs(names) do rank[name] = i end
+	return function (a, b)
+		local one, other = rank[a] or math.huge, rank[b] or math.huge
+		return one < other or one == other and a < b
+	end
+end
+
 local function each_pair(t, ordered)
-	if not ordered then return pairs(t) end
+	local mt <const> = getmetatable(t)
+	local names <const> = type(mt) == "table" and rawget(mt, "__jsonorder")
+	if not ordered and not names then return pairs(t) end
 	local members = {}
 	for key, value in pairs(t) do
 		if is_member(key, value) then members[key] = value end
 	end
-	return iterators.sorted_pairs(members)
+	return iterators.sorted_pairs(members, names and by_rank(names) or nil)
 end
 
 -- Prosody's way for what is no JSON: a table with both kinds of keys has its list under "__array",
@@ -120,7 +132,8 @@ function encode_value(value, out, depth)
 end
 
 --- @return JSON text. Functions, NaN and infinities become null; an empty table is {}, an empty
---   util.array []. Raises on cycles and on more than 512 levels.
+--   util.array []; a metafield __jsonorder lists the keys that come first. Raises on cycles and on
+--   more than 512 levels.
 local function encode(value)
 	local out = {}
 	encode_value(value, out, 0)

@@ -97,8 +97,10 @@ function methods:result(data)
 	self.data = data
 end
 
+local answer_mt <const> = { __jsonorder = { "ok", "result", "error", "message", "exit" } }
+
 local function finish_json(self, ok, text, exit, value)
-	local answer <const> = { ok = ok, exit = exit }
+	local answer <const> = setmetatable({ ok = ok, exit = exit }, answer_mt)
 	if ok then
 		answer.result = self.data
 		answer.message = self.data ~= nil and text or nil
