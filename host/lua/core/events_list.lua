@@ -42,13 +42,15 @@ event("finish-ended", "lifecycle", "{result, sessions}", "teardown with evict = 
 event("shutdown-started", "lifecycle", "{reason, code, origin, evict, deadline}",
 	"the driver takes over here; true: I drive", "first")
 event("lameduck-started", "lameduck", "{period, deadline, holds}", "not ready, still serving")
-event("lameduck-ended", "lameduck", "{result, error, seconds}", "")
+event("lameduck-ended", "lameduck", "{result, error, seconds}",
+	"the period is over, or was cut short")
 event("shutdown/<phase>", "graceful_shutdown", "{phase, reason, code, evict, deadline, holds}",
 	"the phase begins; it ends when work and holds are done, or at the deadline")
-event("shutdown-phase-ended", "graceful_shutdown", "{phase, seconds, result, holders}", "")
+event("shutdown-phase-ended", "graceful_shutdown", "{phase, seconds, result, holders}",
+	"holders: who was still holding when it ended")
 event("server-stopping", "graceful_shutdown", "{reason, code, evict, deadline, holds}",
 	"everything else closes; handlers may wait up to the deadline")
-event("server-cleanup", "lifecycle", "{}", "")
+event("server-cleanup", "lifecycle", "{}", "connections have been told; what is left is given back")
 event("server-stopped", "lifecycle", "{report}", "before any module.unload")
 event("shutdown-aborted", "lifecycle", "{reason, origin}", "back to serving")
 event("shutdown-hurried", "lifecycle", "{signal or origin, step}", 'step: "phase" or "hammer"')
@@ -66,24 +68,26 @@ event("worker-started", "keeper", "{generation, worker, exit, signal, restarts}"
 	"in the other workers")
 event("worker-ended", "keeper", "{generation, worker, exit, signal, restarts}",
 	"in the other workers")
-event("peer-joined", "sessions_redis", "{server_id, state}", "")
-event("peer-left", "sessions_redis", "{server_id, state}", "")
-event("store-up", "sessions_redis", "{error}", "")
+event("peer-joined", "sessions_redis", "{server_id, state}", "another host shares the store")
+event("peer-left", "sessions_redis", "{server_id, state}", "it has said so, or its lease is over")
+event("store-up", "sessions_redis", "{error}", "the store answers")
 event("store-down", "sessions_redis", "{error}", "down never means idle")
-event("process-exited", "net.process", "{module, name, exit, signal}", "")
-event("callback-slow", "worker", "{event, seconds, traceback}", "a callback held the loop")
+event("process-exited", "net.process", "{module, name, exit, signal}",
+	"also the object's own callback")
+event("callback-slow", "worker", "{module, event, seconds, traceback}", "a callback held the loop")
 event("admin-line", "admin_socket", "{origin, line}",
 	"a line came over the admin socket; true = answered", "first")
 event("admin-disconnected", "admin_socket", "{origin}", "a client of the admin socket has gone")
 event("stats-update", "statsmanager", "-", "producers set their values")
 event("openmetrics-updated", "statsmanager", "{metric_registry}", "values are current")
 event("host-activated", "hostmanager", "name", "modules of the host are about to be loaded")
-event("host-deactivating", "hostmanager", "{host, host_session, reason}", "")
-event("host-deactivated", "hostmanager", "name", "")
+event("host-deactivating", "hostmanager", "{host, host_session, reason}",
+	"its modules are about to be unloaded")
+event("host-deactivated", "hostmanager", "name", "it is gone")
 event("hosts-activated", "hostmanager", "config", "all hosts of the config are active")
 event("store-opened", "storagemanager", "{host, store_name, store_type, store}",
 	"on the host's events; a handler may put another store in its place")
-event("module-status/updated", "moduleapi", "{name}", "on the host's events")
+event("module-status/updated", "moduleapi", "{name}", "on the host's events: its status or message")
 event("item-added/KEY", "moduleapi", "{source, item}", "on the host's events")
 event("item-removed/KEY", "moduleapi", "{source, item}", "on the host's events")
 

@@ -235,6 +235,13 @@ local function on_lost()
 	})
 end
 
+-- Another worker of the host; "failed" is an end after which it is not soon started again.
+local function on_worker(message)
+	local event = message.event == "started" and "worker-started" or "worker-ended"
+	prosody.events.fire_event(event, { generation = message.generation, worker = message.worker,
+		exit = message.exit, signal = message.signal, restarts = message.restarts })
+end
+
 --- Joins this file to the machine and to the keeper, if there is one.
 -- @param machine core.lifecycle's own table
 -- @param table_of_actions verb → function(args) → true, or nil and the reason
@@ -246,6 +253,7 @@ function verbs.init(machine, table_of_actions)
 		keeper.on("signal", on_signal)
 		keeper.on("verb", on_verb)
 		keeper.on("lost", on_lost)
+		keeper.on("worker", on_worker)
 	end
 	return keeper
 end

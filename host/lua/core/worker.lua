@@ -84,7 +84,8 @@ local function on_slow(seconds, traceback, what)
 	log("warn", "A callback took %.3f s%s: %s", seconds, what and " (" .. what .. ")" or "",
 		tostring(traceback))
 	prosody.events.fire_event("callback-slow",
-		{ event = what, seconds = seconds, traceback = traceback })
+		{ module = tostring(traceback):match("mod_([%w_]+)[./]"), event = what, seconds = seconds,
+			traceback = traceback })
 end
 
 --- 2. Where log lines go; from here on everything is logged.
