@@ -192,19 +192,16 @@ static int l_validat(lua_State *L)
 static int l_pem(lua_State *L)
 {
 	X509 *cert = check(L, 1);
-	BIO *bio = BIO_new(BIO_s_mem());
+	int der = i2d_X509(cert, NULL), n = 0;
+	size_t room = der > 0 ? 2 * (size_t)der + 128 : 0; /* base64 and two lines */
 	luaL_Buffer b;
-	int n;
+	char *out = luaL_buffinitsize(L, &b, room);
+	BIO *bio = BIO_new(BIO_s_mem()); /* nothing raises while it is ours */
 
-	if (bio && PEM_write_bio_X509(bio, cert) == 1) {
-		luaL_buffinit(L, &b);
-		while ((n = BIO_read(bio, luaL_prepbuffer(&b), LUAL_BUFFERSIZE)) > 0)
-			luaL_addsize(&b, (size_t)n);
-		luaL_pushresult(&b);
-	} else {
-		lua_pushnil(L);
-	}
+	if (bio && PEM_write_bio_X509(bio, cert) == 1)
+		n = BIO_read(bio, out, (int)room);
 	BIO_free(bio);
+	luaL_pushresultsize(&b, n > 0 ? (size_t)n : 0);
 	return 1;
 }
 
@@ -291,10 +288,33 @@ static void add_general_name(lua_State *L, const GENERAL_NAME *name)
 	}
 }
 
+/* Frees the names in the box when Lua does: what fills the table may raise. */
+static int l_names_gc(lua_State *L)
+{
+	GENERAL_NAMES **box = lua_touserdata(L, 1);
+
+	GENERAL_NAMES_free(*box);
+	*box = NULL;
+	return 0;
+}
+
+static GENERAL_NAMES *push_names(lua_State *L, X509 *cert)
+{
+	GENERAL_NAMES **box = lua_newuserdatauv(L, sizeof *box, 0);
+
+	*box = NULL;
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, l_names_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	*box = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	return *box;
+}
+
 /* extensions(): only the alternative names, keyed as LuaSec does by their OID */
 static int l_extensions(lua_State *L)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(check(L, 1), NID_subject_alt_name, NULL, NULL);
+	GENERAL_NAMES *names = push_names(L, check(L, 1));
 
 	lua_newtable(L);
 	if (!names)
@@ -303,7 +323,6 @@ static int l_extensions(lua_State *L)
 	lua_newtable(L);
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
 		add_general_name(L, sk_GENERAL_NAME_value(names, i));
-	GENERAL_NAMES_free(names);
 	lua_pushliteral(L, "X509v3 Subject Alternative Name");
 	lua_setfield(L, -2, "name");
 	lua_rawset(L, -3);
