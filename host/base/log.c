@@ -42,7 +42,10 @@ static size_t escape(char *to, size_t room, const char *from)
 	for (; *from && n + 5 < room; from++) {
 		unsigned char c = (unsigned char)*from;
 
-		if (c >= 0x20 && c != 0x7f) {
+		/* U+0080 to U+009F: a terminal takes U+009B for the start of a command */
+		if (c == 0xc2 && (from[1] & 0xe0) == 0x80)
+			c = (unsigned char)*++from;
+		else if (c >= 0x20 && c != 0x7f) {
 			to[n++] = (char)c;
 			continue;
 		}

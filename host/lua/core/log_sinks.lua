@@ -25,14 +25,19 @@ for code = 0, 31 do
 	symbols[char] = symbols[char] or utf8.char(0x2400 + code)
 end
 
+-- U+0080 to U+009F are control characters too: a terminal takes U+009B for the start of a command.
+local function no_c1(message)
+	return (message:gsub("\xc2[\x80-\x9f]", "\u{fffd}"))
+end
+
 --- One event, one line: what came from outside cannot begin a line of its own.
 local function one_line(message)
-	return (message:gsub("\r?\n\t?", "\\n "):gsub("%c", symbols))
+	return no_c1(message:gsub("\r?\n\t?", "\\n "):gsub("%c", symbols))
 end
 
 --- On a terminal a traceback stays readable; continued lines are indented.
 local function many_lines(message)
-	return (message:gsub("\r?\n\t?", "\n\t"):gsub("[^%C\n]", symbols))
+	return no_c1(message:gsub("\r?\n\t?", "\n\t"):gsub("[^%C\n]", symbols))
 end
 
 --- "chat" in generation 1 with one worker, "chat[g7.2]" where there are several.

@@ -57,7 +57,10 @@ end
 
 -- Control characters would move the reader's cursor; tab and what UTF-8 needs stay.
 local function printable(text)
-	return (text:gsub("[%z\1-\8\11-\31\127]", function (c) return ("\\x%02x"):format(c:byte()) end))
+	local function escape(c)
+		return ("\\x%02x"):format(c:byte(-1))
+	end
+	return (text:gsub("[%z\1-\8\11-\31\127]", escape):gsub("\xc2[\x80-\x9f]", escape))
 end
 
 local function joined(...)
