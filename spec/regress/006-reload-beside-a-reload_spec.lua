@@ -1,5 +1,5 @@
--- A second `reload` while a reader ran was answered "ok" at once, with the outcome of nothing. And a
--- quick answer of the keeper found nobody: who asked had not yet begun to wait, and waited 15 s.
+-- A second `reload` while a reader ran was answered "ok" at once, with the outcome of nothing. And
+-- a quick answer of the keeper found nobody: who asked had not yet begun to wait, and waited 15 s.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 
