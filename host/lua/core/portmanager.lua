@@ -322,7 +322,7 @@ function portmanager.start(events)
 	events.add_handler("host-activated", function (host)
 		watch(prosody.hosts[host].events)
 	end, 100)
-	events.add_handler("config-reloaded", portmanager.renew_tls)
+	events.add_handler("config-reloaded", portmanager.renew_tls, -0.5) -- after the hosts
 	events.add_handler("config-reloaded", portmanager.sync, -1)
 end
 
