@@ -89,8 +89,10 @@ static int open_signals(void)
 
 int start_open(const struct keeper_opts *opts)
 {
+	enum { FILES_MIN = 128 };
 	struct reader *r = &keeper.reader;
 	unsigned char nonce[16];
+	size_t files = fd_raise_limit();
 
 	keeper.opts = opts;
 	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
@@ -104,7 +106,12 @@ int start_open(const struct keeper_opts *opts)
 		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
 	adopt_listen_fds();
 	notify_init();
-	(void)fd_raise_limit();
+	if (files < FILES_MIN) { /* poll(2) refuses more entries than the limit, for one */
+		log_error("the file limit is %zu, at least %d is needed (ulimit -n, LimitNOFILE)",
+		    files, FILES_MIN);
+		errno = EMFILE;
+		return -1;
+	}
 	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (keeper.binary < 0 || open_signals() < 0 ||
 	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
