@@ -45,11 +45,19 @@ want_build() {
 	lmod posix || own="$own posix"
 	[ -f "$deps/src/llhttp/llhttp.c" ] || pkg-config --exists libllhttp 2>/dev/null || own="$own llhttp"
 }
+has_icu() { for f in /usr/lib/*/libicui18n.so.[0-9]*; do [ ! -e "$f" ] || return 0; done; return 1; }
+# The version is in its name; Prosody's package says which one it was built with.
+icu_package() {
+	p=$(apt-cache depends prosody 2>/dev/null | sed -n 's/.*Depends: \(libicu[0-9]*\)$/\1/p' | head -n 1)
+	printf '%s' "${p:-libicu72}"
+}
 want_test() {
 	need lua-busted lmod busted.runner; need netcat-openbsd have nc; need socat have socat
 	need iproute2 have ss; need procps have ps; need curl have curl; need lua-check have luacheck
+	need openssl have openssl; need python3 have python3
 	# What Prosody itself needs, to run beside ours as the oracle.
 	need lua-expat lmod lxp; need lua-socket lmod socket; need lua-sec lmod ssl; need lua-filesystem lmod lfs
+	has_icu || need "$(icu_package)" false
 }
 want_lint() {
 	need clang-format have clang-format; need clang-tidy have clang-tidy; need cppcheck have cppcheck

@@ -70,7 +70,7 @@ describe("fifty worker kills under a connect loop", function ()
 		accept.next_pid(port, pid)
 		assert.equal(before, process.read_file(d.dir .. "/run/gadwall.pid"))
 		assert.equal(d.keeper_pid, tonumber((before:gsub("%s", ""))))
-		assert.equal("1", d:state().restarts)
+		wait.until_true(function () return d:state().restarts == "1" end, 5, "the state file")
 		-- A death of that kind is said in words that a person can use.
 		assert.matches("worker g1%.1 ended: signal 9 %(SIGKILL%)", d:log())
 	end)

@@ -18,7 +18,9 @@ end
 -- Types at a terminal (script(1) makes one). Each step is { pattern to wait for, keys }.
 -- @return what the terminal showed, exit status
 local function type_at(d, steps, ...)
-	local words <const> = table.concat({ daemon.binary(), "--socket", d:socket_path(), ... }, " ")
+	-- exec: a shell in between would end with 130 of its own.
+	local words <const> = table.concat({ "exec", daemon.binary(), "--socket", d:socket_path(),
+		... }, " ")
 	local from <const>, to <const> = unistd.pipe()
 	local shown <const> = d.dir .. "/terminal"
 	process.write_file(shown, "")
