@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,18 +30,19 @@ static void filter_syns(int fd)
 	};
 	struct sock_fprog program = {sizeof code / sizeof code[0], code};
 
-	/* Some kernels keep filters for root. A queue without room drops SYNs too, but for one. */
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 &&
-	    listen(fd, 0) < 0)
-		log_warn("newcomers cannot be held off: a connect during the close may be reset");
+	/* Some kernels keep filters for root. No smaller backlog instead: the kernel would answer
+	 * SYNs with cookies, drop the ACKs, and leave peers that believe they are connected. */
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		log_info(
+		    "no socket filter (%s): a connect in the listener's last moment may be reset",
+		    strerror(errno));
 }
 
-static void unfilter(int fd, int backlog)
+static void unfilter(int fd)
 {
 	int none = 0;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) < 0)
-		listen(fd, backlog);
+	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
 }
 
 static bool path_is_ours(const struct listener *l, const char *path)
@@ -179,7 +181,7 @@ bool listener_abort(struct listener *l)
 		return l->state != LISTENER_CLOSED;
 	ev_timer_stop(l->loop->ev, &l->timer);
 	if (l->tcp)
-		unfilter(l->io.fd, l->loop->settings.tcp_backlog);
+		unfilter(l->io.fd);
 	else
 		move_path(l, true);
 	l->state = LISTENER_SHUT;
