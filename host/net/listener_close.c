@@ -33,7 +33,7 @@ static void filter_syns(int fd)
 	/* Some kernels keep filters for root. No smaller backlog instead: the kernel would answer
 	 * SYNs with cookies, drop the ACKs, and leave peers that believe they are connected. */
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
-		log_info(
+		log_debug(
 		    "no socket filter (%s): a connect in the listener's last moment may be reset",
 		    strerror(errno));
 }
