@@ -6,7 +6,6 @@
 #include "net/tls_tickets.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
@@ -216,29 +215,11 @@ static int l_gc(lua_State *L)
 
 /* ---- ticket keys ---- */
 
-/* rotate_tickets(): a new key makes tickets, the two before it still read. */
+/* rotate_tickets(): a new key makes tickets, the two before it still read. For a process without a
+ * keeper; the keeper gives its workers new ones. */
 static int l_rotate_tickets(lua_State *L)
 {
 	lua_pushboolean(L, tls_tickets_rotate() == 0);
-	return 1;
-}
-
-/* ticket_keys(): bytes for another process of this host; ticket_keys(bytes): true if they are such
- * bytes. */
-static int l_ticket_keys(lua_State *L)
-{
-	unsigned char bytes[TLS_TICKET_KEY * TLS_TICKET_KEYS];
-	size_t n;
-
-	if (!lua_isnoneornil(L, 1)) {
-		const char *text = luaL_checklstring(L, 1, &n);
-
-		lua_pushboolean(L, tls_tickets_set((const unsigned char *)text, n) == 0);
-		return 1;
-	}
-	n = tls_tickets_get(bytes);
-	lua_pushlstring(L, (const char *)bytes, n);
-	OPENSSL_cleanse(bytes, sizeof bytes);
 	return 1;
 }
 
@@ -257,8 +238,8 @@ int luaopen_host_tls(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"sni", l_sni}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"context", l_context},
-	    {"rotate_tickets", l_rotate_tickets}, {"ticket_keys", l_ticket_keys},
-	    {"load_certificate", l_x509_load}, {"queue", l_queue}, {NULL, NULL}};
+	    {"rotate_tickets", l_rotate_tickets}, {"load_certificate", l_x509_load},
+	    {"queue", l_queue}, {NULL, NULL}};
 
 	lua_push_x509_class(L);
 	luaL_newmetatable(L, CONTEXT);

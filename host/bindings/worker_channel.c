@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "net/tls_tickets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,6 +113,19 @@ static int take_held(struct ipc_message *m)
 	return 0;
 }
 
+/* What cannot be used is no reason to stop: clients then make full handshakes. */
+static void take_tickets(const struct ipc_message *m)
+{
+	unsigned char keys[IPC_TICKET_BYTES];
+
+	_Static_assert(sizeof keys == TLS_TICKETS, "keeper and workers mean the same keys");
+	if (pread(m->fds[0], keys, sizeof keys, 0) == (ssize_t)sizeof keys)
+		tls_tickets_set(keys);
+	else
+		log_error("ticket keys from the keeper were not usable");
+	explicit_bzero(keys, sizeof keys);
+}
+
 /* The next message, waited for until `due`. */
 static int next_message(double due, struct ipc_message *m)
 {
@@ -152,6 +166,7 @@ int channel_open(int fd)
 		switch ((enum ipc_type)in.header.type) {
 		case IPC_HELLO: done = take_hello(&in); break;
 		case IPC_HELD: done = take_held(&in); break;
+		case IPC_KEYS: take_tickets(&in); break;
 		case IPC_BEGIN: done = 1; break;
 		default: (void)queue_add(&io.in, &in); continue; /* its fds stay open */
 		}
@@ -315,6 +330,8 @@ static void deliver(struct ipc_message *m)
 		take_status(m);
 	else if (m->header.type == IPC_PEER)
 		take_peer(m);
+	else if (m->header.type == IPC_KEYS)
+		take_tickets(m);
 	else if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
 		log_error("a bundle from the keeper was not usable");
 	else if (c->on_message)

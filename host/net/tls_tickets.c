@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <stdbool.h>
 #include <string.h>
 
 struct key {
@@ -11,7 +12,9 @@ struct key {
 };
 
 static struct key keys[TLS_TICKET_KEYS];
-static size_t n_keys;
+static bool made;
+
+_Static_assert(sizeof keys == TLS_TICKETS, "a key has no padding");
 
 int tls_tickets_rotate(void)
 {
@@ -22,24 +25,20 @@ int tls_tickets_rotate(void)
 	memmove(keys + 1, keys, sizeof *keys * (TLS_TICKET_KEYS - 1));
 	keys[0] = fresh;
 	OPENSSL_cleanse(&fresh, sizeof fresh);
-	if (n_keys < TLS_TICKET_KEYS)
-		n_keys++;
 	return 0;
 }
 
-size_t tls_tickets_get(unsigned char bytes[TLS_TICKET_KEY * TLS_TICKET_KEYS])
+void tls_tickets_set(const unsigned char bytes[TLS_TICKETS])
 {
-	memcpy(bytes, keys, n_keys * sizeof *keys);
-	return n_keys * sizeof *keys;
+	memcpy(keys, bytes, sizeof keys);
+	made = true;
 }
 
-int tls_tickets_set(const unsigned char *bytes, size_t n)
+/* All of them at once, random also where no ticket was ever made: a key of zeros is no key. */
+static int make(void)
 {
-	if (n == 0 || n % sizeof *keys || n > sizeof keys)
-		return -1;
-	memcpy(keys, bytes, n);
-	n_keys = n / sizeof *keys;
-	return 0;
+	made = RAND_bytes((unsigned char *)keys, sizeof keys) == 1;
+	return made ? 0 : -1;
 }
 
 static int init(const struct key *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -70,7 +69,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		memcpy(name, keys[0].name, sizeof keys->name);
 		return init(&keys[0], iv, cipher, mac, 1);
 	}
-	for (size_t i = 0; i < n_keys; i++) {
+	for (size_t i = 0; i < TLS_TICKET_KEYS; i++) {
 		if (CRYPTO_memcmp(name, keys[i].name, sizeof keys->name) != 0)
 			continue;
 		if (init(&keys[i], iv, cipher, mac, 0) < 0)
@@ -82,7 +81,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 int tls_tickets_use(SSL_CTX *ctx)
 {
-	if (n_keys == 0 && tls_tickets_rotate() < 0)
+	if (!made && make() < 0)
 		return -1;
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
 	return 0;

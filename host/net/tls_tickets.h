@@ -1,23 +1,21 @@
 /* Keys of session tickets: three of them, the newest makes tickets, all of them read. They belong
- * to the process, not to a context: a new certificate does not forget sessions. */
+ * to the process, not to a context: a new certificate does not forget sessions. A worker has those
+ * of its keeper; a process without a keeper makes its own. */
 #ifndef NET_TLS_TICKETS_H
 #define NET_TLS_TICKETS_H
 
 #include <openssl/ssl.h>
-#include <stddef.h>
 
-enum { TLS_TICKET_KEY = 80, TLS_TICKET_KEYS = 3 }; /* bytes: name 16, AES 32, HMAC 32 */
+/* Bytes: a key is name 16, AES 32, HMAC 32. */
+enum { TLS_TICKET_KEYS = 3, TLS_TICKETS = TLS_TICKET_KEYS * 80 };
 
-/* Makes a context use them; keys are made at the first call. 0, or -1 without randomness. */
+/* Makes a context use them; keys are made if none were set. 0, or -1 without randomness. */
 int tls_tickets_use(SSL_CTX *ctx);
 
 /* Makes a new key, the oldest is forgotten. 0, or -1 without randomness. */
 int tls_tickets_rotate(void);
 
-/* All keys in a row, newest first, as another process reads them. Returns the number of bytes. */
-size_t tls_tickets_get(unsigned char bytes[TLS_TICKET_KEY * TLS_TICKET_KEYS]);
-
-/* Keys of another process: 0; -1 if that is no row of keys. */
-int tls_tickets_set(const unsigned char *bytes, size_t n);
+/* These keys, newest first, from now on. */
+void tls_tickets_set(const unsigned char bytes[TLS_TICKETS]);
 
 #endif

@@ -30,6 +30,7 @@ static const struct rule {
     [IPC_STATUS] = {"status", IPC_FROM_KEEPER, 0, 0, IPC_FD_NONE},
     [IPC_EVENT] = {"event", IPC_FROM_KEEPER, 0, 0, IPC_FD_NONE},
     [IPC_PEER] = {"peer", IPC_FROM_KEEPER, 1, 1, IPC_FD_CHANNEL},
+    [IPC_KEYS] = {"keys", IPC_FROM_KEEPER, 1, 1, IPC_FD_TEXT},
     [IPC_READY] = {"ready", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
     [IPC_HOLD] = {"hold", IPC_FROM_WORKER, 1, 1, IPC_FD_LISTENER},
     [IPC_UNHOLD] = {"unhold", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},

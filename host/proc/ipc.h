@@ -27,6 +27,8 @@ enum {
 	IPC_BODY_MAX = 1000,
 	IPC_TEXT_MAX = 900,
 	IPC_FDS_MAX = 16,
+	IPC_TICKET_KEY = 80, /* bytes of a key of TLS session tickets */
+	IPC_TICKET_BYTES = 3 * IPC_TICKET_KEY,
 };
 
 enum ipc_type {
@@ -45,6 +47,7 @@ enum ipc_type {
 		       beat's age */
 	IPC_EVENT,  /* uusuuu generation, worker, event, exit, signal, restarts */
 	IPC_PEER,   /* u number of the other worker; [channel] */
+	IPC_KEYS,   /* [IPC_TICKET_BYTES: keys of session tickets, newest first] */
 	/* worker -> keeper */
 	IPC_READY,   /* all its listeners listen */
 	IPC_HOLD,    /* s name; [listener] */

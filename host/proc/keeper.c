@@ -34,6 +34,7 @@
 #include "proc/start_detach.h"
 #include "proc/table.h"
 
+#include <math.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -288,19 +289,13 @@ static double run_clocks(double now)
 {
 	/* Signals first: what they begin sets the clocks of the others. */
 	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock};
-	double due = now + 3600;
+	double due = tickets_clock(now);
 
-	for (int i = 0; i < 3; i++) {
-		double next = clocks[i](now);
-
-		due = next < due ? next : due;
-	}
-	FOR_WORKERS (w) {
-		double d = worker_clock(w, now);
-
-		due = d < due ? d : due;
-	}
-	return due;
+	for (int i = 0; i < 3; i++)
+		due = fmin(due, clocks[i](now));
+	FOR_WORKERS (w)
+		due = fmin(due, worker_clock(w, now));
+	return fmin(due, now + 3600);
 }
 
 /* keeper.sock keeps its place for orphans; until upgrades are built nobody is attached. */

@@ -224,6 +224,8 @@ static void receive(const struct signalfd_siginfo *si)
 		keeper_restart_clocks(0);
 	} else if (signo == SIGRTMIN + 1 && failpoint_enabled()) {
 		(void)run_verb(VERB_TEST_GENERATION, "", "test", 0);
+	} else if (signo == SIGRTMIN + 2 && failpoint_enabled()) {
+		keeper.tickets_due = 0;
 	} else if (signo > 0 && signo < SETTINGS_SIGNALS && !is_quiet(signo)) {
 		take_signal(signo, (pid_t)si->ssi_pid, signo == SIGHUP && terminal_gone(si));
 	}

@@ -96,6 +96,7 @@ int start_open(const struct keeper_opts *opts)
 
 	keeper.opts = opts;
 	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
+	keeper.tickets = -1;
 	keeper.hammer_at = KEEPER_NEVER;
 	for (int i = 0; i < KEEPER_HELD; i++)
 		keeper.held[i].fd = -1;
@@ -114,7 +115,7 @@ int start_open(const struct keeper_opts *opts)
 	}
 	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (keeper.binary < 0 || open_signals() < 0 ||
-	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
+	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce || tickets_open() < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof nonce; i++)
 		snprintf(keeper.nonce + 2 * i, 3, "%02x", nonce[i]);

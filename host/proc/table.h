@@ -116,6 +116,8 @@ struct keeper {
 	bool dirty; /* state files and STATUS are to be written anew */
 	unsigned stop_count;
 	double stop_last, hammer_at;
+	int tickets; /* owned: the keys of TLS session tickets, sealed */
+	double tickets_due;
 	int code, last_exit, last_signal;
 };
 
@@ -201,6 +203,16 @@ int reload_start(void);
 void reload_readable(void);
 void reload_died(int status, bool by_signal);
 double reload_clock(double now);
+
+/* ---- tickets.c ---- */
+/* The first keys; 0, or -1 with errno. */
+int tickets_open(void);
+/* A new key makes tickets from now on, the oldest is forgotten; 0, or -1 with errno. */
+int tickets_rotate(void);
+/* The keys for a worker that starts; tickets_clock tries again what its channel does not take. */
+void tickets_tell(struct worker *w);
+/* Acts on what is due; returns the next deadline. */
+double tickets_clock(double now);
 
 /* ---- notify.c ---- */
 void notify_init(void);

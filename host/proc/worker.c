@@ -188,6 +188,7 @@ void worker_start(struct worker *w)
 	    (uint32_t)getpid(), held, w->restarts, keeper.nonce, keeper.settings.config_file,
 	    g->settings, g->bundle);
 	FAILPOINT("keeper-hello");
+	tickets_tell(w);
 	w->held_next = 0;
 	offer_held(w);
 	introduce(w);

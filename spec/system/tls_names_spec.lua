@@ -190,14 +190,6 @@ again("a.example", %d)
 				assert.equal(want, out, rotations .. " rotations")
 			end
 		end)
-
-		it("are read by whoever has the same keys", function ()
-			local keys = host_tls.ticket_keys()
-			assert.equal(0, #keys % 80)
-			assert.is_true(host_tls.ticket_keys(keys))
-			assert.is_false(host_tls.ticket_keys("too short"))
-			assert.is_false(host_tls.ticket_keys(("x"):rep(320)))
-		end)
 	end)
 
 	it("serves 500 handshakes without a failure while certificates change", function ()

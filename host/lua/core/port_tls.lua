@@ -3,23 +3,9 @@
 local certmanager <const> = require "core.certmanager"
 local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
-local host_tls <const> = require "host.tls"
 local port_address <const> = require "core.port_address"
-local timer <const> = require "util.timer"
 
 local port_tls <const> = {}
-
--- Seconds that a ticket key makes tickets; it reads them for two such times more. Each worker has
--- keys of its own: the keeper holds listeners only.
-local ticket_period <const> = 12 * 3600
-local rotation
-
-local function begin_rotation()
-	rotation = rotation or timer.add_task(ticket_period, function ()
-		host_tls.rotate_tickets()
-		return ticket_period
-	end)
-end
 
 -- The certificates of hosts, each under its name; a service's own stays for those without a name.
 local function add_hosts(ctx, service)
@@ -47,7 +33,6 @@ function port_tls.context(service, interface, port)
 		return nil, err
 	end
 	add_hosts(ctx, service)
-	begin_rotation()
 	return ctx, nil, settings
 end
 
