@@ -259,7 +259,7 @@ static int l_setclass(lua_State *L)
 {
 	struct lua_server *s = check(L);
 
-	s->l.klass = lua_check_class(L, 2, s->l.klass);
+	listener_set_class(&s->l, lua_check_class(L, 2, s->l.klass));
 	return 0;
 }
 

@@ -239,7 +239,7 @@ static void start(struct conn *c, int fd, enum conn_class klass, enum conn_state
 	ev_io_set(&c->io, fd, 0);
 	c->state = (uint8_t)state;
 	c->klass = (uint8_t)klass;
-	ev_set_priority(&c->io, klass == CONN_ADMIN ? 1 : 0);
+	urgent_set(loop, &c->io, klass == CONN_ADMIN);
 	c->serial = ++serials;
 	c->born = loop_tick_now(loop);
 	c->next = loop->conns;
@@ -301,6 +301,7 @@ void conn_destroy(struct conn *c)
 	conn_drop_output(c);
 	buf_free(&c->in);
 	ev_io_stop(c->loop->ev, &c->io);
+	urgent_remove(c->loop, &c->io);
 	wheel_remove(&c->loop->wheel, &c->deadline);
 	unlist(c);
 	if (c->upgrade)

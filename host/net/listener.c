@@ -125,6 +125,14 @@ static int accept_one(struct listener *l)
 	return of_newcomer(errno) ? 1 : -1;
 }
 
+/* Class admin gets the descriptor that is kept: an operator comes in when nobody else does. */
+static void accept_with_spare(struct listener *l)
+{
+	fd_close(&l->loop->spare_fd);
+	(void)accept_one(l);
+	l->loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void listener_accept(struct listener *l, int budget)
 {
 	int more = 1;
@@ -137,8 +145,12 @@ void listener_accept(struct listener *l, int budget)
 		ev_io_stop(l->loop->ev, &l->io);
 		return;
 	}
-	if (!out_of_descriptors(errno))
+	if (!out_of_descriptors(errno)) {
 		log_error("accept: %s", net_strerror(errno));
+	} else if (l->klass == CONN_ADMIN && l->loop->spare_fd >= 0) {
+		accept_with_spare(l);
+		return;
+	}
 	on_exhausted(l, errno);
 }
 
@@ -162,6 +174,16 @@ void listener_watch(struct listener *l)
 		ev_io_start(l->loop->ev, &l->io);
 	else
 		ev_io_stop(l->loop->ev, &l->io);
+}
+
+void listener_set_class(struct listener *l, enum conn_class klass)
+{
+	l->klass = klass;
+	if (l->state == LISTENER_CLOSED)
+		return;
+	ev_io_stop(l->loop->ev, &l->io);
+	urgent_set(l->loop, &l->io, klass == CONN_ADMIN);
+	listener_watch(l);
 }
 
 void listener_gate(struct listener *l, bool open)
@@ -250,7 +272,7 @@ int listener_serve_take(struct listener *l, int fd, enum conn_class klass, bool 
 	if (own_path && !l->tcp)
 		note_path(l, fd);
 	ev_io_set(&l->io, fd, EV_READ);
-	ev_set_priority(&l->io, klass == CONN_ADMIN ? 1 : 0);
+	urgent_set(l->loop, &l->io, klass == CONN_ADMIN);
 	l->next = l->loop->listeners;
 	if (l->next)
 		l->next->link = &l->next;

@@ -61,6 +61,9 @@ void listener_init(struct listener *listener, struct loop *loop, const struct li
 int listener_serve_take(
     struct listener *listener, int fd, enum conn_class klass, bool open, bool own_path);
 
+/* Changes the class of those who come from now on. */
+void listener_set_class(struct listener *listener, enum conn_class klass);
+
 /* Opens or shuts the gate. No effect while closing or closed. */
 void listener_gate(struct listener *listener, bool open);
 

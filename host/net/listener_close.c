@@ -108,6 +108,7 @@ static void let_go(struct listener *l)
 	int fd = l->io.fd;
 
 	ev_io_stop(l->loop->ev, &l->io);
+	urgent_remove(l->loop, &l->io);
 	ev_timer_stop(l->loop->ev, &l->timer);
 	loop_forget_fd(l->loop, fd);
 	ev_io_set(&l->io, -1, 0);

@@ -184,7 +184,8 @@ void loop_leave(struct loop *loop)
 {
 	if (loop->depth == 1 && loop->cork.dirty)
 		conn_flush_dirty(loop);
-	loop->depth--;
+	if (--loop->depth == 0)
+		urgent_look(loop);
 }
 
 /* ---- running ---- */

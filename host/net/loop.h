@@ -9,6 +9,7 @@
 
 #include "net/lag.h"
 #include "net/settings.h"
+#include "net/urgent.h"
 #include "net/wheel.h"
 
 #include <ev.h>
@@ -62,6 +63,10 @@ struct loop {
 	unsigned depth;
 	uint64_t events; /* callbacks so far */
 	bool quitting, running, leaving, turning;
+	ev_io *urgent[URGENT_MOST]; /* of urgent.c, as the next three */
+	int n_urgent;
+	long looked; /* the tick of the last look */
+	bool looking;
 };
 
 /* The loop of this process, made at the first call; NULL when that fails (errno). Never libev's

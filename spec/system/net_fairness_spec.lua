@@ -67,6 +67,72 @@ describe("the loop", function ()
 		assert.equal("admin", order[1])
 	end)
 
+	-- Callbacks that each hold the loop for longer than a tick of the kernel's clock.
+	local function hog(fn)
+		return { onincoming = function ()
+			local over = host_loop.monotonic() + 0.012
+			repeat until host_loop.monotonic() > over
+			fn()
+		end }
+	end
+
+	it("hears class admin after one callback although it came in the middle of a flood", function ()
+		local order, operator = {}, nil
+		local ordinary = assert(server.listen("127.0.0.1", 0, hog(function ()
+			order[#order + 1] = "client"
+			if #order == 10 then operator:send("x") end
+		end)))
+		local admin = assert(server.listen("127.0.0.1", 0, { onincoming = function ()
+			order[#order + 1] = "admin"
+		end }, { class = "admin" }))
+		operator = assert(client.tcp("127.0.0.1", admin:serverport()))
+		local peers = {}
+		for i = 1, 100 do peers[i] = assert(client.tcp("127.0.0.1", ordinary:serverport())) end
+		run_until(function () return #server.handles() == 101 end)
+		for i = 1, 100 do peers[i]:send("x") end
+		run_until(function () return #order == 101 end, 20)
+		local at = 0
+		for i, word in ipairs(order) do at = word == "admin" and i or at end
+		assert.is_true(at == 11 or at == 12, "came at place " .. at)
+	end)
+
+	it("accepts class admin and hears it after one callback each in a flood", function ()
+		local order, port, operator = {}, nil, nil
+		local ordinary = assert(server.listen("127.0.0.1", 0, hog(function ()
+			order[#order + 1] = "client"
+			if #order == 10 then
+				operator = assert(client.tcp("127.0.0.1", port))
+				operator:send("x")
+			end
+		end)))
+		local admin = assert(server.listen("127.0.0.1", 0, {
+			onconnect = function () order[#order + 1] = "connect" end,
+			onincoming = function () order[#order + 1] = "admin" end,
+		}, { class = "admin" }))
+		port = admin:serverport()
+		local peers = {}
+		for i = 1, 100 do peers[i] = assert(client.tcp("127.0.0.1", ordinary:serverport())) end
+		run_until(function () return #server.handles() == 100 end)
+		for i = 1, 100 do peers[i]:send("x") end
+		run_until(function () return #order == 102 end, 20)
+		local places = {}
+		for i, word in ipairs(order) do places[word] = i end
+		assert.is_true(places.connect <= 12 and places.admin <= 14,
+			("came at places %d and %d"):format(places.connect, places.admin))
+	end)
+
+	it("follows a listener that changes its class", function ()
+		local heard = {}
+		local s = assert(server.listen("127.0.0.1", 0, { onconnect = function (conn)
+			heard[#heard + 1] = conn:class()
+		end }))
+		for _, class in ipairs { "admin", "client", "admin" } do
+			s:setclass(class)
+			assert(client.tcp("127.0.0.1", s:serverport()))
+			run_until(function () return heard[#heard] == class end)
+		end
+	end)
+
 	it("does not spin on a listener that it let go and that another still holds", function ()
 		local s = assert(server.listen("127.0.0.1", 0, {}))
 		local port, held = s:serverport(), require "host.sys".dup(s:getfd())
