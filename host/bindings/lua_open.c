@@ -11,6 +11,7 @@
 	X(inet)                                                                                    \
 	X(info)                                                                                    \
 	X(keeper)                                                                                  \
+	X(lock)                                                                                    \
 	X(loop)                                                                                    \
 	X(net)                                                                                     \
 	X(random)                                                                                  \

@@ -3,6 +3,7 @@ local daemon <const> = require "spec.support.daemon"
 local events <const> = require "core.events_list"
 local json <const> = require "util.json"
 local process <const> = require "spec.support.process"
+local stat <const> = require "posix.sys.stat"
 local wait <const> = require "spec.support.wait"
 
 local listener <const> = [[
@@ -66,6 +67,26 @@ describe("workers = 2", function ()
 		c:send "still here\n"
 		assert.equal("still here", c:line())
 		d:stop()
+	end)
+
+	it("has its first worker hold the lock of the active generation, also after a crash", function ()
+		local d <const> = start()
+		local path <const> = d.dir .. "/run/active"
+		local inode <const> = stat.stat(path).st_ino
+		local function holder()
+			for line in (process.read_file("/proc/locks") or ""):gmatch("[^\n]+") do
+				local pid, ino = line:match("FLOCK%s+%S+%s+WRITE%s+(%d+)%s+%x+:%x+:(%d+)")
+				if tonumber(ino) == inode then return tonumber(pid) end
+			end
+		end
+		local first <const> = both(d, "serving")[1].pid
+		assert.equal(first, holder())
+		assert.equal("1", process.read_file(path))
+		process.kill(first, "KILL")
+		wait.until_true(function ()
+			local now = holder()
+			return now and now ~= first and now == both(d, "serving")[1].pid
+		end, 10, "the next first worker's lock")
 	end)
 
 	it("reloads, drains and undrains in both, also when one is restarted meanwhile", function ()

@@ -1,6 +1,7 @@
 -- From the first module to "ready": the holds on `server-starting`, and what was asked for
 -- meanwhile.
 
+local active_lock <const> = require "core.active_lock"
 local fire <const> = require "core.fire"
 local holds <const> = require "core.holds"
 local log <const> = require "util.logger".init("lifecycle")
@@ -39,9 +40,24 @@ local function may_be_ready()
 	return loaded and not started and set.size == 0 and life.state() == "starting"
 end
 
+-- The right to run singletons is taken before the first of them hears that the host is ready.
+local function become_active(hello)
+	if (hello.worker or 1) ~= 1 or hello.passive then
+		return
+	end
+	local ok, err, holder = active_lock.take()
+	if not ok then
+		log("error", "cannot take the lock of the active generation: %s%s", err,
+			holder and (" by generation %d"):format(holder) or "")
+	end
+end
+
 local function tell_ready()
 	local keeper = verbs.keeper()
 	life.set_word("start_time", math.floor(time.now()))
+	if keeper then
+		become_active(keeper.hello)
+	end
 	life.enter(keeper and keeper.hello.passive and "passive" or "serving", "ready")
 	if keeper then
 		keeper.ready()
