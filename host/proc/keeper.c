@@ -147,7 +147,7 @@ static void host_ready(void)
 	keeper.ready = true;
 	FAILPOINT("keeper-ready");
 	if (keeper.state == HOST_STARTING)
-		keeper_enter(keeper.opts->passive ? HOST_PASSIVE : HOST_SERVING, "", "ready");
+		keeper_enter(keeper.passive ? HOST_PASSIVE : HOST_SERVING, "", "ready");
 	notify_state("READY=1");
 	detach_done(0);
 	if (keeper.reload_kept)

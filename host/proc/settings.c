@@ -9,8 +9,8 @@ static const char *const state_names[HOST_STATES] = {
     "starting", "passive", "serving", "draining", "finishing", "stopping", "stopped", "failed"};
 
 static const char *const verb_names[HOST_VERBS] = {"none", "shutdown", "finish", "drain", "undrain",
-    "reload", "reopen-logs", "upgrade", "rollback", "hammer", "abort", "extend", "signal", "status",
-    "test-generation"};
+    "reload", "reopen-logs", "upgrade", "rollback", "hammer", "abort", "activate", "extend",
+    "signal", "status", "test-generation"};
 
 const char *host_state_name(enum host_state state)
 {

@@ -34,6 +34,7 @@ enum host_verb {
 	VERB_HAMMER,
 	/* from here on: requests only, no signal means them */
 	VERB_ABORT,
+	VERB_ACTIVATE,
 	VERB_EXTEND,
 	VERB_SIGNAL,
 	VERB_STATUS,

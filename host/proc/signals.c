@@ -105,6 +105,7 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 	case VERB_RELOAD: return reload();
 	case VERB_HAMMER: keeper_hammer(origin); return NULL;
 	case VERB_EXTEND: extend(text); break;
+	case VERB_ACTIVATE: keeper.passive = false; break;
 	case VERB_DRAIN:
 	case VERB_UNDRAIN:
 	case VERB_ABORT:

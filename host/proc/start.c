@@ -95,6 +95,7 @@ int start_open(const struct keeper_opts *opts)
 	size_t files = fd_raise_limit();
 
 	keeper.opts = opts;
+	keeper.passive = opts->passive;
 	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
 	keeper.tickets = -1;
 	keeper.hammer_at = KEEPER_NEVER;

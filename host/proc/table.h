@@ -111,6 +111,7 @@ struct keeper {
 	struct reader reader;
 	bool loaded;   /* settings are checked, the runtime folder is ours */
 	bool ready;    /* generation 1 was ready once */
+	bool passive;  /* no singleton yet: run --passive, until activate */
 	bool stopping; /* nothing is started any more */
 	bool abandoned, hammered, failed, told_stopping, reload_kept, ended;
 	bool dirty; /* state files and STATUS are to be written anew */

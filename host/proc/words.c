@@ -13,7 +13,7 @@ static bool on_ready(struct worker *w)
 	w->was_up = true;
 	w->beat = clock_monotonic();
 	if (w->said == HOST_STARTING)
-		w->said = keeper.opts->passive ? HOST_PASSIVE : HOST_SERVING;
+		w->said = keeper.passive ? HOST_PASSIVE : HOST_SERVING;
 	log_info(
 	    "worker g%u.%u is ready after %.3f s", w->generation, w->number, w->beat - w->started);
 	keeper_worker_ready(w);

@@ -184,9 +184,8 @@ void worker_start(struct worker *w)
 	w->phase[0] = '\0';
 	w->held_next = KEEPER_HELD; /* HELLO comes first */
 	log_info("worker g%u.%u started, pid %d", w->generation, w->number, (int)w->pid);
-	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->workers, keeper.opts->passive,
-	    (uint32_t)getpid(), held, w->restarts, keeper.nonce, keeper.settings.config_file,
-	    g->settings, g->bundle);
+	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->workers, keeper.passive, (uint32_t)getpid(),
+	    held, w->restarts, keeper.nonce, keeper.settings.config_file, g->settings, g->bundle);
 	FAILPOINT("keeper-hello");
 	tickets_tell(w);
 	w->held_next = 0;

@@ -24,12 +24,8 @@ local function not_yet(verb)
 	end
 end
 
--- Passive hosts come with upgrades; this one is active as soon as it serves.
 local function activate()
-	if lifecycle.state() == "passive" then
-		return nil, "cannot activate: not in this version yet (start it without --passive)"
-	end
-	return nil, ("cannot activate: active already (the state is %s)"):format(lifecycle.state())
+	return answer("serving", lifecycle.activate(nil, "console"))
 end
 
 local function print_status(self)

@@ -49,6 +49,8 @@ end
 function by_verb.finish(args)
 	local what, err = life.allowed("finish")
 	if what == "stop" then
+		-- A host that never was in charge has nothing to evict.
+		args.verb, args.evict = "finish", false
 		return by_verb.shutdown(args)
 	elseif what == "run" then
 		if life.state() == "serving" then
@@ -79,6 +81,15 @@ function by_verb.shutdown(args)
 		stop.begin(args)
 	end
 	return true
+end
+
+function by_verb.activate(args)
+	local what, err = life.allowed("activate")
+	if what == "run" then
+		life.enter("serving", args.reason or "activated", args.origin)
+		prosody.events.fire_event("generation-activated", { generation = prosody.generation })
+	end
+	return what, err
 end
 
 function by_verb.abort(args)

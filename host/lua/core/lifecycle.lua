@@ -110,7 +110,7 @@ end
 
 -- What people and modules call --------------------------------------------------------------------
 
--- drain, undrain, finish, stop, abort, extend, hammer, hurry, upgrade
+-- drain, undrain, finish, activate, stop, abort, extend, hammer, hurry, upgrade
 for name, fn in pairs(requests.by_name) do
 	lifecycle[name] = fn
 end

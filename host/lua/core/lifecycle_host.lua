@@ -204,6 +204,7 @@ function life.init()
 		return beat_every
 	end)
 	require "core.refuse".start(prosody.events)
+	require "core.singletons".follow(prosody.events, function () return life.state() end)
 	foreign.complete(prosody.events, function ()
 		local current = stop.current()
 		return current and current.deadline

@@ -58,6 +58,10 @@ states.verbs = {
 		draining = "not-stopping", finishing = "not-stopping", stopping = "run",
 		stopped = "stopping",
 	},
+	activate = {
+		starting = "starting", passive = "run", serving = "active", draining = "active",
+		finishing = "active", stopping = "active", stopped = "active",
+	},
 	upgrade = {
 		starting = "starting", passive = "passive", serving = "not-available",
 		draining = "not-available", finishing = "finishing", stopping = "stopping",
@@ -69,6 +73,7 @@ states.verbs = {
 local texts <const> = {
 	starting = { "starting", "wait until it is ready" },
 	passive = { "passive", "run 'gadwall activate' first" },
+	active = { "active already", "its state is %STATE" },
 	finishing = { "finishing", "run 'gadwall undrain' to bring it back first" },
 	stopping = { "stopping (phase %PHASE, %LEFT s left)",
 		"wait for the end, or run 'gadwall stop --abort'" },
@@ -87,7 +92,7 @@ local texts <const> = {
 --- The line that a refused verb is answered with: `cannot VERB: REASON (what to do)`.
 -- @param verb the word the person used
 -- @param reason kebab-case reason
--- @param detail table, optional: `phase`, `left`, `text` (replaces the reason's words)
+-- @param detail table, optional: `phase`, `left`, `state`, `text` (replaces the reason's words)
 -- @return string
 function states.refusal(verb, reason, detail)
 	detail = detail or {}
@@ -98,7 +103,8 @@ function states.refusal(verb, reason, detail)
 	local words = detail.text or text[1]
 	words = words:gsub("%%PHASE", detail.phase or "none")
 		:gsub("%%LEFT", ("%.0f"):format(detail.left or 0))
-	return ("cannot %s: %s (%s)"):format(verb, words, text[2])
+	local remedy = text[2]:gsub("%%STATE", detail.state or "serving")
+	return ("cannot %s: %s (%s)"):format(verb, words, remedy)
 end
 
 return states

@@ -5,6 +5,7 @@ local module_files <const> = require "core.module_files"
 local moduleapi <const> = require "core.moduleapi"
 local multitable <const> = require "util.multitable"
 local promise <const> = require "util.promise"
+local singletons <const> = require "core.singletons"
 
 local log <const> = logger.init("modulemanager")
 
@@ -157,6 +158,7 @@ end
 
 --- Calls module.unload(); an error is logged and passed over.
 function module_instance.stop(env)
+	singletons.stop_module(env.module)
 	if not module_instance.has_method(env, "unload") then
 		return
 	end
@@ -171,7 +173,8 @@ end
 -- @return what attach() needs to bring it back
 function module_instance.detach(env)
 	local api = env.module
-	local kept = { hooks = api._hooks, items = rawget(api, "items") or {}, lists = {} }
+	local kept = { hooks = api._hooks, items = rawget(api, "items") or {}, lists = {},
+		singletons = singletons.remove_module(api) }
 	for i = #api._hooks, 1, -1 do
 		local hook = api._hooks[i]
 		hook[1].remove_handler(hook[2], hook[3])
@@ -201,6 +204,7 @@ function module_instance.attach(env, kept)
 			api:add_item(key, item)
 		end
 	end
+	singletons.restore(kept.singletons)
 end
 
 return module_instance

@@ -32,33 +32,13 @@ api.handover = delegate "handover"
 api.keep_fd = delegate "keep_fd"
 api.kept_fd = delegate "kept_fd"
 
---- Work that runs in one process only: the active generation's speaker.
+--- Work that runs in one process only: worker 1 of the host that is in charge.
 -- @param name unique in the module
--- @param start called when the right is ours; may be at once
--- @param stop called before another one starts
+-- @param start called when the right is ours; may be at once, and again after a stop
+-- @param stop optional: called before another process starts it, and before the module's unload
 function api:singleton(name, start, stop)
-	local ok, lifecycle = pcall(require, "core.lifecycle")
-	if ok and lifecycle.module_singleton then
-		return lifecycle.module_singleton(self, name, start, stop)
-	end
-	local function begin()
-		local done, err = xpcall(start, debug.traceback)
-		if not done then
-			self:log("error", "singleton %s: %s", name, err)
-		end
-	end
-	local keeper_ok, keeper = pcall(require, "host.keeper")
-	local hello = keeper_ok and keeper.hello or {}
-	if (hello.worker or 1) ~= 1 then
-		return
-	end
-	if hello.passive then
-		self:hook_global("generation-activated", begin)
-	else
-		self:on_ready(begin)
-	end
-	if stop then
-		self:hook_global("generation-deactivated", function () stop() end)
+	if (prosody.worker or 1) == 1 then
+		require "core.singletons".add(self, name, start, stop)
 	end
 end
 

@@ -84,7 +84,7 @@ function by_name.finish(reason, origin, idle_wait)
 	local what, err, detail = requests.allowed("finish")
 	if not what then
 		return nil, err, detail
-	elseif what == "stop" then
+	elseif what == "stop" and life.state() == "starting" then
 		return by_name.stop(reason, nil, { origin = origin })
 	elseif what ~= "noop" then
 		verbs.ask("finish",
@@ -106,6 +106,17 @@ function by_name.stop(reason, code, opts)
 			reason = reason, code = code, origin = opts.origin or "lua", now = opts.now,
 		})
 	end
+	return true
+end
+
+--- A passive host takes charge: its singletons start.
+-- @return true; or nil, reason, detail ("active" if it is in charge already)
+function by_name.activate(reason, origin)
+	local what, err, detail = requests.allowed("activate")
+	if not what then
+		return nil, err, detail
+	end
+	verbs.ask("activate", { reason = reason, origin = origin or "lua" }, true)
 	return true
 end
 

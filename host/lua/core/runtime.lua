@@ -38,9 +38,11 @@ function runtime.new_events()
 	return events.new { isolate = isolation, on_error = runtime.handler_error }
 end
 
-local function random_hex(bytes)
-	local random <const> = require "util.random"
-	return (random.bytes(bytes):gsub(".", function (c) return ("%02x"):format(c:byte()) end))
+-- 16 hex digits that all workers of a generation agree on, and no other generation has.
+local function generation_mark(hello)
+	local seed = hello.nonce and ("%s/%d"):format(hello.nonce, hello.generation or 1)
+		or require "util.random".bytes(16)
+	return require "util.hashes".sha256(seed, true):sub(1, 16)
 end
 
 --- A promise that resolves with server-started.
@@ -64,7 +66,7 @@ function runtime.build(hello)
 		features = require "core.features".available, state = "starting",
 		generation = hello.generation or 1, worker = hello.worker or 1,
 		inherited = (hello.inherited or 0) ~= 0 and hello.inherited ~= false,
-		paths = {},
+		paths = {}, server_id = generation_mark(hello),
 	}
 	prosody.started = started_promise(prosody)
 	prosody.core_post_stanza = function () return nil, "not-supported" end
@@ -97,7 +99,7 @@ function runtime.configure(prosody, places, config)
 	prosody.admin_socket = places.admin_socket
 	local name = require "posix.unistd".gethostname and require "posix.unistd".gethostname()
 		or require "posix.sys.utsname".uname().nodename
-	prosody.server_id = config.get("*", "server_id") or name .. "-" .. random_hex(8)
+	prosody.server_id = config.get("*", "server_id") or name .. "-" .. prosody.server_id
 	for _, folder in ipairs(config.get("*", "lua_paths") or {}) do
 		package.path = package.path .. ";" .. folder .. "/?.lua;" .. folder .. "/?/init.lua"
 		package.cpath = package.cpath .. ";" .. folder .. "/?.so"

@@ -99,7 +99,7 @@ end
 
 local function started_event(mine, args, is_foreign)
 	local event = {
-		reason = mine.reason, code = mine.code, origin = mine.origin, evict = true,
+		reason = mine.reason, code = mine.code, origin = mine.origin, evict = mine.evict,
 		deadline = mine.deadline, budget = mine.budget, now = mine.now_only, signal = mine.signal,
 		host_started = args.host_started, drained = args.drained, foreign = is_foreign,
 	}
@@ -116,7 +116,8 @@ end
 
 --- Begins the destructive end; the state is stopping already.
 -- @param args table: reason, code, origin, signal (name, if one began it), now (budget 0),
---   host_started (server-started has happened), drained (seconds since the drain, or nil)
+--   host_started (server-started has happened), drained (seconds since the drain, or nil), verb
+--   and evict (default "shutdown", true)
 function stop.begin(args)
 	current = new_record(args)
 	local mine = current
