@@ -117,6 +117,7 @@ static int accept_one(struct listener *l)
 	if (fd >= 0) {
 		if (size < sizeof from.any.sa_family)
 			from.any.sa_family = AF_UNIX;
+		listener_free_newcomer(l, fd);
 		admit(l, fd, &from.any);
 		return 1;
 	}

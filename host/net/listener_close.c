@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,8 @@ static const double SETTLE = 0.002;
 /* ---- keeping newcomers out without losing those who are in ---- */
 
 /* Drops packets that have SYN and not ACK: new connects are repeated by their kernel, begun ones go
- * on. */
-static void filter_syns(int fd)
+ * on. false: some kernels keep filters for root. */
+static bool filter_syns(int fd)
 {
 	struct sock_filter code[] = {
 	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the TCP flags */
@@ -30,19 +31,49 @@ static void filter_syns(int fd)
 	};
 	struct sock_fprog program = {sizeof code / sizeof code[0], code};
 
-	/* Some kernels keep filters for root. No smaller backlog instead: the kernel would answer
-	 * SYNs with cookies, drop the ACKs, and leave peers that believe they are connected. */
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
-		log_debug(
-		    "no socket filter (%s): a connect in the listener's last moment may be reset",
-		    strerror(errno));
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-static void unfilter(int fd)
+/* The same without privilege: a listening socket drops what has come from farther than its least
+ * TTL allows, and no packet has 255 left that was sent with the usual 64. A handshake that has
+ * begun is looked up before that, and goes on. (No smaller backlog instead: the kernel would answer
+ * SYNs with cookies, drop the ACKs, and leave peers that believe they are connected.) */
+static void set_least_ttl(int fd, int ttl)
+{
+	/* a socket of IPv6 serves mapped IPv4 too; on one of IPv4 the second is refused */
+	setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof ttl);
+	setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof ttl);
+}
+
+static bool has_least_ttl(int fd)
+{
+	int ttl = 0;
+	socklen_t size = sizeof ttl;
+
+	return getsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, &size) == 0 && ttl == 255;
+}
+
+static void hold_back(int fd)
+{
+	if (filter_syns(fd))
+		return;
+	log_debug("no socket filter (%s): the least TTL does its work", strerror(errno));
+	set_least_ttl(fd, 255);
+}
+
+static void let_come(int fd)
 {
 	int none = 0;
 
 	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+	if (has_least_ttl(fd))
+		set_least_ttl(fd, 0);
+}
+
+void listener_free_newcomer(const struct listener *l, int fd)
+{
+	if (l->tcp && has_least_ttl(l->io.fd))
+		set_least_ttl(fd, 0);
 }
 
 static bool path_is_ours(const struct listener *l, const char *path)
@@ -155,7 +186,7 @@ void listener_on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 static void begin_close(struct listener *l)
 {
 	if (l->tcp)
-		filter_syns(l->io.fd);
+		hold_back(l->io.fd);
 	else
 		move_path(l, false);
 	l->state = LISTENER_CLOSING;
@@ -182,7 +213,7 @@ bool listener_abort(struct listener *l)
 		return l->state != LISTENER_CLOSED;
 	ev_timer_stop(l->loop->ev, &l->timer);
 	if (l->tcp)
-		unfilter(l->io.fd);
+		let_come(l->io.fd);
 	else
 		move_path(l, true);
 	l->state = LISTENER_SHUT;

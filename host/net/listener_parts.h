@@ -13,6 +13,10 @@ void listener_watch(struct listener *listener);
 /* The pause after EMFILE is over, or a step of a close is due. */
 void listener_on_timer(struct ev_loop *ev, ev_timer *w, int revents);
 
+/* Takes from a connection that was just accepted what it has inherited from a listener that is
+ * about to close, in this process or in another one that shares it. */
+void listener_free_newcomer(const struct listener *listener, int fd);
+
 /* Tells the owner when nothing refers to it any more. */
 void listener_maybe_released(struct listener *listener);
 
