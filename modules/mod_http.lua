@@ -7,6 +7,7 @@ module:depends("http_errors", true)
 
 local lifecycle <const> = require "core.lifecycle"
 local server <const> = require "net.http.server"
+local time <const> = require "util.time"
 local cors <const> = module:require "cors"
 local proxies <const> = module:require "proxies"
 local urls <const> = module:require "urls"
@@ -36,12 +37,23 @@ set_options()
 
 -- Draining ----------------------------------------------------------------------------------------
 
+local lameduck_period <const> = module:get_option_period("lameduck_period", 3)
+local unready_since -- monotonic seconds, nil while the host is ready
+
+-- How long every answer has been saying close, as far as a client had the time to hear it.
+local function announced()
+	return unready_since and math.min(time.monotonic() - unready_since,
+		lameduck_period) or 0
+end
+
 -- Asked at every answer, so only looked up while something is drained or the host ends.
 local function follow_drain()
-	local quiet = lifecycle.ready() and #(lifecycle.drained_services() or {}) == 0
+	local ready <const> = lifecycle.ready()
+	unready_since = not ready and (unready_since or time.monotonic()) or nil
+	local quiet = ready and next(lifecycle.drained_services()) == nil
 	server.set_draining(not quiet and function (conn)
 		return not lifecycle.ready(conn:service())
-	end or nil)
+	end or nil, announced)
 end
 
 for _, event in ipairs { "lifecycle-changed", "drain-started", "drain-ended" } do

@@ -8,13 +8,16 @@ local timer <const> = require "util.timer"
 
 local options <const>, sessions <const> = session.options, session.sessions
 
--- Seconds that a goodbye waits for a request that is on its way.
-local first_wait <const>, last_wait <const> = 1, 0.1
+-- Seconds: a connection is left open until it has been idle for this long at least, and a request
+-- that is on its way when the goodbye comes has this long to arrive.
+local least_idle <const>, last_wait <const> = 1, 0.1
+-- What stays before the deadline of a goodbye, to close without being cut.
+local margin <const> = 0.2
 
 local listener <const> = {}
 
 function listener.onconnect(conn)
-	local s <const> = { conn = conn, count = 0, busy = false }
+	local s <const> = { conn = conn, count = 0, busy = false, idle_since = host_loop.monotonic() }
 	s.parser = host_http.parser("request", {
 		line = options.max_request_line, header = options.max_header_size,
 		headers = options.max_headers, body = options.body_size_limit,
@@ -93,6 +96,31 @@ function listener.onreadtimeout(conn)
 	return false
 end
 
+-- Closes it if nothing has come. Looked at twice, with a turn of the loop between: on a busy
+-- machine the clock is heard before what waits in the kernel.
+local function close_if_idle(s, again)
+	local _, part = s.parser:pending()
+	if s.closed or s.busy or part then
+		return
+	elseif again then
+		return session.close(s)
+	end
+	timer.add_task(0.01, function () close_if_idle(s, true) end)
+end
+
+-- A client that thinks no longer than the lame-duck period has heard `close` in an answer by now.
+-- Who is idle all the same has been so for longer, or has come since: he has the same time from
+-- then on. Whoever has it behind him gets no more requests that count on us.
+local function time_to_close(s, event)
+	local now <const> = host_loop.monotonic()
+	local idle <const> = math.max(least_idle, session.announced and session.announced() or 0)
+	local at = math.max(now + last_wait, s.idle_since + idle)
+	if event.deadline then
+		at = math.min(at, event.deadline - margin)
+	end
+	return math.max(0, at - now)
+end
+
 --- The host says goodbye: the answer under way, or one to a request that is on its way, is the
 -- last.
 -- @return true: closes by itself
@@ -105,12 +133,7 @@ function listener.ongoodbye(conn, event)
 	s.refuse = event.reason == "draining"
 	local _, part = s.parser:pending()
 	if not s.busy and not part and not s.refuse then
-		timer.add_task(s.count == 0 and first_wait or last_wait, function ()
-			local _, now_part = s.parser:pending()
-			if not s.closed and not s.busy and not now_part then
-				session.close(s)
-			end
-		end)
+		timer.add_task(time_to_close(s, event), function () close_if_idle(s) end)
 	end
 	return true
 end

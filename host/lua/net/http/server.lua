@@ -220,8 +220,10 @@ function server.set_forwarded(fn)
 end
 
 --- @param fn (conn) → true if its service is to be left: answers say close; nil: never
-function server.set_draining(fn)
-	session.draining = fn
+-- @param announced optional () → seconds for which an idle connection waits for its next request
+-- when the host says goodbye
+function server.set_draining(fn, announced)
+	session.draining, session.announced = fn, announced
 end
 
 --- @return the request that is being answered on a connection, or nil

@@ -251,7 +251,7 @@ function session.finish(response)
 	if not response.persistent or s.early or s.sink or request and request.partial then
 		return close_after(s, request)
 	end
-	s.busy = false
+	s.busy, s.idle_since = false, monotonic()
 	if s.paused then
 		s.paused = false
 		s.conn:resume()
