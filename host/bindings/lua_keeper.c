@@ -392,7 +392,7 @@ static int l_request(lua_State *L)
 
 static int l_answer(lua_State *L)
 {
-	static const char *const words[] = {"go", "veto", "handled", NULL};
+	static const char *const words[] = {"go", "veto", "handled", "applied", NULL};
 	uint32_t id = (uint32_t)luaL_checkinteger(L, 1);
 	const char *word = words[luaL_checkoption(L, 2, NULL, words)];
 	const char *text = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : "";

@@ -56,7 +56,7 @@ enum ipc_type {
 	IPC_STATE,   /* ufss state, seconds left, phase, reason */
 	IPC_BEAT,    /* uuuf ready, sessions, in flight, loop lag */
 	IPC_REQUEST, /* id; ss verb, text */
-	IPC_ANSWER,  /* id of the signal; ss result, text */
+	IPC_ANSWER,  /* id of the signal or bundle; ss result, text */
 	IPC_LEAVING, /* us code, text */
 	/* reader -> keeper */
 	IPC_SETTINGS, /* [settings, bundle] */

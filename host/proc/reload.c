@@ -3,6 +3,8 @@
 
 /* The reader ends itself after 10 s; this is for one that cannot (s). */
 #define READER_LIMIT 12.0
+/* A worker that has not applied a new config after this time is no longer waited for (s). */
+#define APPLY_LIMIT 30.0
 
 static struct reader *const r = &keeper.reader;
 static struct ipc_message message;
@@ -94,9 +96,11 @@ static const char *take_over(void)
 	keeper.settings = s;
 	fd_swap(&g->settings, &r->settings);
 	fd_swap(&g->bundle, &r->bundle);
-	keeper.next_id++;
+	r->applying = ++keeper.next_id;
+	r->appliers = 0;
+	r->apply_due = clock_monotonic() + APPLY_LIMIT;
 	FOR_WORKERS (w)
-		if (w->generation == g->number)
+		if (w->generation == g->number && worker_lives(w) && ++r->appliers)
 			worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->settings, g->bundle);
 	worker_retry_all();
 	return NULL;
@@ -116,6 +120,20 @@ static void answer(const char *why)
 		r->request = 0;
 }
 
+/* The manager hears READY when the new config is in force, or will not be. */
+static void applied(void)
+{
+	r->applying = 0;
+	if (!r->pid && !keeper.stopping)
+		notify_state("READY=1");
+}
+
+void reload_applied(uint32_t id)
+{
+	if (r->applying && id == r->applying && --r->appliers == 0)
+		applied();
+}
+
 static void end_reload(const char *why)
 {
 	if (!why)
@@ -125,7 +143,8 @@ static void end_reload(const char *why)
 	else
 		log_info("reload: the new config goes to the workers");
 	answer(why);
-	notify_state("READY=1");
+	if (why ? !r->applying : r->appliers == 0)
+		applied();
 	if (r->again) {
 		r->again = r->later = false;
 		fd_close(&r->faults);
@@ -172,8 +191,12 @@ void reload_died(int status, bool by_signal)
 
 double reload_clock(double now)
 {
+	if (r->applying && now >= r->apply_due) {
+		log_warn("reload: not every worker has applied the new config");
+		applied();
+	}
 	if (!r->pid)
-		return KEEPER_NEVER;
+		return r->applying ? r->apply_due : KEEPER_NEVER;
 	if (now >= r->due) {
 		log_error("the reader does not end: SIGKILL");
 		spawn_kill(r->pidfd, SIGKILL);

@@ -93,6 +93,9 @@ struct reader {
 	uint32_t generation, worker, request; /* who waits for the RESULT; request 0: nobody */
 	bool again;                           /* asked for once more while this one runs */
 	bool later; /* who waits came while it ran: the next one is theirs */
+	uint32_t applying,
+	    appliers; /* id of the bundle that workers apply now; how many still do */
+	double apply_due;
 };
 
 struct keeper {
@@ -202,6 +205,8 @@ void signals_broadcast(enum host_verb verb, const char *text, const char *origin
 /* Starts the reader; 0, or -1 with errno. */
 int reload_start(void);
 void reload_readable(void);
+/* A worker has applied the bundle with this id; other ids are passed over. */
+void reload_applied(uint32_t id);
 void reload_died(int status, bool by_signal);
 double reload_clock(double now);
 

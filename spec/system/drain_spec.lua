@@ -89,8 +89,13 @@ end)
 describe("a drain", function()
 	after_each(daemon.finish_all)
 
-	it("outlives the worker that it was told to", function()
-		local d = shutdown.start { exit = false, fds = false }
+	it("outlives the worker that it was told to: the next one never serves", function()
+		local d = shutdown.start { exit = false, fds = false, enable = { "single" }, modules = {
+			single = [[
+module:set_global()
+module:singleton("job", function () module:log("info", "the job runs") end)
+]] } }
+		assert.equal(1, #d:log_lines("the job runs"))
 		local control = shutdown.control(d)
 		control "return lifecycle.drain()"
 		wait(function() return d:state().state == "draining" end, 3, "draining")
@@ -100,6 +105,8 @@ describe("a drain", function()
 			return d:worker_pid() and d:worker_pid() ~= old and d:state().state == "draining"
 				and #d:log_lines("as before the restart") > 0
 		end, 5, "a drained worker")
+		assert.equal(1, #d:log_lines("keeper.*%-> serving"), d:log())
+		assert.equal(1, #d:log_lines("the job runs"))
 		d:signal("TERM")
 		d:wait_exit(8)
 	end)

@@ -61,6 +61,23 @@ describe("the service manager", function ()
 		assert.is_true(count("STATUS=serving, generation 1, 1 worker") >= 1)
 	end)
 
+	it("hears READY after a reload when the workers have applied it, not before", function ()
+		local d = daemon.start {
+			env = { NOTIFY_SOCKET = manager.path }, config = 'modules_enabled = { "slow" }',
+			allow = { "A callback took" }, modules = { slow = [[
+				module:hook_global("config-reloaded", function ()
+					local time = require "util.time"
+					local till = time.monotonic() + 0.5
+					while time.monotonic() < till do end
+					module:log("info", "applied at last")
+				end)
+			]] },
+		}
+		d:signal("HUP")
+		wait.until_true(function () return words() == "READY RELOADING READY" end, 10, "a reload")
+		assert.equal(1, #d:log_lines("applied at last"))
+	end)
+
 	it("hears READY again after a reload that was refused", function ()
 		local d = daemon.start { env = { NOTIFY_SOCKET = manager.path } }
 		d:write_config("x = = 1")

@@ -38,7 +38,7 @@ end
 
 --- Tells the keeper a new state.
 function life.tell_state(state, phase, reason)
-	if keeper() then
+	if keeper() and not life.starts_drained then
 		local left = state == "finishing" and life.idle_left or state == "stopping" and stop.left()
 		keeper().state(state, phase or "", reason or "", left and left < math.huge and left or 0)
 	end

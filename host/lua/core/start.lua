@@ -52,13 +52,19 @@ local function become_active(hello)
 	end
 end
 
-local function tell_ready()
+-- Who starts up draining goes through serving, but neither keeper nor probe sees that.
+local function tell_ready(drain)
 	local keeper = verbs.keeper()
 	life.set_word("start_time", math.floor(time.now()))
 	if keeper then
 		become_active(keeper.hello)
 	end
+	life.starts_drained = drain ~= nil
 	life.enter(keeper and keeper.hello.passive and "passive" or "serving", "ready")
+	life.starts_drained = false
+	if drain then
+		drain()
+	end
 	if keeper then
 		keeper.ready()
 	end
@@ -81,6 +87,10 @@ local function was_draining()
 	return ("\n" .. text):find("\nstate=draining\n", 1, true) ~= nil
 end
 
+local function drain_again()
+	verbs.ask("drain", { reason = "as before the restart", origin = "keeper" }, true)
+end
+
 local function ready()
 	if not may_be_ready() then
 		return
@@ -90,19 +100,12 @@ local function ready()
 	end
 	set:close()
 	started = true
-	if was_draining() and not kept.drain then
-		start.later("drain", function ()
-			verbs.ask("drain", { reason = "as before the restart", origin = "keeper" }, true)
-		end)
-	end
-	tell_ready()
+	tell_ready(kept.drain or was_draining() and drain_again or nil)
 	prosody.events.fire_event("server-started",
 		{ generation = prosody.generation, inherited = prosody.inherited or false })
 	verbs.tell_hooked_signals()
-	for _, verb in ipairs { "reload", "drain" } do
-		if kept[verb] then
-			kept[verb]()
-		end
+	if kept.reload then
+		kept.reload()
 	end
 end
 

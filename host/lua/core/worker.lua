@@ -141,9 +141,10 @@ local function listen_to_keeper(keeper)
 	if not keeper then
 		return
 	end
-	keeper.on("bundle", function ()
+	keeper.on("bundle", function (message)
 		prosody.main_thread:run(function ()
 			config_reload.apply_bundle(keeper.bundle())
+			keeper.answer(message.id, "applied", "")
 		end)
 	end)
 end
