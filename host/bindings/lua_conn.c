@@ -216,7 +216,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 		log_error("accepting a connection: %s", strerror(errno));
 	conn_hold(c);
 	conn_accept_take(c, fd, s->l.klass);
-	if (s->l.klass == CONN_CLIENT) {
+	if (s->l.klass == CONN_CLIENT && c->state != CONN_CLOSED) {
 		n.conn->h.counted = true;
 		lua_net_tell(true, s);
 	}

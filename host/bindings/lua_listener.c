@@ -252,6 +252,7 @@ static int l_set_tls(lua_State *L)
 		tls_ctx_hold(ctx);
 	tls_ctx_release(&s->tls);
 	s->tls = ctx;
+	s->l.secure = ctx != NULL;
 	return 0;
 }
 

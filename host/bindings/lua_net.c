@@ -248,8 +248,8 @@ static bool set_exempt(lua_State *L, struct limits *limits)
 	return true;
 }
 
-/* limits(tbl): max_connections, max_connections_per_ip, max_connection_rate_per_ip, limits_exempt.
- * Missing or false: no limit. nil, message when a network of limits_exempt cannot be read. */
+/* limits(tbl): max_connections, max_connections_per_ip, max_connection_rate_per_ip,
+ * max_handshakes, limits_exempt. Missing or false: no limit. nil, message when a network of limits_exempt cannot be read. */
 static int l_limits(lua_State *L)
 {
 	struct limits *limits = lua_check_loop(L)->limits;
@@ -258,6 +258,7 @@ static int l_limits(lua_State *L)
 	limits->max_connections = (size_t)opt_seconds(L, "max_connections", 0);
 	limits->max_per_ip = (unsigned)opt_seconds(L, "max_connections_per_ip", 0);
 	limits->max_rate = opt_seconds(L, "max_connection_rate_per_ip", 0);
+	limits->max_handshakes = (size_t)opt_seconds(L, "max_handshakes", 0);
 	limits_changed(limits);
 	if (!set_exempt(L, limits)) {
 		const char *what = luaL_tolstring(L, -1, NULL);
@@ -283,7 +284,7 @@ static void push_limit(lua_State *L, const struct limits *limits, enum limit lim
 	lua_setfield(L, -2, "last");
 }
 
-/* stats(): { connections, counted, listeners, corked, limits = { { limit, hits, last }, … } } */
+/* stats(): { connections, counted, handshakes, listeners, corked, limits = { { limit, hits, last }, … } } */
 static int l_stats(lua_State *L)
 {
 	struct loop *loop = lua_check_loop(L);
@@ -296,6 +297,8 @@ static int l_stats(lua_State *L)
 	lua_setfield(L, -2, "connections");
 	lua_pushinteger(L, (lua_Integer)loop->limits->connections);
 	lua_setfield(L, -2, "counted");
+	lua_pushinteger(L, (lua_Integer)loop->limits->handshakes);
+	lua_setfield(L, -2, "handshakes");
 	lua_pushinteger(L, listeners);
 	lua_setfield(L, -2, "listeners");
 	lua_createtable(L, LIMIT_COUNT, 0);

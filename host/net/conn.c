@@ -309,7 +309,7 @@ void conn_destroy(struct conn *c)
 	else if (c->transport->fini)
 		c->transport->fini(c);
 	c->upgrade = NULL;
-	c->handshaking = false;
+	conn_handshake_end(c);
 	ev_io_set(&c->io, -1, 0);
 	c->state = CONN_CLOSED;
 	close(fd);

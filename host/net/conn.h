@@ -94,6 +94,7 @@ struct conn {
 	bool wants_write : 1; /* of the transport: a read or the handshake waits for room */
 	bool wants_read : 1;  /* of the transport: a send waits for input */
 	bool more : 1;        /* of the transport: recv has something that the kernel has not */
+	bool shaking : 1;     /* private: its handshake counts among max_handshakes */
 };
 
 /* Makes it CLOSED, with no descriptor. */

@@ -18,10 +18,11 @@ void conn_touch_read(struct conn *conn);
 /* No output may go: locked, connecting, in a handshake. */
 bool conn_holds_back(const struct conn *conn);
 
-/* conn_secure.c: begins the handshake that conn_secure_take announced; a step of it. `at_once`:
- * without waiting for input. */
+/* conn_secure.c: begins the handshake that conn_secure_take announced, or ends the connection if
+ * there are too many; a step of it; its end, good or bad. `at_once`: without waiting for input. */
 void conn_handshake_begin(struct conn *conn, bool at_once);
 void conn_handshake(struct conn *conn);
+void conn_handshake_end(struct conn *conn);
 
 /* Words for an errno of the transport. */
 const char *conn_strerror(struct conn *conn, int error);

@@ -2,6 +2,7 @@
  */
 #include "net/conn_parts.h"
 
+#include "net/limits.h"
 #include "net/neterr.h"
 
 #include <errno.h>
@@ -41,10 +42,33 @@ int conn_secure_take(struct conn *c, const struct transport *transport, void *se
 	return 0;
 }
 
+/* Only who came to us is counted, and class admin never: whom we connect to is our own affair. */
+static bool may_begin(struct conn *c)
+{
+	if (!c->server || c->klass == CONN_ADMIN)
+		return true;
+	c->shaking = limits_handshake_enter(c->loop->limits);
+	if (!c->shaking)
+		limits_refused(c->loop->limits, LIMIT_HANDSHAKES);
+	return c->shaking;
+}
+
+void conn_handshake_end(struct conn *c)
+{
+	c->handshaking = false;
+	if (c->shaking)
+		limits_handshake_leave(c->loop->limits);
+	c->shaking = false;
+}
+
 void conn_handshake_begin(struct conn *c, bool at_once)
 {
 	double timeout = c->loop->settings.handshake_timeout;
 
+	if (!may_begin(c)) {
+		conn_fail(c, "too many handshakes");
+		return;
+	}
 	conn_set_write_timeout(c, timeout > 0 ? timeout : -1);
 	c->transport = c->upgrade;
 	c->upgrade = NULL;
@@ -58,7 +82,7 @@ static void done(struct conn *c)
 {
 	bool first = c->state == CONN_CONNECTING;
 
-	c->handshaking = false;
+	conn_handshake_end(c);
 	c->wants_write = false;
 	c->write_due = 0;
 	c->state = CONN_OPEN;

@@ -1,5 +1,8 @@
 #include "net/limits.h"
 
+#include "base/clock.h"
+#include "base/log.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -22,8 +25,8 @@ struct limits_net {
 
 static struct limits_peer uncounted; /* an address that is not limited, or one too many */
 
-static const char *const NAMES[] = {
-    "max_connections", "max_connections_per_ip", "max_connection_rate_per_ip", "descriptors"};
+static const char *const NAMES[] = {"max_connections", "max_connections_per_ip",
+    "max_connection_rate_per_ip", "max_handshakes", "descriptors"};
 
 const char *limits_name(enum limit limit)
 {
@@ -309,4 +312,30 @@ bool limits_hit(struct limits *l, enum limit limit, double now)
 	if (due)
 		h->last = now;
 	return due;
+}
+
+void limits_refused(struct limits *l, enum limit limit)
+{
+	if (limits_hit(l, limit, clock_realtime()))
+		log_warn("%s reached, newcomers are turned away", limits_name(limit));
+}
+
+/* ---- handshakes ---- */
+
+bool limits_handshakes_full(const struct limits *l)
+{
+	return l->max_handshakes && l->handshakes >= l->max_handshakes;
+}
+
+bool limits_handshake_enter(struct limits *l)
+{
+	if (limits_handshakes_full(l))
+		return false;
+	l->handshakes++;
+	return true;
+}
+
+void limits_handshake_leave(struct limits *l)
+{
+	l->handshakes--;
 }

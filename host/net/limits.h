@@ -1,4 +1,5 @@
-/* Limits on accepted connections: how many in all, how many and how often from one address.
+/* Limits on accepted connections: how many in all, how many and how often from one address, how
+ * many in a TLS handshake at one time.
  *
  * An IPv4 address counts alone, an IPv6 address by its /64. Loopback, Unix sockets, class admin and
  * the networks of limits_exempt are not limited. Entries exist while they have connections or a
@@ -14,7 +15,14 @@
 
 enum { LIMITS_PEERS = 65536 };
 
-enum limit { LIMIT_CONNECTIONS, LIMIT_PER_IP, LIMIT_RATE, LIMIT_DESCRIPTORS, LIMIT_COUNT };
+enum limit {
+	LIMIT_CONNECTIONS,
+	LIMIT_PER_IP,
+	LIMIT_RATE,
+	LIMIT_HANDSHAKES,
+	LIMIT_DESCRIPTORS,
+	LIMIT_COUNT
+};
 
 struct limits_peer;
 
@@ -28,8 +36,10 @@ struct limits {
 	size_t max_connections;
 	unsigned max_per_ip;
 	double max_rate; /* new connections per second and address; a burst may be twice that */
+	size_t max_handshakes;
 
 	size_t connections;                 /* ro: counted ones that are open */
+	size_t handshakes;                  /* ro: counted ones under way */
 	struct limits_hit hit[LIMIT_COUNT]; /* ro */
 
 	/* private */
@@ -61,10 +71,22 @@ bool limits_enter(struct limits *limits, const struct sockaddr *address, double 
 /* A connection ended; nulls *peer. NULL is not counted. */
 void limits_leave(struct limits *limits, struct limits_peer **peer);
 
+/* A handshake of an accepted connection begins: true if there is room for one more, which is
+ * counted then and is for limits_handshake_leave. */
+bool limits_handshake_enter(struct limits *limits);
+void limits_handshake_leave(struct limits *limits);
+
+/* Whether limits_handshake_enter would refuse one now. */
+bool limits_handshakes_full(const struct limits *limits);
+
 /* Counts a hit; true if none was counted in the last second (then a log line is due). */
 bool limits_hit(struct limits *limits, enum limit limit, double now);
 
-/* "max_connections", "max_connections_per_ip", "max_connection_rate_per_ip", "descriptors". */
+/* A newcomer was refused for this limit: counts it, and says so once a second. */
+void limits_refused(struct limits *limits, enum limit limit);
+
+/* "max_connections", "max_connections_per_ip", "max_connection_rate_per_ip", "max_handshakes",
+ * "descriptors". */
 const char *limits_name(enum limit limit);
 
 #endif

@@ -81,17 +81,24 @@ static void on_exhausted(struct listener *l, int error)
 	ev_timer_start(l->loop->ev, &l->timer);
 }
 
+/* Handshakes first: who is refused for them has cost no OpenSSL object and counts nowhere else. */
+static bool is_refused(struct listener *l, const struct sockaddr *from, struct limits_peer **peer_r,
+    enum limit *limit_r)
+{
+	*limit_r = LIMIT_HANDSHAKES;
+	return (l->secure && limits_handshakes_full(l->loop->limits)) ||
+	       !limits_enter(l->loop->limits, from, clock_monotonic(), peer_r, limit_r);
+}
+
 static void admit(struct listener *l, int fd, const struct sockaddr *from)
 {
 	struct limits_peer *peer = NULL;
-	enum limit limit = LIMIT_CONNECTIONS;
+	enum limit limit;
 
-	if (l->klass != CONN_ADMIN &&
-	    !limits_enter(l->loop->limits, from, clock_monotonic(), &peer, &limit)) {
+	if (l->klass != CONN_ADMIN && is_refused(l, from, &peer, &limit)) {
 		l->refused++;
 		close(fd);
-		if (limits_hit(l->loop->limits, limit, clock_realtime()))
-			log_warn("%s reached, newcomers are turned away", limits_name(limit));
+		limits_refused(l->loop->limits, limit);
 		return;
 	}
 	l->accepted++;

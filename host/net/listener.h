@@ -45,6 +45,7 @@ struct listener {
 	enum conn_class klass;         /* ro */
 	bool tcp;                      /* ro */
 	bool gate_open;                /* ro: what was asked for, also while closing */
+	bool secure;                   /* newcomers begin with a handshake */
 	char path[sizeof((struct sockaddr_un *)0)->sun_path +
 		  16]; /* private: "" if not a Unix path of ours */
 	dev_t dev;     /* private: of the path at bind */

@@ -107,6 +107,8 @@ local groups <const> = {
 			"ignored: there is one backend", P = true, hidden = true },
 		{ "max_connections", "integer", nil,
 			"connections a worker; default: the file limit less 512", min = 1 },
+		{ "max_handshakes", "integer", nil,
+			"TLS handshakes under way at one time; default: a quarter of max_connections", min = 1 },
 		{ "max_connections_per_ip", "integer", 256, "of one address (IPv6: /64)", min = 1 },
 		{ "max_connection_rate_per_ip", "number", 100, "a second, burst twice that", above = 0 },
 		{ "limits_exempt", "list", {}, "CIDR blocks without limits by address" },

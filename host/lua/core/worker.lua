@@ -57,6 +57,18 @@ local function find_places(hello, file)
 	return found
 end
 
+-- What is kept of the file limit for the host, its listeners and class admin.
+local reserve <const> = 512
+
+--- The most connections of this worker unless the config says otherwise.
+local function room()
+	local known, files = require "util.pposix".getrlimit "NOFILE"
+	if not known or type(files) ~= "number" then
+		return nil
+	end
+	return files >= 2 * reserve and files - reserve or files // 2
+end
+
 --- 3. Limits of the loop and of callbacks.
 local function set_limits()
 	local guard <const> = require "host.guard"
@@ -69,8 +81,11 @@ local function set_limits()
 	guard.limits { slow = period "slow_callback", timeout = period "callback_timeout",
 		memory = options.read("lua_memory_limit") }
 	server.set_config(options.read("network_settings"))
+	local connections <const> = options.read("max_connections") or room()
 	local ok, err = server.set_limits {
-		max_connections = options.read("max_connections"),
+		max_connections = connections,
+		max_handshakes = options.read("max_handshakes")
+			or connections and math.max(1, connections // 4),
 		max_connections_per_ip = options.read("max_connections_per_ip"),
 		max_connection_rate_per_ip = options.read("max_connection_rate_per_ip"),
 		limits_exempt = options.read("limits_exempt"),

@@ -235,10 +235,11 @@ function server.close_class(class)
 	return server.close_servers { class = class }, server.close_connections { class = class }
 end
 
---- Counts: connections, listeners, limits { limit, hits, last }.
+--- Counts: connections, handshakes (of accepted ones), listeners, limits { limit, hits, last }.
 server.stats = host_net.stats
 
---- max_connections, max_connections_per_ip, max_connection_rate_per_ip, limits_exempt.
+--- max_connections, max_connections_per_ip, max_connection_rate_per_ip, max_handshakes,
+-- limits_exempt.
 -- @return true; or nil and what is wrong
 server.set_limits = host_net.limits
 
