@@ -248,8 +248,9 @@ static bool set_exempt(lua_State *L, struct limits *limits)
 	return true;
 }
 
-/* limits(tbl): max_connections, max_connections_per_ip, max_connection_rate_per_ip,
- * max_handshakes, limits_exempt. Missing or false: no limit. nil, message when a network of limits_exempt cannot be read. */
+/* limits(tbl): max_connections, max_connections_per_ip, max_connection_rate_per_ip, max_handshakes,
+ * limits_exempt. Missing or false: no limit. nil, message when a network of limits_exempt cannot be
+ * read. */
 static int l_limits(lua_State *L)
 {
 	struct limits *limits = lua_check_loop(L)->limits;
@@ -284,7 +285,8 @@ static void push_limit(lua_State *L, const struct limits *limits, enum limit lim
 	lua_setfield(L, -2, "last");
 }
 
-/* stats(): { connections, counted, handshakes, listeners, corked, limits = { { limit, hits, last }, … } } */
+/* stats(): { connections, counted, handshakes, listeners, corked, limits = { { limit, hits, last },
+ * … } } */
 static int l_stats(lua_State *L)
 {
 	struct loop *loop = lua_check_loop(L);

@@ -1,5 +1,6 @@
 /* host.tls: contexts of TLS connections, certificates, ticket keys. What a connection knows:
  * lua_tls_conn.c. */
+#include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
 #include "bindings/lua_x509.h"
 #include "net/tls.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONTEXT "tls context"
@@ -96,13 +98,101 @@ static void set_options(lua_State *L, SSL_CTX *ssl)
 		SSL_CTX_set_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
 }
 
-/* alpn: a list or a single word. 0, or -1. */
+/* ---- alpn as a function ---- */
+
+struct lua_alpn {
+	int fn; /* registry ref */
+};
+
+static void release_alpn(void *data)
+{
+	struct lua_alpn *a = data;
+
+	if (lua_host_state())
+		luaL_unref(lua_host_state(), LUA_REGISTRYINDEX, a->fn);
+	free(a);
+}
+
+static void push_protocols(lua_State *L, const unsigned char *wire, size_t n)
+{
+	lua_Integer count = 0;
+
+	lua_newtable(L);
+	for (size_t i = 0; i < n && wire[i] < n - i; i += 1U + wire[i]) {
+		lua_pushlstring(L, (const char *)wire + i + 1, wire[i]);
+		lua_rawseti(L, -2, ++count);
+	}
+}
+
+/* Appends the string on top; false if it is none, or does not fit. */
+static bool append_protocol(lua_State *L, unsigned char wire[TLS_ALPN_MAX], int *n)
+{
+	size_t size = lua_rawlen(L, -1);
+
+	if (lua_type(L, -1) != LUA_TSTRING || size < 1 || size > 255 ||
+	    size + 1 > (size_t)(TLS_ALPN_MAX - *n))
+		return false;
+	wire[*n] = (unsigned char)size;
+	memcpy(wire + *n + 1, lua_tostring(L, -1), size);
+	*n += (int)size + 1;
+	return true;
+}
+
+/* A word or a list on top, in wire form: its length. What else stands there speaks nothing. */
+static int take_protocols(lua_State *L, unsigned char wire[TLS_ALPN_MAX])
+{
+	int n = 0;
+
+	if (lua_type(L, -1) == LUA_TSTRING)
+		(void)append_protocol(L, wire, &n);
+	if (!lua_istable(L, -1))
+		return n;
+	for (lua_Integer i = 1, fits = 1; fits && lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+		fits = append_protocol(L, wire, &n);
+		lua_pop(L, 1);
+	}
+	return n;
+}
+
+/* fn(list of what the peer offers) → list or word; nil: none */
+static int ask_alpn(
+    void *data, const unsigned char *offered, size_t n, unsigned char wire_r[TLS_ALPN_MAX])
+{
+	const struct lua_alpn *a = data;
+	lua_State *L = lua_handle_state();
+	int top = lua_gettop(L), answer = -1;
+
+	if (!lua_host_room(n * 32 + 4096) || !lua_checkstack(L, 8))
+		return -1;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
+	push_protocols(L, offered, n);
+	if (lua_host_call_logged(L, 1, 1, "choosing a protocol (alpn)"))
+		answer = take_protocols(L, wire_r);
+	lua_settop(L, top);
+	return answer;
+}
+
+/* The function is on top. */
+static int set_alpn_function(lua_State *L, struct tls_ctx *ctx)
+{
+	struct lua_alpn *a = tls_ctx_is_server(ctx) ? malloc(sizeof *a) : NULL;
+
+	if (!a)
+		return -1;
+	a->fn = luaL_ref(L, LUA_REGISTRYINDEX);
+	tls_ctx_alpn_take(ctx, ask_alpn, a, release_alpn);
+	return 0;
+}
+
+/* alpn: a list, a single word, or for a server a function. 0, or -1. */
 static int set_alpn(lua_State *L, struct tls_ctx *ctx)
 {
 	luaL_Buffer b;
 	lua_Integer n;
 
 	lua_getfield(L, 1, "alpn");
+	if (lua_isfunction(L, -1))
+		return set_alpn_function(L, ctx);
 	if (lua_isstring(L, -1)) {
 		lua_createtable(L, 1, 0);
 		lua_insert(L, -2);

@@ -15,6 +15,10 @@
  * LOOP_BUFFER, so the plaintext of a turn always has room. */
 enum { FILL = LOOP_BUFFER - 17 * 1024 };
 
+/* A peer may send as many new keys (and a server tickets) with no data between them: each costs far
+ * more to take than to send, and nobody who has nothing to say needs them. */
+enum { STEPS_MAX = 64 };
+
 static struct {
 	char bytes[FILL];
 	size_t off, len;
@@ -29,6 +33,15 @@ struct tls *tls_of(const struct conn *c)
 struct tls *tls_from_ssl(const SSL *ssl)
 {
 	return SSL_get_app_data(ssl);
+}
+
+void tls_on_info(const SSL *ssl, int where, int ret)
+{
+	struct tls *t = tls_from_ssl(ssl);
+
+	(void)ret;
+	if ((where & SSL_CB_LOOP) && t->done && t->steps <= STEPS_MAX)
+		t->steps++;
 }
 
 /* ---- the socket as OpenSSL sees it ---- */
@@ -183,6 +196,17 @@ static void no_delay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+static void tls_free(struct tls **tls)
+{
+	struct tls *t = *tls;
+
+	*tls = NULL;
+	SSL_free(t->ssl);
+	tls_ctx_release(&t->ctx);
+	buf_free(&t->held);
+	free(t);
+}
+
 static int tls_handshake(struct conn *c)
 {
 	struct tls *t = c->secret;
@@ -192,7 +216,15 @@ static int tls_handshake(struct conn *c)
 		no_delay(c->io.fd);
 	c->wants_write = false;
 	ERR_clear_error();
+	t->busy = true;
 	r = SSL_do_handshake(t->ssl);
+	t->busy = false;
+	if (t->orphan) {
+		tls_free(&t);
+		ERR_clear_error();
+		errno = ECANCELED;
+		return -1;
+	}
 	if (r == 1) {
 		t->done = true;
 		return 0;
@@ -214,6 +246,13 @@ static void keep_rest(struct tls *t)
 		t->end = ENOMEM;
 	}
 	fill.off = fill.len = 0;
+}
+
+static int flooded(struct tls *t)
+{
+	t->dead = true;
+	t->why = "too many key updates";
+	return EPROTO;
 }
 
 static ssize_t ended(struct tls *t)
@@ -246,6 +285,10 @@ static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
 	if (r != 1)
 		why = result(t, r, true) == 0 ? -1 : errno;
 	keep_rest(t);
+	if (got)
+		t->steps = 0;
+	else if (t->steps > STEPS_MAX)
+		why = flooded(t);
 	if (why && why != EAGAIN)
 		t->end = t->end ? t->end : why;
 	/* the end comes in a turn of its own; so does what had no room */
@@ -297,23 +340,15 @@ static void tls_discard(struct conn *c)
 	transport_plain.discard(c);
 }
 
-static void tls_free(struct tls **tls)
-{
-	struct tls *t = *tls;
-
-	*tls = NULL;
-	SSL_free(t->ssl);
-	tls_ctx_release(&t->ctx);
-	buf_free(&t->held);
-	free(t);
-}
-
 static void tls_fini(struct conn *c)
 {
 	struct tls *t = c->secret;
 
 	c->secret = NULL;
 	c->transport = &transport_plain;
+	t->orphan = t->busy;
+	if (t->orphan)
+		return;
 	tls_free(&t);
 	ERR_clear_error();
 }

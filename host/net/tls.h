@@ -25,6 +25,9 @@ struct tls {
 	bool done;        /* ro: the handshake is over */
 	bool bulk;        /* private: SSL_read runs over the shared buffer */
 	bool dead;        /* private: OpenSSL wants no further call */
+	bool busy;        /* private: in OpenSSL's handshake, which calls back */
+	bool orphan;      /* private: the connection went meanwhile; freed behind the handshake */
+	uint8_t steps;    /* private: messages of handshakes after the first, without any data */
 	uint8_t n_errors; /* ro */
 	struct {
 		int depth, code;
@@ -40,7 +43,8 @@ int tls_begin(struct conn *conn, struct tls_ctx *ctx, const char *name);
 /* The TLS of a connection, also before its handshake is over; NULL for plain ones. */
 struct tls *tls_of(const struct conn *conn);
 
-/* For tls_ctx.c: the struct tls behind an SSL object. */
+/* For tls_ctx.c: the struct tls behind an SSL object; OpenSSL's info callback. */
 struct tls *tls_from_ssl(const SSL *ssl);
+void tls_on_info(const SSL *ssl, int where, int ret);
 
 #endif

@@ -25,6 +25,9 @@ struct tls_ctx {
 	struct sni *sni;
 	unsigned char *alpn; /* wire form */
 	size_t alpn_len;
+	tls_alpn_fn *alpn_fn; /* NULL: alpn is what counts */
+	void *alpn_data;
+	void (*alpn_release)(void *data);
 	char *label;
 	unsigned refs;
 	bool server, go_on;
@@ -210,22 +213,45 @@ void tls_ctx_label(struct tls_ctx *ctx, const char *label)
 
 /* ---- protocols behind TLS ---- */
 
+/* The first of `ours` that stands in `theirs`, as a part of `theirs`: what a function wrote does
+ * not outlive the callback. */
+static bool select_protocol(const unsigned char *ours, size_t n, const unsigned char *theirs,
+    size_t m, const unsigned char **out_r, unsigned char *out_n_r)
+{
+	for (size_t i = 0; i < n; i += 1U + ours[i])
+		for (size_t j = 0; j < m; j += 1U + theirs[j])
+			if (i + ours[i] < n && j + theirs[j] < m && ours[i] == theirs[j] &&
+			    memcmp(ours + i + 1, theirs + j + 1, ours[i]) == 0) {
+				*out_r = theirs + j + 1;
+				*out_n_r = theirs[j];
+				return true;
+			}
+	return false;
+}
+
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     const unsigned char *in, unsigned int in_n, void *arg)
 {
+	static unsigned char answer[TLS_ALPN_MAX];
 	struct tls_ctx *ctx = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	unsigned char *picked = NULL;
+	int n;
 
 	(void)arg;
+	if (ctx->alpn_fn) {
+		n = ctx->alpn_fn(ctx->alpn_data, in, in_n, answer);
+		if (n < 0)
+			return SSL_TLSEXT_ERR_ALERT_FATAL;
+		return select_protocol(answer, (size_t)n, in, in_n, out, out_n)
+			   ? SSL_TLSEXT_ERR_OK
+			   : SSL_TLSEXT_ERR_NOACK;
+	}
 	if (!ctx->alpn)
 		return SSL_TLSEXT_ERR_NOACK;
 	/* ours first; none in common ends the handshake (RFC 7301 3.2), or one protocol's bytes
 	 * would reach another's parser */
-	if (SSL_select_next_proto(&picked, out_n, ctx->alpn, (unsigned)ctx->alpn_len, in, in_n) !=
-	    OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	*out = picked;
-	return SSL_TLSEXT_ERR_OK;
+	return select_protocol(ctx->alpn, ctx->alpn_len, in, in_n, out, out_n)
+		   ? SSL_TLSEXT_ERR_OK
+		   : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 int tls_ctx_alpn(struct tls_ctx *ctx, const unsigned char *wire, size_t n)
@@ -241,6 +267,24 @@ int tls_ctx_alpn(struct tls_ctx *ctx, const unsigned char *wire, size_t n)
 	if (ctx->server)
 		return 0;
 	return SSL_CTX_set_alpn_protos(ctx->ssl, wire, (unsigned)n) == 0 ? 0 : -1;
+}
+
+static void forget_alpn(struct tls_ctx *ctx)
+{
+	if (ctx->alpn_release)
+		ctx->alpn_release(ctx->alpn_data);
+	ctx->alpn_fn = NULL;
+	ctx->alpn_data = NULL;
+	ctx->alpn_release = NULL;
+}
+
+void tls_ctx_alpn_take(
+    struct tls_ctx *ctx, tls_alpn_fn *fn, void *data, void (*release)(void *data))
+{
+	forget_alpn(ctx);
+	ctx->alpn_fn = fn;
+	ctx->alpn_data = data;
+	ctx->alpn_release = release;
 }
 
 /* ---- verification ---- */
@@ -385,6 +429,7 @@ static int set_up(struct tls_ctx *ctx)
 	/* tickets only: no session is kept in this process */
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_dh_auto(ssl, 1);
+	SSL_CTX_set_info_callback(ssl, tls_on_info);
 	if (!ctx->server)
 		return 0;
 	SSL_CTX_set_client_hello_cb(ssl, on_hello, ctx);
@@ -428,6 +473,7 @@ void tls_ctx_release(struct tls_ctx **held)
 		free(s);
 	}
 	SSL_CTX_free(ctx->ssl);
+	forget_alpn(ctx);
 	free(ctx->alpn);
 	free(ctx->label);
 	free(ctx);

@@ -30,8 +30,23 @@ int tls_ctx_protocol(struct tls_ctx *ctx, const char *words);
 int tls_ctx_ciphers(
     struct tls_ctx *ctx, const char *ciphers, const char *suites, const char *groups);
 int tls_ctx_trust(struct tls_ctx *ctx, const char *file, const char *folder);
-/* Wire form of RFC 7301: length and name, again and again. */
+/* Protocols in the wire form of RFC 7301: length and name, again and again. A peer of a server that
+ * shares none with it is refused. */
 int tls_ctx_alpn(struct tls_ctx *ctx, const unsigned char *wire, size_t n);
+
+enum { TLS_ALPN_MAX = 4096 };
+
+/* Asked in each handshake of a server whose peer offers protocols (`offered`, wire form): writes
+ * those that it would speak, the best first, and returns their length; 0: none, and the handshake
+ * goes on without, as it does when none is shared (LuaSec's rule for functions); -1: the handshake
+ * fails. It may destroy the connection. */
+typedef int tls_alpn_fn(
+    void *data, const unsigned char *offered, size_t n, unsigned char wire_r[TLS_ALPN_MAX]);
+
+/* Takes `data`: freed by `release`, at the latest with the context. In place of a list. */
+void tls_ctx_alpn_take(
+    struct tls_ctx *ctx, tls_alpn_fn *fn, void *data, void (*release)(void *data));
+
 /* Finite-field parameters from a PEM file; without, OpenSSL's own. */
 int tls_ctx_dhparam(struct tls_ctx *ctx, const char *file);
 
