@@ -72,7 +72,7 @@ want_fuzz() {
 	C
 }
 # A peer is run or read beside the tests, from .deps/peers/: never installed, never left running.
-want_peers() { for p in prosody prosody-modules lua-sec; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done; }
+want_peers() { for p in prosody prosody-modules lua-sec libfaketime; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done; }
 
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 miss=; own=; peers=

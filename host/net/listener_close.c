@@ -192,7 +192,7 @@ static void begin_close(struct listener *l)
 	l->state = LISTENER_CLOSING;
 	listener_watch(l);
 	ev_timer_stop(l->loop->ev, &l->timer);
-	ev_timer_set(&l->timer, SETTLE + (ev_time() - ev_now(l->loop->ev)), 0);
+	ev_timer_set(&l->timer, SETTLE + loop_late(l->loop), 0);
 	ev_timer_start(l->loop->ev, &l->timer);
 }
 

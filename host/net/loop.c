@@ -1,5 +1,6 @@
 #include "net/loop.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "net/conn.h"
 #include "net/limits.h"
@@ -150,9 +151,9 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 	if (loop->n_ticks || loop->cork.later || loop->quitting)
 		ev_idle_start(ev, &loop->idle); /* do not sleep on them */
 	if (loop->turning) {
-		double now = ev_time(); /* the wait's end was read by libev already */
+		double now = clock_monotonic();
 
-		lag_add(&loop->lag, now - ev_now(ev), now);
+		lag_add(&loop->lag, now - loop->turned_at, now);
 	}
 	loop->turning = false;
 }
@@ -165,7 +166,13 @@ static void on_check(struct ev_loop *ev, ev_check *w, int revents)
 	(void)ev;
 	(void)revents;
 	loop->tick = loop_tick_now(loop);
+	loop->turned_at = clock_monotonic();
 	loop->turning = true;
+}
+
+double loop_late(const struct loop *loop)
+{
+	return clock_monotonic() - loop->turned_at;
 }
 
 static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)
@@ -278,6 +285,7 @@ static struct loop *loop_new(void)
 	loop->cork.dirty_tail = &loop->cork.dirty;
 	loop->cork.later_tail = &loop->cork.later;
 	loop->born = seconds(CLOCK_MONOTONIC_COARSE);
+	loop->turned_at = clock_monotonic();
 	loop->born_real = seconds(CLOCK_REALTIME);
 	wheel_init(&loop->wheel, 1, conn_expire);
 	ev_timer_init(&loop->wheel_timer, on_wheel, 0, 0);

@@ -60,6 +60,7 @@ struct loop {
 	size_t n_ticks, cap_ticks;
 	double born; /* monotonic; tick 1 of the wheel */
 	double born_real;
+	double turned_at; /* monotonic: when libev read its clock for this turn */
 	unsigned depth;
 	uint64_t events; /* callbacks so far */
 	bool quitting, running, leaving, turning;
@@ -97,6 +98,10 @@ int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t numb
 /* Around every callback from libev: corks, counts. */
 void loop_enter(struct loop *loop);
 void loop_leave(struct loop *loop);
+
+/* Seconds since libev read its clock: it counts a timer's delay from then, and a long callback has
+ * moved the present on. Monotonic: the wall clock may be set meanwhile. */
+double loop_late(const struct loop *loop);
 
 /* Now, in ticks of the wheel (10 ms, never 0), fresh. */
 uint32_t loop_tick_now(const struct loop *loop);

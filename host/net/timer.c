@@ -62,16 +62,14 @@ static void drop(struct timer *t)
 static void start(struct timer *t, double delay)
 {
 	struct ev_loop *ev = t->owner->loop->ev;
-	double late = ev_time() - ev_now(ev);
+	double late = loop_late(t->owner->loop);
 
 	ev_timer_stop(ev, &t->ev);
 	if (!(delay > 0))
 		delay = 0;
 	else if (delay > 1e9)
 		delay = 1e9;
-	if (late > 0 && late < 60)
-		delay += late;
-	ev_timer_set(&t->ev, delay, 0);
+	ev_timer_set(&t->ev, delay + late, 0);
 	ev_timer_start(ev, &t->ev);
 }
 

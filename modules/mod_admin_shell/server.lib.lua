@@ -3,7 +3,6 @@
 local lifecycle <const> = require "core.lifecycle"
 local status <const> = require "core.status"
 local status_text <const> = require "core.status_text"
-local time <const> = require "util.time"
 
 local server <const> = {}
 
@@ -45,7 +44,7 @@ local function memory(self)
 end
 
 local function uptime()
-	local seconds <const> = time.now() - prosody.start_time
+	local seconds <const> = lifecycle.uptime()
 	return true, ("running for %s (since %s)"):format(status_text.seconds(seconds),
 		os.date("%Y-%m-%d %H:%M:%S", math.floor(prosody.start_time))), seconds
 end

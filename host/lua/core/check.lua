@@ -8,6 +8,7 @@ local check_ports <const> = require "core.check_ports"
 local check_tls <const> = require "core.check_tls"
 local config <const> = require "core.configmanager"
 local options <const> = require "core.options"
+local time <const> = require "util.time"
 
 local check <const> = {}
 
@@ -82,11 +83,11 @@ end
 --- Builds the config with a limit on its time, which a loop around pcall does not outlive either.
 -- @return the state; or nil and a fault
 local function build_in_time(file, source)
-	local stop, begun, line = os.clock() + time_limit, os.time(), nil
+	local stop, begun, line = os.clock() + time_limit, time.monotonic(), nil
 	-- In a coroutine of its own, so that the hook ends with it.
 	local co = coroutine.create(config.build)
 	local function look()
-		if line or os.clock() > stop or os.time() - begun >= time_limit then
+		if line or os.clock() > stop or time.monotonic() - begun >= time_limit then
 			line = line or running_line(file) or 1
 			debug.sethook(co, look, "", 1)
 			error("the config takes too long", 0)

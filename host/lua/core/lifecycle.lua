@@ -126,6 +126,7 @@ lifecycle.draining = idle.draining
 lifecycle.drained_services = idle.services
 lifecycle.starting_event = start.event
 lifecycle.loaded = start.loaded
+lifecycle.uptime = start.uptime
 lifecycle.set_reload = life.set_reload
 
 --- The report of the last stop, or of the one under way as far as it is known.

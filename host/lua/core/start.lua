@@ -17,6 +17,7 @@ local life               -- core/lifecycle_host.lua, given by init
 local set, guard         -- the holds on server-starting, and the timer of start_timeout
 local payload, early = nil, {} -- of server-starting, and who was there before the modules
 local loaded, started = false, false
+local ready_at           -- monotonic
 local kept = {}          -- verb → function, run once after ready
 
 --- Joins this file to the machine.
@@ -27,6 +28,11 @@ end
 --- Whether `server-started` has happened.
 function start.is_started()
 	return started
+end
+
+--- Seconds since this worker was ready, whatever became of the wall clock; 0 before.
+function start.uptime()
+	return ready_at and time.monotonic() - ready_at or 0
 end
 
 --- Keeps something until the host is ready; the last of one kind counts.
@@ -56,6 +62,7 @@ end
 local function tell_ready(drain)
 	local keeper = verbs.keeper()
 	life.set_word("start_time", math.floor(time.now()))
+	ready_at = time.monotonic()
 	if keeper then
 		become_active(keeper.hello)
 	end

@@ -7,7 +7,6 @@ local info <const> = require "host.info"
 local json <const> = require "util.json"
 local json_fields <const> = require "core.json_fields"
 local sys <const> = require "host.sys"
-local time <const> = require "util.time"
 
 local status <const> = { schema = 1 }
 
@@ -196,7 +195,7 @@ function status.build()
 		schema = status.schema, name = "gadwall", version = info.version,
 		pid = me.keeper_pid or own_pid(), state = state, phase = known(lifecycle.phase()),
 		since = stamp(since), ready = (lifecycle.ready()), live = true, reason = known(why),
-		uptime = time.now() - (prosody.start_time or time.now()),
+		uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
 		server_id = known(prosody.server_id), generations = part(generations, state),
 		stop = part(function () return lifecycle.stop_status() end), upgrade = null,
