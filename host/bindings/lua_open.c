@@ -2,6 +2,8 @@
 
 /* One word for each table; the files that hold them have nothing else in common. */
 #define HOST_TABLES(X)                                                                             \
+	X(cipher)                                                                                  \
+	X(crypto)                                                                                  \
 	X(datagram)                                                                                \
 	X(edit)                                                                                    \
 	X(encodings)                                                                               \

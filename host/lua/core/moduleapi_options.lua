@@ -18,7 +18,8 @@ function api:get_option(name, default)
 end
 
 local function complain(module, name, message)
-	local where = config.where(module.host, name)
+	-- Specs of modules put a configmanager of their own in its place.
+	local where = config.where and config.where(module.host, name)
 	module:log("error", "Config option '%s'%s not understood, expecting %s", name,
 		where and " (" .. where .. ")" or "", message)
 end

@@ -64,6 +64,8 @@ end
 --- @return list of { level, info, locals, upvalues } from start_level up
 local function get_traceback_table(thread, start_level)
 	local levels = {}
+	-- Levels of the running coroutine count the very functions that ask; without it none of them does.
+	if thread == coroutine.running() then thread = nil end
 	for level = start_level or 1, math.huge do
 		local info
 		if thread then

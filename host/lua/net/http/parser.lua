@@ -2,7 +2,8 @@
 --
 -- success_cb(packet) is called when a message is complete, and once before with packet.partial when
 -- its body comes in chunks, until the end of the connection, or is larger than the limit: who then
--- sets packet.body_sink gets the body by body_sink:write(data), and packet.body stays false.
+-- sets packet.body_sink gets the body by body_sink:write(data), and packet.body stays false. A
+-- response in chunks for which nobody did is offered a second time, as in Prosody.
 
 local host_http <const> = require "host.http"
 
@@ -44,6 +45,9 @@ function steps.head(self, packet)
 			return fail(self, "content-length-limit-exceeded")
 		end
 	end
+	if packet.code and packet.chunked and not packet.body_sink then
+		self.success_cb(packet)
+	end
 end
 
 function steps.body(self, data)
@@ -78,7 +82,7 @@ steps["end"] = function (self, data)
 end
 
 function steps.error(self, _, why)
-	return fail(self, why)
+	return fail(self, (why:gsub(" ", "-")))
 end
 
 --- @param data bytes; nil: the connection has ended
