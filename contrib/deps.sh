@@ -17,6 +17,9 @@ posix_version=36.3-1
 posix_amd64=e027253b50ce62131943ac8986c84cded327798d76685394b88c8856d3f0628e
 posix_arm64=512511ed3a25cb11be798099630e14f22e1a6ede8ff14d25dc002a0945946d8e
 llhttp_version=8.1.0~5.15.0+dfsg1+~cs20.10.9.3-1+deb12u4
+# Prosody's own specs, in Debian 13's source package (its pool has the file; that of 12 is gone).
+specs_version=13.0.1
+specs_all=7bde8a5bf3cce195fd454970001b9faeac1a4601bcaa5c74eed7c6b74e48d806
 llhttp_all=fa9fe58b10e813e67f31713b48ac2b489a1ed3bf808f0bc89d137a18c6d0b67c
 
 say() { printf 'deps: %s\n' "$*" >&2; }
@@ -72,7 +75,7 @@ want_fuzz() {
 	C
 }
 # A peer is run or read beside the tests, from .deps/peers/: never installed, never left running.
-want_peers() { for p in prosody prosody-modules lua-sec libfaketime; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done; }
+want_peers() { for p in prosody prosody-modules lua-sec libfaketime prosody-specs; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done; }
 
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 miss=; own=; peers=
@@ -149,7 +152,14 @@ get_llhttp() {
 	cp "$t"/llhttp/usr/share/include/llhttp/llhttp.h "$t"/llhttp/usr/share/llhttp/api.c "$t"/llhttp/usr/share/llhttp/http.c \
 		"$t"/llhttp/usr/share/llhttp/llhttp.c "$deps/src/llhttp/"
 }
+get_specs() {
+	tar=prosody_$specs_version.orig.tar.gz
+	fetch pool/main/p/prosody "$tar" "$specs_all" && mkdir -p "$deps/peers/prosody-specs" &&
+		tar -xzf "$t/$tar" -C "$deps/peers/prosody-specs" --strip-components=1 "prosody-$specs_version/spec" &&
+		: >"$deps/peers/.prosody-specs"
+}
 get_peer() {
+	[ "$1" != prosody-specs ] || { get_specs; return; }
 	[ -n "$(candidate "$1")" ] || update || return 1
 	mkdir -p "$t/$1" "$deps/peers"
 	(cd "$t/$1" && apt-get -qq -o APT::Sandbox::User=root download "$1" >&2) && dpkg-deb -x "$t/$1"/*.deb "$deps/peers" && : >"$deps/peers/.$1"

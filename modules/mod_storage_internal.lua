@@ -1,8 +1,11 @@
--- Stores in files below `data_path`, in Prosody's form: keyval, and lists that grow.
+-- Stores in files below `data_path`, in Prosody's form: keyval, lists that grow, and archives.
 
 local datamanager <const> = require "core.storagemanager".olddm
 
+local storage_archive <const> = require "core.storage_archive"
+
 local host <const> = module.host
+local limit <const> = module:get_option_integer("storage_archive_item_limit", 10000, 0)
 
 local keyval <const>, list <const> = {}, {}
 local kinds <const> = { keyval = { __index = keyval }, list = { __index = list } }
@@ -38,7 +41,10 @@ end
 
 local driver <const> = { name = "internal" }
 
-function driver:open(store, kind) -- luacheck: ignore 212/self
+function driver:open(store, kind)
+	if kind == "archive" then
+		return storage_archive.new(self:open(store, "list"), limit)
+	end
 	local mt = kinds[kind or "keyval"]
 	if not mt then
 		return nil, "unsupported-store"

@@ -1,7 +1,10 @@
--- Stores that last as long as the worker (and over reloads): keyval and lists.
+-- Stores that last as long as the worker (and over reloads): keyval, lists and archives.
 
 local deserialize <const> = require "util.serialization".deserialize
 local serialize <const> = require "util.serialization".serialize
+local storage_archive <const> = require "core.storage_archive"
+
+local limit <const> = module:get_option_integer("storage_archive_item_limit", 10000, 0)
 
 -- Stores by name; each has texts (keyval) or lists of texts by user. Kept as text, so that who
 -- changes what was read changes no store.
@@ -71,8 +74,11 @@ end
 
 local driver <const> = { name = "memory" }
 
-function driver:open(store, kind) -- luacheck: ignore 212/self
+function driver:open(store, kind)
 	kind = kind or "keyval"
+	if kind == "archive" then
+		return storage_archive.new(self:open(store, "list"), limit, true)
+	end
 	if not kinds[kind] then
 		return nil, "unsupported-store"
 	end

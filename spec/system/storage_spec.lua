@@ -69,6 +69,46 @@ describe("module:open_store", function ()
 		d:stop()
 	end)
 
+	it("keeps archives in Prosody's files, and finds their items after a restart", function ()
+		local dir = process.temp_dir()
+		local d, eval = start(nil, dir)
+		assert.equal("true", eval "a = module:open_store('past', 'archive') return a ~= nil")
+		assert.equal("k1 k2", eval("st = require 'util.stanza' return "
+			.. "a:append('u', 'k1', st.stanza('note'):text('one'), 86400, 'w1'), "
+			.. "a:append('u', 'k2', st.stanza('note'):text('two'), 86401, 'w2')"))
+		local text = process.read_file(dir .. "/data/localhost/past/u.list")
+		assert.matches('%["stamp"%] = "1970%-01%-02T00:00:00Z"', text)
+		assert.matches('%["key"%] = "k1"', text)
+		d:stop()
+		d, eval = start(nil, dir)
+		assert.equal("true", eval("function show(k, v, ...) return k, tostring(v), ... end "
+			.. "a = module:open_store('past', 'archive') return a ~= nil"))
+		assert.equal("k1 <note>one</note> 86400 w1", eval "return show(a:find('u', { limit = 1 })())")
+		assert.equal("k2 <note>two</note> 86401 w2", eval "return show(a:find('u', { after = 'k1' })())")
+		assert.equal("k2 <note>two</note> 86401 w2",
+			eval "return show(a:find('u', { reverse = true })())")
+		assert.equal("nil item-not-found", eval "return a:find('u', { before = 'k9' })")
+		assert.equal("2", eval "return select(2, a:find('u', { limit = 1, total = true }))")
+		assert.equal('{ "1970-01-02" }', eval "return a:dates('u')")
+		assert.equal("nil unsupported-datatype", eval "return a:append('u', nil, { 1 })")
+		assert.equal("1", eval "return a:delete('u', { with = 'w2' })")
+		assert.equal("nil item-not-found", eval "return a:get('u', 'k2')")
+		d:stop()
+	end)
+
+	it("ends an archive at storage_archive_item_limit, and replaces at the limit still", function ()
+		local d, eval = start "storage_archive_item_limit = 2; storage = 'memory'"
+		assert.equal("true", eval "a = module:open_store('past', 'archive') return a ~= nil")
+		assert.equal("a b", eval "return a:append('u', 'a', { 1 }), a:append('u', 'b', 2)")
+		assert.equal("nil quota-limit", eval "return a:append('u', nil, 3)")
+		assert.equal("a", eval "return a:append('u', 'a', { 4 })")
+		assert.equal("b", eval "return (a:find('u')())")
+		assert.equal("nil quota-limit", eval "return a:append('u', 'c', 3)")
+		assert.equal("1", eval "return a:delete('u', { truncate = 1 })")
+		assert.equal("c", eval "return a:append('u', 'c', 3)")
+		d:stop()
+	end)
+
 	it("gives global modules none, and says why", function ()
 		local d, eval = start()
 		assert.equal("nil global-storage-not-supported",

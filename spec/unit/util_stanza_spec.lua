@@ -8,6 +8,21 @@ describe("util.stanza", function ()
 		assert.equal(stanza.xml_escape, xml.escape)
 	end)
 
+	it("is read from XML where lua-expat is, without what can be abused", function ()
+		local s = assert(xml.parse "<a xml:lang='x' xmlns='u' xmlns:p='v'><p:b p:c='1'/>t&lt;</a>")
+		assert.same({ "a", "u", "x" }, { s.name, s.attr.xmlns, s.attr["xml:lang"] })
+		assert.same({ "b", "v", "1" }, { s.tags[1].name, s.tags[1].attr.xmlns, s.tags[1].attr["v\1c"] })
+		assert.equal("v", s.tags[1].namespaces.p)
+		assert.equal("t<", s[2])
+		for _, bad in ipairs { "", "<a>", "<a/><b/>", "<a><!-- x --></a>", "<a><?x y?></a>",
+			"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>" } do
+			local none, err = xml.parse(bad)
+			assert.is_nil(none)
+			assert.is_string(err)
+		end
+		assert.equal("a", xml.parse("<a><!-- x --></a>", { allow_comments = true }).name)
+	end)
+
 	it("builds and writes a tree", function ()
 		local s = stanza.stanza("ul", { class = "a'b" }):tag("li"):text("1 < 2"):up()
 			:text_tag("li", "x", { xmlns = "urn:x" })

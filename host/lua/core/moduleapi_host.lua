@@ -70,7 +70,7 @@ api.hourly, api.daily, api.weekly = cron_word "hourly", cron_word "daily", cron_
 
 --- Opens a store of the module's host; see core.storagemanager.
 -- @param name of the store, default the module's
--- @param kind "keyval" (default), "map", "keyval+", "list"
+-- @param kind "keyval" (default), "map", "keyval+", "list", "archive"
 function api:open_store(name, kind)
 	if self.host == "*" then
 		return nil, "global-storage-not-supported"

@@ -62,6 +62,8 @@ local groups <const> = {
 		{ "storage", "any", nil, "driver of all stores, or { STORE = driver }", P = true },
 		{ "default_storage", "string", "internal", "driver of the stores that `storage` does not name",
 			P = true },
+		{ "storage_archive_item_limit", "integer", 10000, "most items of a user in one archive",
+			P = true, min = 0, reload = "module" },
 	}),
 	rows("cron", "module", {
 		{ "cron_initial_delay", "period", 1, "from the start to the first check", P = true, min = 0 },

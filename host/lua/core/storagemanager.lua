@@ -78,7 +78,7 @@ function storagemanager.get_driver(host, store)
 end
 
 --- Opens a store of a host.
--- @param kind "keyval" (default), "map", "keyval+", "list", or what a driver offers
+-- @param kind "keyval" (default), "map", "keyval+", "list", "archive", or what a driver offers
 -- @return the store; or nil and the reason
 function storagemanager.open(host, store, kind)
 	if not prosody.hosts[host] then

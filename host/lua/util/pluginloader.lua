@@ -6,9 +6,12 @@ local envload <const> = require "util.envload".envload
 local loader_methods <const> = {}
 local loader_mt <const> = { __index = loader_methods }
 
+local has_host <const>, info <const> = pcall(require, "host.info")
+
+-- Without a runtime around it (a script, a spec) the built-in modules are there.
 local function plugin_dirs()
 	local dirs = {}
-	for dir in (prosody.paths.plugins or ""):gmatch("[^;]+") do
+	for dir in (prosody.paths.plugins or has_host and info.modules or ""):gmatch("[^;]+") do
 		dirs[#dirs + 1] = dir
 	end
 	return dirs
