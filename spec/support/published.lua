@@ -19,7 +19,8 @@ published.list = {
 	{ name = "net_websocket_frames" },
 	{ name = "util_argparse" }, { name = "util_array" }, { name = "util_async" },
 	{ name = "util_bitcompat" }, { name = "util_cache" }, { name = "util_crypto" },
-	{ name = "util_datamanager", outside = true }, { name = "util_datetime" }, { name = "util_dbuffer" },
+	{ name = "util_datamanager", outside = true }, { name = "util_datetime" },
+	{ name = "util_dbuffer" },
 	-- With net.server a handler of util.signal runs in the loop, Prosody's too.
 	{ name = "util_debug", differs = { ["util.debug get_traceback_table() works"] =
 		"a handler of a signal runs in the loop, not inside raise()" } },
