@@ -1,6 +1,7 @@
 #include "base/failpoint.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,6 +28,7 @@ const char *const failpoint_names[] = {
     "worker-hello",
     "worker-boot",
     "worker-bind",
+    "worker-spawn",
     "worker-hold",
     "worker-ready",
     "worker-serving",
@@ -88,9 +90,22 @@ static int act(const char *action)
 	return 0;
 }
 
+/* Looked up once: a worker takes what is ours out of its environment (core/runtime.lua). */
+static const char *wanted(void)
+{
+	static const char *copy;
+	static bool looked;
+	const char *value = looked ? NULL : getenv("GADWALL_FAILPOINT");
+
+	looked = true;
+	if (value)
+		copy = strdup(value);
+	return copy;
+}
+
 int failpoint_hit(const char *name)
 {
-	const char *p = getenv("GADWALL_FAILPOINT");
+	const char *p = wanted();
 	unsigned n = ++hits[index_of(name)];
 	size_t len = strlen(name);
 

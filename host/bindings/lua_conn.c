@@ -286,8 +286,21 @@ int l_conn_connect(lua_State *L)
 	return 1;
 }
 
-/* adopt(fd, listeners, opts): opts.ip and opts.port name the peer if the socket cannot. Takes the
- * fd. */
+/* opts.pipe: open at once, because the end that reads is never writable; without onconnect. */
+static bool is_pipe(lua_State *L, int index)
+{
+	bool yes;
+
+	if (!lua_istable(L, index))
+		return false;
+	lua_getfield(L, index, "pipe");
+	yes = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return yes;
+}
+
+/* adopt(fd, listeners, opts): opts.ip and opts.port name the peer if the socket cannot; opts.pipe:
+ * it is no socket but an end of a pipe. Takes the fd. */
 int l_conn_adopt(lua_State *L)
 {
 	int fd = (int)luaL_checkinteger(L, 1);
@@ -302,6 +315,11 @@ int l_conn_adopt(lua_State *L)
 	if (fd_set_flags(fd) < 0)
 		return lua_push_error(L, errno);
 	lua_check_handle_pin(L, &lc->h, 4);
+	if (is_pipe(L, 3)) {
+		lc->c.transport = &transport_pipe;
+		conn_accept_take(&lc->c, fd, klass);
+		return 1;
+	}
 	conn_adopt_take(&lc->c, fd, klass);
 	if (lua_istable(L, 3)) {
 		lua_getfield(L, 3, "ip");

@@ -408,6 +408,21 @@ static int l_leaving(lua_State *L)
 	return push_sent(L, channel_tell(IPC_LEAVING, 0, "us", code, luaL_optstring(L, 2, "")));
 }
 
+/* child(id, pidfd, survives): the keeper ends it if we cannot */
+static int l_child(lua_State *L)
+{
+	uint32_t id = (uint32_t)luaL_checkinteger(L, 1);
+	int pidfd = (int)luaL_checkinteger(L, 2);
+
+	luaL_argcheck(L, ipc_fd_is(pidfd, IPC_FD_PIDFD), 2, "not a pidfd");
+	return push_sent(L, channel_tell(IPC_CHILD, id, "ud", lua_toboolean(L, 3), pidfd));
+}
+
+static int l_child_ended(lua_State *L)
+{
+	return push_sent(L, channel_tell(IPC_CHILD_ENDED, (uint32_t)luaL_checkinteger(L, 1), ""));
+}
+
 static int l_workers(lua_State *L)
 {
 	double now = clock_monotonic();
@@ -463,7 +478,8 @@ int luaopen_host_keeper(lua_State *L)
 	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
 	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
-	    {"on", l_on}, {"workers", l_workers}, {NULL, NULL}};
+	    {"on", l_on}, {"workers", l_workers}, {"child", l_child},
+	    {"child_ended", l_child_ended}, {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

@@ -16,6 +16,7 @@
 	X(lock)                                                                                    \
 	X(loop)                                                                                    \
 	X(net)                                                                                     \
+	X(process)                                                                                 \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \
 	X(resolver)                                                                                \

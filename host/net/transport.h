@@ -30,4 +30,8 @@ struct transport {
 
 extern const struct transport transport_plain;
 
+/* One end of a pipe, or anything else with read(2) and write(2): what a child process has as its
+ * standard streams. The end that only writes sees the reader go as the end of its input. */
+extern const struct transport transport_pipe;
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,6 +43,8 @@ static const struct rule {
     [IPC_LEAVING] = {"leaving", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
     [IPC_SETTINGS] = {"settings", IPC_FROM_READER, 2, 2, IPC_FD_TEXT},
     [IPC_FAULTS] = {"faults", IPC_FROM_READER, 1, 1, IPC_FD_TEXT},
+    [IPC_CHILD] = {"child", IPC_FROM_WORKER, 1, 1, IPC_FD_PIDFD},
+    [IPC_CHILD_ENDED] = {"child-ended", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
 };
 
 const char *ipc_type_name(unsigned type)
@@ -292,6 +295,18 @@ static bool is_listener(int fd)
 	return type == SOCK_DGRAM && !has_peer(fd);
 }
 
+/* Older kernels call it an anonymous inode, newer ones give it a file system of its own. */
+static bool is_pidfd(int fd)
+{
+	char path[32], target[64];
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof target - 1);
+	target[n > 0 ? n : 0] = '\0';
+	return strcmp(target, "anon_inode:[pidfd]") == 0 || strncmp(target, "pidfd:", 6) == 0;
+}
+
 bool ipc_fd_is(int fd, enum ipc_fd_kind kind)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
@@ -307,6 +322,7 @@ bool ipc_fd_is(int fd, enum ipc_fd_kind kind)
 	case IPC_FD_CHANNEL:
 		return S_ISSOCK(st.st_mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
 		       socket_option(fd, SO_TYPE) == SOCK_SEQPACKET && has_peer(fd);
+	case IPC_FD_PIDFD: return is_pidfd(fd);
 	case IPC_FD_NONE: break;
 	}
 	return false;

@@ -10,8 +10,8 @@
  * the type allows or one of another kind is EPROTO, and every fd of that message is closed. To
  * change a body: raise IPC_VERSION (the version is per channel).
  *
- * A worker may say the nine words from IPC_READY to IPC_LEAVING; none carries a path, pid or
- * command. */
+ * A worker may say the nine words from IPC_READY to IPC_LEAVING, and two of its children; none
+ * carries a path, pid or command. */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
@@ -67,6 +67,9 @@ enum ipc_type {
 	IPC_ACK,
 	IPC_BLOB,
 	IPC_ESCROW,
+	/* worker -> keeper */
+	IPC_CHILD,       /* its id; u survives; [pidfd] */
+	IPC_CHILD_ENDED, /* its id */
 	IPC_TYPES
 };
 
@@ -78,6 +81,7 @@ enum ipc_fd_kind {
 	IPC_FD_LISTENER, /* bound or listening stream, or bound datagram socket: inet, inet6, unix
 			  */
 	IPC_FD_TEXT,     /* memfd sealed against write, grow and shrink */
+	IPC_FD_PIDFD,    /* stands for a process */
 	IPC_FD_CHANNEL,  /* connected SOCK_SEQPACKET unix socket */
 };
 

@@ -133,6 +133,7 @@ void keeper_left(const struct worker *w, int code)
 void keeper_hammer(const char *why)
 {
 	keeper.hammer_at = KEEPER_NEVER;
+	keeper.spares = keeper.state == HOST_FINISHING;
 	keeper.hammered = keeper.stopping = true;
 	log_error("hammer (%s): SIGKILL for every worker", why);
 	keeper_enter(HOST_STOPPING, "hammer", why);
@@ -266,6 +267,7 @@ void keeper_reap(void)
 		FOR_WORKERS (w)
 			if (w->pid == si.si_pid)
 				worker_died(w, si.si_status, si.si_code != CLD_EXITED);
+		children_reaping(si.si_pid);
 		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
 }
@@ -288,10 +290,11 @@ void keeper_restart_clocks(double late)
 static double run_clocks(double now)
 {
 	/* Signals first: what they begin sets the clocks of the others. */
-	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock};
+	double (*const clocks[])(double) = {
+	    signals_clock, reload_clock, notify_clock, children_clock};
 	double due = tickets_clock(now);
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		due = fmin(due, clocks[i](now));
 	FOR_WORKERS (w)
 		due = fmin(due, worker_clock(w, now));
@@ -405,6 +408,7 @@ static void close_all(int code)
 		w->state = WORKER_ENDED;
 		w->pid = 0;
 	}
+	children_end();
 	if (keeper.loaded) {
 		keeper.last_exit = code;
 		keeper.last_signal = 0;

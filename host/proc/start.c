@@ -101,6 +101,8 @@ int start_open(const struct keeper_opts *opts)
 	keeper.hammer_at = KEEPER_NEVER;
 	for (int i = 0; i < KEEPER_HELD; i++)
 		keeper.held[i].fd = -1;
+	for (int i = 0; i < KEEPER_CHILDREN; i++)
+		keeper.children[i].pidfd = -1;
 	r->pidfd = r->channel = r->settings = r->bundle = r->faults = -1;
 	FOR_WORKERS (w)
 		w->pidfd = w->channel = -1;

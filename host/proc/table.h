@@ -25,6 +25,7 @@ enum {
 	KEEPER_GENERATIONS = 4,
 	KEEPER_WORKERS = SETTINGS_WORKERS * KEEPER_GENERATIONS,
 	KEEPER_HELD = 1024,
+	KEEPER_CHILDREN = 1024,
 	KEEPER_SIGNALS = 16, /* signals whose hooks run at one time */
 	KEEPER_NAME = 256,
 	WORKER_ABORT_WAIT = 2, /* s, before a SIGKILL */
@@ -69,6 +70,14 @@ struct held {
 	char name[KEEPER_NAME];
 };
 
+/* A child process of a worker. */
+struct ward {
+	int pidfd;                       /* owned; -1: free */
+	uint32_t generation, worker, id; /* worker 0: the worker that started it has ended */
+	bool survives;                   /* the end of a host that is not stopped */
+	double kill_due;                 /* after a SIGTERM */
+};
+
 /* A generation: a number, a binary, a bundle. */
 struct generation {
 	uint32_t number; /* 0: free */
@@ -110,12 +119,14 @@ struct keeper {
 	uint32_t active, next_id, restarts;
 	struct worker workers[KEEPER_WORKERS];
 	struct held held[KEEPER_HELD];
+	struct ward children[KEEPER_CHILDREN];
 	struct pending pending[KEEPER_SIGNALS];
 	struct reader reader;
 	bool loaded;   /* settings are checked, the runtime folder is ours */
 	bool ready;    /* generation 1 was ready once */
 	bool passive;  /* no singleton yet: run --passive, until activate */
 	bool stopping; /* nothing is started any more */
+	bool spares;   /* the hammer fell in a finish: what survives that survives this */
 	bool abandoned, hammered, failed, told_stopping, reload_kept, ended;
 	bool dirty; /* state files and STATUS are to be written anew */
 	unsigned stop_count;
@@ -190,6 +201,18 @@ void held_drop(const char *name, uint32_t generation);
 uint32_t held_offer(uint32_t generation);
 /* A new socket bound to privileged address `index`; -1 with errno. */
 int held_bind(uint32_t index);
+
+/* ---- children.c ---- */
+/* A worker has started a child, or has seen its end; false for what breaks the protocol. */
+bool children_word(struct worker *w, struct ipc_message *m);
+/* The worker has ended: what it left gets SIGTERM, unless it survives. */
+void children_orphaned(const struct worker *w);
+/* Its number is about to be given back: what is left of its group ends, if it was told to. */
+void children_reaping(pid_t pid);
+/* Acts on what is due; returns the next deadline. */
+double children_clock(double now);
+/* SIGKILL for all that do not survive this end of the host. */
+void children_end(void);
 
 /* ---- signals.c ---- */
 void signals_readable(void);

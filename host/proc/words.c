@@ -1,4 +1,4 @@
-/* What workers say: the nine words of ipc.h. A handler returns false for what breaks the protocol.
+/* What workers say: the words of ipc.h. A handler returns false for what breaks the protocol.
  */
 #include "proc/table.h"
 
@@ -164,6 +164,8 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_REQUEST: return on_request(w, m);
 	case IPC_ANSWER: return on_answer(w, m);
 	case IPC_LEAVING: return on_leaving(w, m);
+	case IPC_CHILD:
+	case IPC_CHILD_ENDED: return children_word(w, m);
 	default: return false;
 	}
 }

@@ -268,6 +268,7 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	fd_close(&w->pidfd);
 	w->pid = 0;
 	w->state = WORKER_ENDED;
+	children_orphaned(w);
 	keeper.last_exit = by_signal ? 0 : status;
 	keeper.last_signal = by_signal ? status : 0;
 	snprintf(how, sizeof how, by_signal ? "signal %d (SIG%s)" : "exit status %d", status,

@@ -188,10 +188,9 @@ function life.init()
 		-- A second exit, from a handler of the first, is final.
 		life.real_exit(life.left and code or life.leave(code), close)
 	end
-	local function unloaded(event)
-		holds.release_module(event.module)
-	end
-	prosody.events.add_handler("module-unloaded", unloaded)
+	-- Modules of a host, too: their events are the host's own.
+	require "core.modulemanager".on_unload(holds.release_module)
+	require "core.children".init()
 	prosody.events.add_handler("module-loaded", verbs.tell_hooked_signals)
 	prosody.events.add_handler("listener-closed", function ()
 		local current = stop.current()

@@ -1,5 +1,6 @@
 --- One instance of a module: its environment, and the steps of its life.
 
+local jobs <const> = require "core.jobs"
 local logger <const> = require "util.logger"
 local module_files <const> = require "core.module_files"
 local moduleapi <const> = require "core.moduleapi"
@@ -174,7 +175,7 @@ end
 function module_instance.detach(env)
 	local api = env.module
 	local kept = { hooks = api._hooks, items = rawget(api, "items") or {}, lists = {},
-		singletons = singletons.remove_module(api) }
+		singletons = singletons.remove_module(api), jobs = jobs.detach(api) }
 	for i = #api._hooks, 1, -1 do
 		local hook = api._hooks[i]
 		hook[1].remove_handler(hook[2], hook[3])
@@ -196,6 +197,7 @@ end
 function module_instance.attach(env, kept)
 	local api = env.module
 	api.loaded = true
+	jobs.restart(kept.jobs)
 	for _, hook in ipairs(kept.hooks) do
 		hook[1].add_handler(hook[2], hook[3], hook[4])
 	end

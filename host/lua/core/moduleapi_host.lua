@@ -24,8 +24,12 @@ local function delegate(name)
 	end
 end
 
---- A background job with start, cancel and its own time to be joined at the end.
-api.background = delegate "background"
+--- A background job: begun when the host serves, cancelled and joined when it ends.
+-- @param name what it is
+-- @param def table: start(done), cancel(reason), timeout; see core/jobs.lua
+function api:background(name, def)
+	return require "core.jobs".add(self, name, def)
+end
 
 --- Tables and descriptors that pass to the next generation.
 api.handover = delegate "handover"

@@ -127,6 +127,13 @@ function modulemanager.load(host, name, quiet)
 	return env, err
 end
 
+local unload_watchers <const> = {}
+
+--- Calls fn(name, host) after a module has been unloaded, whatever host it was on.
+function modulemanager.on_unload(fn)
+	unload_watchers[#unload_watchers + 1] = fn
+end
+
 --- Unloads a module and fires module-unloaded; a global module's parts on hosts go first.
 -- @param quiet true: no event (a reload fires its own)
 -- @return true; or nil and the reason
@@ -150,6 +157,9 @@ function modulemanager.unload(host, name, quiet)
 	registry.enter(host, name, nil)
 	require "core.portmanager".settle(env.module)
 	if not quiet then
+		for _, fn in ipairs(unload_watchers) do
+			fn(name, host)
+		end
 		events_of(host).fire_event("module-unloaded", { module = name, host = host })
 	end
 	return true

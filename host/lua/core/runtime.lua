@@ -45,6 +45,34 @@ local function generation_mark(hello)
 	return require "util.hashes".sha256(seed, true):sub(1, 16)
 end
 
+local ours <const> = { "^GADWALL_", "^LISTEN_", "^NOTIFY_", "^WATCHDOG_" }
+
+--- Takes what is about this host out of the environment: a program that a module starts by
+-- io.popen or os.execute must not take itself for it.
+function runtime.forget_environment()
+	local stdlib <const> = require "posix.stdlib"
+	for name in pairs(stdlib.getenv()) do
+		for _, pattern in ipairs(ours) do
+			if name:find(pattern) then
+				stdlib.setenv(name)
+			end
+		end
+	end
+end
+
+--- Programs that a module starts by io.popen or os.execute get no descriptor of ours.
+function runtime.guard_descriptors()
+	local inherit_nothing <const> = require "host.process".inherit_nothing
+	for _, place in ipairs { { io, "popen" }, { os, "execute" } } do
+		local library, name = table.unpack(place)
+		local plain <const> = library[name]
+		library[name] = function (...)
+			inherit_nothing()
+			return plain(...)
+		end
+	end
+end
+
 --- A promise that resolves with server-started.
 local function started_promise(prosody)
 	return promise.new(function (resolve)

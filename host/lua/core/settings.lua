@@ -74,6 +74,8 @@ local function groups_of(name)
 	return list
 end
 
+settings.groups_of = groups_of
+
 local function identity(out)
 	local user = options.read("user") or config.get("*", "prosody_user")
 	local group = options.read("group") or config.get("*", "prosody_group")

@@ -193,6 +193,7 @@ function stop.leave(reason, code)
 	if not mine.torn_down then
 		mine.torn_down = true
 		teardown.at_once(mine, function (...) report.error(mine, ...) end, code == nil)
+		require "core.children".kill_all(mine.evict ~= false)
 	end
 	finished(mine)
 	return mine.report

@@ -3,8 +3,10 @@
 -- the results.
 
 local async <const> = require "util.async"
+local children <const> = require "core.children"
 local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
+local jobs <const> = require "core.jobs"
 local log <const> = require "util.logger".init("lifecycle")
 local phases <const> = require "core.phases"
 local report <const> = require "core.report"
@@ -85,23 +87,66 @@ function stop_run.phases(mine, list, opts)
 	}
 end
 
---- The work of a phase that fires `server-stopping` and waits for its handlers, one after the
--- other. When the phase is cut, the handlers that had not begun begin all the same.
+-- Runs what waits, one after the other: begin(done) → function that ends the waiting. A cut of the
+-- phase ends it for the one that waits and for all that follow.
+local function in_turn(phase, list)
+	local cut = false
+	for _, begin in ipairs(list) do
+		local wait, done = async.waiter()
+		local stop_waiting
+		phase.on_cut = function ()
+			cut = true
+			stop_waiting()
+		end
+		stop_waiting = begin(done)
+		if cut then
+			stop_waiting()
+		end
+		wait()
+	end
+	phase.on_cut = nil
+end
+
+local function join_jobs(mine, phase)
+	return function (done)
+		return jobs.join(phase, { reason = mine.reason, on_error = error_noter(mine) }, done)
+	end
+end
+
+--- The work of a phase that cancels the background jobs and waits for them.
+function stop_run.join_jobs(mine, phase)
+	in_turn(phase, { join_jobs(mine, phase) })
+end
+
+-- Those that survive do so unless this end destroys.
+local function end_children(mine, phase)
+	return function (done)
+		return children.stop_all(phase, mine.evict, done)
+	end
+end
+
+--- What nobody else has ended: jobs and children, of a foreign driver above all.
+function stop_run.end_rest(mine, phase)
+	in_turn(phase, { join_jobs(mine, phase), end_children(mine, phase) })
+end
+
+--- The work of a phase that cancels the background jobs, fires `server-stopping` and waits for its
+-- handlers, one after the other, and ends the children. When the phase is cut, the handlers that
+-- had not begun begin all the same.
 -- @param mine the stop's record
 -- @param event the phase's event
 -- @param phase the running phase
 function stop_run.fire_stopping(mine, event, phase)
-	local wait, done = async.waiter()
-	local order
-	phase.on_cut = function ()
-		order.cut()
-	end
-	order = fire.in_order("server-stopping", {
-		reason = event.reason, code = event.code, evict = event.evict, deadline = event.deadline,
-		hold = event.hold, remaining = event.remaining,
-	}, { on_error = error_noter(mine), done = done })
-	wait()
-	phase.on_cut = nil
+	in_turn(phase, {
+		join_jobs(mine, phase),
+		function (done)
+			return fire.in_order("server-stopping", {
+				reason = event.reason, code = event.code, evict = event.evict,
+				deadline = event.deadline, hold = event.hold, remaining = event.remaining,
+			}, { on_error = error_noter(mine), done = done }).cut
+		end,
+		end_children(mine, phase),
+	})
 end
 
 --- Fires the event of a phase: its handlers may hold it, or wait.
@@ -122,6 +167,7 @@ function stop_run.quit_phase(mine, budget)
 		least = (budget or mine.now_only) and teardown.least or flush,
 		work = function (event, phase)
 			mine.torn_down = true
+			stop_run.end_rest(mine, phase)
 			return teardown.work(mine, event, phase, error_noter(mine))
 		end,
 	}
@@ -134,6 +180,9 @@ function stop_run.plain_list(mine)
 	local list = {}
 	if mine.verb == "finish" then
 		list[1] = { name = "close-clients", work = life.close_clients }
+		list[2] = {
+			name = "background-jobs", work = function (_, phase) stop_run.join_jobs(mine, phase) end,
+		}
 	else
 		for _, item in ipairs(life.items("shutdown-phase-provider")) do
 			if not (mine.event and item.applies) or item.applies(mine.event) then

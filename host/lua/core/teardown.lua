@@ -6,8 +6,11 @@
 local async <const> = require "util.async"
 local configmanager <const> = require "core.configmanager"
 local fire <const> = require "core.fire"
+local jobs <const> = require "core.jobs"
 local log <const> = require "util.logger".init("lifecycle")
 local modulemanager <const> = require "core.modulemanager"
+local options <const> = require "core.lifecycle_options"
+local promise <const> = require "util.promise"
 local report <const> = require "core.report"
 local server <const> = require "net.server"
 local sessions <const> = require "core.sessions"
@@ -38,11 +41,14 @@ function teardown.events(mine, note_error)
 	fire.in_order("server-stopped", { report = report.build(mine) }, { on_error = note_error })
 end
 
+local function items_of(entry, kind)
+	local env = modulemanager.get_module(entry.host, entry.name)
+	return (env and rawget(env.module, "items") or {})[kind] or {}
+end
+
 -- Whether a module provides something of class admin: the console, health.
 local function is_admin(entry)
-	local env = modulemanager.get_module(entry.host, entry.name)
-	local items = env and rawget(env.module, "items") or {}
-	for _, item in ipairs(items["net-provider"] or {}) do
+	for _, item in ipairs(items_of(entry, "net-provider")) do
 		if item.class == "admin" then
 			return true
 		end
@@ -50,17 +56,20 @@ local function is_admin(entry)
 	return false
 end
 
--- All modules, the last one loaded first, those of class admin at the end.
+-- All modules, the last one loaded first: those that nobody needs at the end, and those that stay
+-- for it: telemetry, then class admin.
 local function unload_order()
-	local others, admin = {}, {}
+	local others, last, admin = {}, {}, {}
 	for _, entry in ipairs(modulemanager.names(nil, true)) do
-		table.insert(is_admin(entry) and admin or others, entry)
+		local list = is_admin(entry) and admin
+			or #items_of(entry, "telemetry-provider") > 0 and last or others
+		list[#list + 1] = entry
 	end
-	return table.move(admin, 1, #admin, #others + 1, others)
+	return others, table.move(admin, 1, #admin, #last + 1, last)
 end
 
-local function unload_modules(note_error)
-	for _, entry in ipairs(unload_order()) do
+local function unload(list, note_error)
+	for _, entry in ipairs(list) do
 		local ok, done, err = pcall(modulemanager.unload, entry.host, entry.name)
 		if not ok or done == nil and err ~= "module-not-loaded" then
 			err = ok and err or done
@@ -70,14 +79,77 @@ local function unload_modules(note_error)
 	end
 end
 
+-- One provider of telemetry sends what it has; who is late is named by its hold. done() is called
+-- once.
+local function flush_one(item, phase, note_error, done)
+	local limit = item.timeout or options.period("job_timeout", 5)
+	local release = phase.holds:hold("telemetry " .. item.name, limit, done, nil, item._provided_by)
+	local function over()
+		release()
+		done()
+	end
+	local function failed(err)
+		log("error", "telemetry %s: %s", item.name, tostring(err))
+		note_error("telemetry " .. item.name, item._provided_by, err)
+		over()
+	end
+	async.runner(function ()
+		local result = item.flush()
+		if promise.is_promise(result) then
+			result:next(over, failed)
+		else
+			over()
+		end
+	end, { error = function (_, err) failed(err) end }):run(true)
+end
+
+local function telemetry()
+	local list = {}
+	for _, item in ipairs(require "core.lifecycle_host".items("telemetry-provider")) do
+		list[#list + 1] = type(item.flush) == "function" and item or nil
+	end
+	return list
+end
+
+-- All at once; nothing but the queues comes after it.
+local function flush_telemetry(phase, note_error)
+	local list, waiting = telemetry(), {}
+	if #list == 0 then
+		return
+	end
+	local wait, done = async.waiter()
+	local function finish()
+		if done then
+			done()
+			done = nil
+		end
+	end
+	phase.on_cut = finish
+	for _, item in ipairs(list) do
+		waiting[item] = true
+	end
+	for _, item in ipairs(list) do
+		flush_one(item, phase, note_error, function ()
+			waiting[item] = nil
+			if next(waiting) == nil then
+				finish()
+			end
+		end)
+	end
+	wait()
+	phase.on_cut = nil
+end
+
 --- What is left to do when the loop has ended or os.exit was called: nothing waits any more.
 -- @param mine the stop's record
 -- @param note_error function(event, module, error)
--- @param unload whether modules are unloaded too (not from inside a module that calls os.exit)
-function teardown.at_once(mine, note_error, unload)
+-- @param unload_too whether modules are unloaded too (not from inside a module that calls os.exit)
+function teardown.at_once(mine, note_error, unload_too)
 	teardown.events(mine, note_error)
-	if unload then
-		unload_modules(note_error)
+	if unload_too then
+		local others, last = unload_order()
+		unload(others, note_error)
+		unload(last, note_error)
 	end
 end
 
@@ -116,7 +188,9 @@ local function flush(mine, phase)
 		end
 		over = true
 		local connections, bytes = unsent()
-		mine.lost = { connections = connections, bytes_unsent = bytes, jobs = (sessions.jobs()) }
+		mine.lost = {
+			connections = connections, bytes_unsent = bytes, jobs = sessions.jobs() + #jobs.list(),
+		}
 		log(connections == 0 and "info" or "warn",
 			"flushed %d bytes of %d connections in %.3f s%s", bytes_before - bytes, before,
 			time.monotonic() - started, connections == 0 and ""
@@ -141,7 +215,10 @@ end
 -- @param note_error function(event, module, error)
 function teardown.work(mine, _, phase, note_error)
 	teardown.events(mine, note_error)
-	unload_modules(note_error)
+	local others, last = unload_order()
+	unload(others, note_error)
+	flush_telemetry(phase, note_error)
+	unload(last, note_error)
 	flush(mine, phase)
 end
 

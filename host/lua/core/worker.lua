@@ -223,6 +223,8 @@ return function (file)
 		return EX_CONFIG
 	end
 	runtime.build(hello)
+	runtime.forget_environment()
+	runtime.guard_descriptors()
 	runtime.configure(prosody, find_places(hello, file), config)
 
 	local loop <const> = require "host.loop"
