@@ -26,16 +26,16 @@ describe("the keeper", function ()
 		process.remove_tree(dir)
 	end)
 
-	it("has fewer than 1,500 lines of code that run after its start", function ()
+	it("has fewer than 1,700 lines of code that run after its start", function ()
 		local lines = 0
 		for _, name in ipairs { "held", "keeper", "notify", "reload", "signals", "spawn", "state",
-			"words", "worker" } do
+			"words", "worker", "children" } do
 			local text = process.read_file("host/proc/" .. name .. ".c")
 			for line in text:gsub("/%*.-%*/", ""):gmatch("[^\n]+") do
 				if line:find("%S") then lines = lines + 1 end
 			end
 		end
-		assert.is_true(lines < 1500, lines .. " lines")
+		assert.is_true(lines < 1700, lines .. " lines")
 	end)
 
 	it("maps no memory that it shares with a worker, and no Lua state", function ()
