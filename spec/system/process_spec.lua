@@ -134,7 +134,7 @@ describe("a child of net.process", function ()
 				ondisconnect = function (_, why) all.out = all.out .. "(" .. why .. ")" end } })
 			all.c.stdin:write(("x"):rep(300000)) all.c.stdin:write("\nend\n") all.c.stdin:close()
 			return 1]]
-		wait(function () return control "return all.out:sub(-8)" == "(closed)" end, 10, "the end")
+		wait(function () return control "return all.out:sub(-8) == \"(closed)\"" == "true" end, 10, "the end")
 		assert.equal("300013", control "return #all.out")
 		assert.truthy(d:wait_log("wrong"))
 		wait(function () return control "return #P.list()" == "0" end)
