@@ -2,12 +2,13 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* One at every state of start, restart and stop; later issues add upgrade and handover. */
+/* One at every state of start, restart, stop and upgrade. */
 const char *const failpoint_names[] = {
     "keeper-start",
     "keeper-reader",
@@ -20,6 +21,18 @@ const char *const failpoint_names[] = {
     "keeper-restart",
     "keeper-stop",
     "keeper-reload",
+    "keeper-check",
+    "keeper-upgrade-spawn",
+    "keeper-load",
+    "keeper-upgrade-ready",
+    "keeper-commit",
+    "keeper-yield",
+    "keeper-take",
+    "keeper-record",
+    "keeper-activate",
+    "keeper-probation",
+    "keeper-rollback",
+    "keeper-retire",
     "keeper-end",
     "reader-start",
     "reader-config",
@@ -34,6 +47,12 @@ const char *const failpoint_names[] = {
     "worker-serving",
     "worker-beat",
     "worker-verb",
+    "worker-yield",
+    "worker-take",
+    "worker-activate",
+    "worker-yielded",
+    "worker-resume",
+    "worker-retire",
     "worker-stop",
     "worker-leaving",
     "worker-exit",
@@ -56,6 +75,12 @@ int failpoint_enabled(void)
 enum { NAMES_MAX = 64 };
 
 static unsigned hits[NAMES_MAX];
+static char scope[32]; /* "g2/" */
+
+void failpoint_scope(const char *name)
+{
+	snprintf(scope, sizeof scope, "%s/", name);
+}
 
 static int index_of(const char *name)
 {
@@ -107,10 +132,13 @@ int failpoint_hit(const char *name)
 {
 	const char *p = wanted();
 	unsigned n = ++hits[index_of(name)];
-	size_t len = strlen(name);
+	size_t len = strlen(name), within = strlen(scope);
 
 	while (p && *p) {
 		const char *at = strchr(p, '@'), *end = strchr(p, ',');
+
+		if (within > 0 && strncmp(p, scope, within) == 0)
+			p += within;
 
 		if (!end)
 			end = p + strlen(p);
@@ -122,6 +150,11 @@ int failpoint_hit(const char *name)
 	return 0;
 }
 #else
+void failpoint_scope(const char *name)
+{
+	(void)name;
+}
+
 int failpoint_hit(const char *name)
 {
 	(void)name;

@@ -4,8 +4,8 @@
  * release build FAILPOINT is nothing and costs nothing. Actions: kill (SIGKILL to itself), stop
  * (SIGSTOP), abort, exit=N, delay=MS, errno=N (FAILPOINT_ERRNO returns -1 with that errno), short
  * (short write).
- * @n: only the n-th time, counted from 1. A name is a word of failpoint_names[], which
- * `gadwall --list-failpoints` prints. */
+ * @n: only the n-th time, counted from 1; gN/name: only in workers of generation N. A name is a
+ * word of failpoint_names[], which `gadwall --list-failpoints` prints. */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
 
@@ -14,6 +14,9 @@ extern const char *const failpoint_names[];
 
 /* Does what the environment asks for here; 0, or the errno to fail with, or -1 for "short". */
 int failpoint_hit(const char *name);
+
+/* What stands before '/' in clauses for this process: "g2" in a worker of generation 2. */
+void failpoint_scope(const char *name);
 
 /* Whether this build has failpoints. */
 int failpoint_enabled(void);

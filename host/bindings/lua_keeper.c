@@ -22,7 +22,7 @@
 /* Asking the keeper to bind an address is the one call that waits (s). */
 #define BIND_LIMIT 2.0
 
-enum { TEXT_LIMIT = 64 * 1024, BUNDLE_LIMIT = 256 * 1024 * 1024 };
+enum { TEXT_LIMIT = 64 * 1024, BUNDLE_LIMIT = 256 * 1024 * 1024, BLOB_LIMIT = BUNDLE_LIMIT };
 
 static struct worker_channel *const c = &worker_channel;
 static int handlers = LUA_NOREF; /* table: what -> function */
@@ -131,6 +131,53 @@ static const char *fill_event(lua_State *L, struct ipc_message *m)
 	return "worker";
 }
 
+static const char *fill_commit(lua_State *L, struct ipc_message *m)
+{
+	char step[32];
+	uint32_t other;
+
+	if (!ipc_unpack(m, "su", step, sizeof step, &other))
+		return NULL;
+	set_string(L, "step", step);
+	set_number(L, "generation", other);
+	if (m->nfds > 0 && push_text(L, m->fds[0], BLOB_LIMIT))
+		lua_setfield(L, -2, "text");
+	return "commit";
+}
+
+static void set_float(lua_State *L, const char *key, lua_Number value)
+{
+	lua_pushnumber(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static const char *fill_upgrade(lua_State *L, struct ipc_message *m)
+{
+	char state[32], outcome[32], at_state[32], reason[256];
+	uint32_t from, target, committed, failed, rolled_back;
+	double seconds, left, when, took, pause;
+
+	if (!ipc_unpack(m, "suuffsssfffuuu", state, sizeof state, &from, &target, &seconds, &left,
+		outcome, sizeof outcome, at_state, sizeof at_state, reason, sizeof reason, &when,
+		&took, &pause, &committed, &failed, &rolled_back))
+		return NULL;
+	set_string(L, "state", state);
+	set_number(L, "from", from);
+	set_number(L, "target", target);
+	set_float(L, "seconds", seconds);
+	set_float(L, "left", left);
+	set_string(L, "outcome", outcome);
+	set_string(L, "at_state", at_state);
+	set_string(L, "reason", reason);
+	set_float(L, "ended", when);
+	set_float(L, "took", took);
+	set_float(L, "pause", pause);
+	set_number(L, "committed", committed);
+	set_number(L, "failed", failed);
+	set_number(L, "rolled_back", rolled_back);
+	return "upgrade";
+}
+
 /* Leaves the message's table on the stack; its name for on(), or NULL for what Lua does not hear.
  */
 static const char *fill(lua_State *L, struct ipc_message *m)
@@ -145,6 +192,8 @@ static const char *fill(lua_State *L, struct ipc_message *m)
 	case IPC_RESULT: return fill_result(L, m);
 	case IPC_EVENT: return fill_event(L, m);
 	case IPC_BUNDLE: return "bundle";
+	case IPC_COMMIT: return fill_commit(L, m);
+	case IPC_UPGRADE: return fill_upgrade(L, m);
 	default: return NULL;
 	}
 }
@@ -190,8 +239,8 @@ void lua_keeper_local_verb(const char *verb, const char *origin)
 
 static int l_on(lua_State *L)
 {
-	static const char *const names[] = {
-	    "signal", "verb", "bundle", "result", "worker", "lost", "regained", NULL};
+	static const char *const names[] = {"signal", "verb", "bundle", "result", "worker", "lost",
+	    "regained", "commit", "upgrade", NULL};
 
 	(void)luaL_checkoption(L, 1, NULL, names);
 	if (!lua_isnil(L, 2))
@@ -375,6 +424,10 @@ static int l_beat(lua_State *L)
 	c->ready = opt_count(L, "ready", c->ready);
 	c->sessions = opt_count(L, "sessions", c->sessions);
 	c->in_flight = opt_count(L, "in_flight", c->in_flight);
+	if (lua_getfield(L, 1, "failing") == LUA_TSTRING)
+		snprintf(c->failing, sizeof c->failing, "%s", lua_tostring(L, -1));
+	else
+		c->failing[0] = '\0';
 	return 0;
 }
 
@@ -398,6 +451,36 @@ static int l_answer(lua_State *L)
 	const char *text = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : "";
 
 	return push_sent(L, channel_tell(IPC_ANSWER, id, "ss", word, text));
+}
+
+/* ack(id, ok [, why [, saved]]): the answer to a commit message. */
+static int l_ack(lua_State *L)
+{
+	uint32_t id = (uint32_t)luaL_checkinteger(L, 1), ok = (uint32_t)lua_toboolean(L, 2);
+	const char *why = luaL_optstring(L, 3, ""), *saved;
+	int fd = -1, sent;
+	size_t n;
+
+	saved = luaL_optlstring(L, 4, NULL, &n);
+	if (saved) {
+		fd = fd_memfd("gadwall-saved", saved, n);
+		if (fd < 0)
+			return push_errno(L, errno);
+	}
+	sent = channel_tell(IPC_ACK, id, fd < 0 ? "us" : "usd", ok, why, fd);
+	fd_close(&fd);
+	return push_sent(L, sent);
+}
+
+/* failpoint(name): test builds only; for the steps that Lua takes. */
+static int l_failpoint(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+
+	for (const char *const *p = failpoint_names; *p; p++)
+		if (strcmp(*p, name) == 0)
+			FAILPOINT(*p);
+	return 0;
 }
 
 static int l_leaving(lua_State *L)
@@ -457,6 +540,7 @@ static void push_hello(lua_State *L)
 	set_number(L, "worker", c->worker);
 	set_number(L, "workers", c->workers);
 	set_bool(L, "passive", c->passive);
+	set_bool(L, "joins", c->joins);
 	set_string(L, "nonce", c->nonce);
 	set_number(L, "keeper_pid", c->keeper_pid);
 	if (c->config_file[0])
@@ -478,8 +562,8 @@ int luaopen_host_keeper(lua_State *L)
 	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
 	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
-	    {"on", l_on}, {"workers", l_workers}, {"child", l_child},
-	    {"child_ended", l_child_ended}, {NULL, NULL}};
+	    {"on", l_on}, {"ack", l_ack}, {"failpoint", l_failpoint}, {"workers", l_workers},
+	    {"child", l_child}, {"child_ended", l_child_ended}, {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

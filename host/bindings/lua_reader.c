@@ -210,6 +210,8 @@ static void lua_check_times(lua_State *L, struct settings *s)
 	s->shutdown_timeout = lua_check_field(L, "shutdown_timeout", 0, most);
 	s->orphan_timeout = lua_check_field(L, "orphan_timeout", 0, most);
 	s->process_kill_timeout = lua_check_field(L, "process_kill_timeout", 0, most);
+	s->upgrade_timeout = lua_check_field(L, "upgrade_timeout", 0, most);
+	s->upgrade_probation = lua_check_field(L, "upgrade_probation", 0, most);
 	lua_check_pair(L, "restart_backoff", &s->backoff_min, &s->backoff_max);
 	lua_check_pair(L, "restart_limit", &count, &s->limit_seconds);
 	if (!(count >= 1 && count <= SETTINGS_DEATHS))
@@ -241,6 +243,9 @@ static int l_settings(lua_State *L)
 	lua_opt_path(L, "runtime_path", s->runtime_path);
 	lua_opt_path(L, "data_path", s->data_path);
 	lua_opt_path(L, "admin_socket", s->admin_socket);
+	lua_opt_path(L, "upgrade_binary", s->upgrade_binary);
+	s->max_generations = lua_check_count(L, "max_generations", SETTINGS_GENERATIONS);
+	s->cap_refuses = lua_opt_bool(L, "cap_refuses", false);
 	lua_check_times(L, s);
 	lua_check_signals(L, s);
 	lua_check_addresses(L, s);

@@ -26,6 +26,8 @@ static void name_process(void)
 	    worker_channel.worker);
 	title_set(name);
 	log_source(name + sizeof "gadwall: worker " - 1);
+	snprintf(name, sizeof name, "g%u", worker_channel.generation);
+	failpoint_scope(name);
 }
 
 static int fail(const char *step)
@@ -56,15 +58,17 @@ int role_worker(int argc, char **argv)
 	/* 2: who we are, what we run, what is held for us */
 	if (channel_open(CHANNEL) < 0)
 		return fail("the keeper's hello");
-	FAILPOINT("worker-hello");
 	/* 3: name and file mode */
 	name_process();
+	FAILPOINT("worker-hello");
 	(void)umask((mode_t)worker_channel.settings.umask);
 	/* 4: the loop, with the keeper's words first in each turn */
 	loop = loop_main();
 	if (!loop)
 		return fail("the loop");
 	channel_start(loop->ev);
+	if (worker_channel.joins) /* the first word: an upgrade goes from spawn to load */
+		(void)channel_tell(IPC_STATE, 0, "ufss", (uint32_t)HOST_STARTING, 0.0, "", "");
 	/* 5: signals, before anything slow */
 	if (worker_signals_start(loop->ev) < 0)
 		return fail("signal handlers");

@@ -77,16 +77,17 @@ static int take_settings(struct ipc_message *m)
 
 static int take_hello(struct ipc_message *m)
 {
-	uint32_t passive;
+	uint32_t mode;
 
 	c->generation = m->header.generation;
 	c->worker = m->header.worker;
-	if (!ipc_unpack(m, "uuuuuss", &c->workers, &passive, &c->keeper_pid, &c->inherited,
+	if (!ipc_unpack(m, "uuuuuss", &c->workers, &mode, &c->keeper_pid, &c->inherited,
 		&c->restarts, c->nonce, sizeof c->nonce, c->config_file, sizeof c->config_file)) {
 		errno = EPROTO;
 		return -1;
 	}
-	c->passive = passive != 0;
+	c->passive = mode == 1;
+	c->joins = mode == IPC_JOINS;
 	return take_settings(m);
 }
 
@@ -427,7 +428,8 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
 	FAILPOINT("worker-beat");
 	c->lag = now > io.beat_due ? now - io.beat_due : 0;
 	io.beat_due = now + w->repeat;
-	(void)channel_tell(IPC_BEAT, 0, "uuuf", c->ready, c->sessions, c->in_flight, c->lag);
+	(void)channel_tell(
+	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
 }
 
 static double beat_interval(void)

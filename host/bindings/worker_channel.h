@@ -33,6 +33,7 @@ struct worker_channel {
 	int bundle; /* sealed memfd */
 	uint32_t generation, worker, workers, keeper_pid, inherited, restarts;
 	bool passive, lost;
+	bool joins; /* gates shut until COMMIT says otherwise */
 	char nonce[64], config_file[SETTINGS_PATH];
 	struct channel_held *held;
 	size_t nheld;
@@ -43,7 +44,8 @@ struct worker_channel {
 	int peers[SETTINGS_WORKERS];
 	/* numbers for the next beat; written by lua_keeper.c */
 	uint32_t ready, sessions, in_flight;
-	double lag; /* longest delay of the beat timer since the last beat, seconds */
+	char failing[128]; /* the probation check that fails, and why; "" */
+	double lag;        /* longest delay of the beat timer since the last beat, seconds */
 	channel_message_fn *on_message;
 };
 

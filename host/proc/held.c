@@ -1,6 +1,7 @@
 /* Held descriptors: a dup of each listener under its name, until no generation uses it. */
 #include "proc/table.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -89,6 +90,24 @@ uint32_t held_offer(uint32_t generation)
 		n++;
 	}
 	return n;
+}
+
+int held_only(uint32_t from, uint32_t to)
+{
+	int fd = memfd_create("gadwall-names", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	for (uint32_t i = 0; i < KEEPER_HELD && fd >= 0; i++) {
+		const struct held *h = &keeper.held[i];
+		size_t n = strlen(h->name);
+
+		if (h->fd < 0 || !(h->users & bit(from)) || (h->users & bit(to)))
+			continue;
+		if (write(fd, h->name, n) != (ssize_t)n || write(fd, "\n", 1) != 1)
+			fd_close(&fd);
+	}
+	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) < 0)
+		fd_close(&fd);
+	return fd;
 }
 
 int held_bind(uint32_t index)

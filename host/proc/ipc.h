@@ -10,7 +10,7 @@
  * the type allows or one of another kind is EPROTO, and every fd of that message is closed. To
  * change a body: raise IPC_VERSION (the version is per channel).
  *
- * A worker may say the nine words from IPC_READY to IPC_LEAVING, and two of its children; none
+ * A worker may say the ten words from IPC_READY to IPC_LEAVING, and two of its children; none
  * carries a path, pid or command. */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
@@ -22,50 +22,55 @@
 
 enum {
 	IPC_MAGIC = 0x31574447, /* "GDW1" */
-	IPC_VERSION = 1,
+	IPC_VERSION = 2,
 	IPC_MESSAGE_MAX = 1024,
 	IPC_BODY_MAX = 1000,
 	IPC_TEXT_MAX = 900,
 	IPC_FDS_MAX = 16,
 	IPC_TICKET_KEY = 80, /* bytes of a key of TLS session tickets */
 	IPC_TICKET_BYTES = 3 * IPC_TICKET_KEY,
+	IPC_JOINS = 2, /* HELLO's mode: gates shut until the commit */
 };
 
 enum ipc_type {
 	IPC_NONE,
 	/* keeper -> worker */
-	IPC_HELLO,  /* uuuuuss workers, passive, keeper's pid, held, restarts, nonce, config file;
-		       [settings, bundle] */
-	IPC_HELD,   /* s name; [listener] */
-	IPC_BEGIN,  /* all HELD were sent */
-	IPC_BUNDLE, /* id of the reload; [settings, bundle] */
-	IPC_SIGNAL, /* id; ussu signal, verb, state, sender */
-	IPC_VERB,   /* id; suss verb, forced, origin, text */
-	IPC_RESULT, /* id of the request; us ok, text; [faults] */
-	IPC_BOUND,  /* id of the request; [listener] */
-	IPC_STATUS, /* uuuuuuuff index, count, generation, worker, pid, state, restarts, started,
-		       beat's age */
-	IPC_EVENT,  /* uusuuu generation, worker, event, exit, signal, restarts */
-	IPC_PEER,   /* u number of the other worker; [channel] */
-	IPC_KEYS,   /* [IPC_TICKET_BYTES: keys of session tickets, newest first] */
+	IPC_HELLO, /* uuuuuss workers, mode (0; 1 passive; IPC_JOINS), keeper's pid, held, restarts,
+		      nonce, config file; [settings, bundle] */
+	IPC_HELD,  /* s name; [listener] */
+	IPC_BEGIN, /* all HELD were sent */
+	IPC_BUNDLE,  /* id of the reload; [settings, bundle] */
+	IPC_SIGNAL,  /* id; ussu signal, verb, state, sender */
+	IPC_VERB,    /* id; suss verb, forced, origin, text */
+	IPC_RESULT,  /* id of the request; us ok, text; [faults] */
+	IPC_BOUND,   /* id of the request; [listener] */
+	IPC_STATUS,  /* uuuuuuuff index, count, generation, worker, pid, state, restarts, started,
+			beat's age */
+	IPC_EVENT,   /* uusuuu generation, worker, event, exit, signal, restarts */
+	IPC_PEER,    /* u number of the other worker; [channel] */
+	IPC_KEYS,    /* [IPC_TICKET_BYTES: keys of session tickets, newest first] */
+	IPC_COMMIT,  /* id; su step (yield, take, activate, yielded, resume, retire, end), the other
+			generation; [text: yield: names that only the old one uses; take: what was
+			saved] */
+	IPC_UPGRADE, /* id is its number; suuffsssfffuuu state, from, target, seconds, left (-1:
+			none); of the last one: outcome, state, reason, when, seconds, pause; how
+			many committed, failed, rolled back */
 	/* worker -> keeper */
-	IPC_READY,   /* all its listeners listen */
-	IPC_HOLD,    /* s name; [listener] */
-	IPC_UNHOLD,  /* s name */
-	IPC_BIND,    /* id; u index into the settings' privileged addresses */
-	IPC_STATE,   /* ufss state, seconds left, phase, reason */
-	IPC_BEAT,    /* uuuf ready, sessions, in flight, loop lag */
+	IPC_READY,  /* all its listeners listen */
+	IPC_HOLD,   /* s name; [listener] */
+	IPC_UNHOLD, /* s name */
+	IPC_BIND,   /* id; u index into the settings' privileged addresses */
+	IPC_STATE,  /* ufss state, seconds left, phase, reason */
+	IPC_BEAT,   /* uuufs ready, sessions, in flight, loop lag, the probation check that fails */
 	IPC_REQUEST, /* id; ss verb, text */
 	IPC_ANSWER,  /* id of the signal or bundle; ss result, text */
+	IPC_ACK,     /* id of the COMMIT; us ok, why not; [text: what is saved, of a yield] */
 	IPC_LEAVING, /* us code, text */
 	/* reader -> keeper */
 	IPC_SETTINGS, /* [settings, bundle] */
 	IPC_FAULTS,   /* [text] */
-	/* places kept: orphans, upgrade, handover */
+	/* places kept: orphans, handover of connections */
 	IPC_ATTACH,
-	IPC_COMMIT,
-	IPC_ACK,
-	IPC_BLOB,
 	IPC_ESCROW,
 	/* worker -> keeper */
 	IPC_CHILD,       /* its id; u survives; [pidfd] */

@@ -94,7 +94,7 @@ static int rank(int code)
 					      : 3;
 }
 
-static int worse(int a, int b)
+int keeper_worse(int a, int b)
 {
 	return rank(a) >= rank(b) ? a : b;
 }
@@ -110,7 +110,7 @@ void keeper_check_end(void)
 	FOR_WORKERS (w)
 		if (worker_lives(w))
 			return;
-	keeper_end(keeper.failed ? worse(keeper.code, KEEPER_EXIT_SOFTWARE) : keeper.code);
+	keeper_end(keeper.failed ? keeper_worse(keeper.code, KEEPER_EXIT_SOFTWARE) : keeper.code);
 }
 
 void keeper_left(const struct worker *w, int code)
@@ -126,7 +126,7 @@ void keeper_left(const struct worker *w, int code)
 	if (keeper.hammered)
 		code = KEEPER_EXIT_EXPIRED;
 	if (!keeper.abandoned) /* what was never ready has nothing to lose */
-		keeper.code = worse(keeper.code, code);
+		keeper.code = keeper_worse(keeper.code, code);
 	keeper_check_end();
 }
 
@@ -157,7 +157,7 @@ static void host_ready(void)
 
 void keeper_worker_ready(const struct worker *w)
 {
-	struct generation *g = keeper_generation(w->generation);
+	struct generation *g = generation_of(w->generation);
 	bool all = true;
 
 	keeper.dirty = true;
@@ -177,78 +177,7 @@ void keeper_worker_ready(const struct worker *w)
 	if (!g->was_ready && g->number == keeper.active && !keeper.stopping)
 		host_ready();
 	g->was_ready = true;
-}
-
-/* ---- generations ---- */
-
-struct generation *keeper_generation(uint32_t number)
-{
-	for (int i = 0; i < KEEPER_GENERATIONS; i++)
-		if (number && keeper.generations[i].number == number)
-			return &keeper.generations[i];
-	return NULL;
-}
-
-static void place_workers(const struct generation *g)
-{
-	uint32_t number = 0;
-
-	FOR_WORKERS (w) {
-		if (w->state != WORKER_NONE || number == g->workers)
-			continue;
-		worker_slot_init(w, g->number, ++number);
-		/* the others inherit what the first has bound */
-		w->restart_at = number == 1 ? 0 : KEEPER_NEVER;
-	}
-}
-
-struct generation *keeper_generation_start(int settings, int bundle)
-{
-	struct generation *g = NULL;
-	uint32_t highest = 0;
-
-	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
-		if (!keeper.generations[i].number)
-			g = &keeper.generations[i];
-		else if (keeper.generations[i].number > highest)
-			highest = keeper.generations[i].number;
-	}
-	if (!g)
-		return NULL;
-	*g = (struct generation){.number = highest + 1,
-	    .workers = keeper.settings.workers,
-	    .binary = fcntl(keeper.binary, F_DUPFD_CLOEXEC, 3),
-	    .settings = fcntl(settings, F_DUPFD_CLOEXEC, 3),
-	    .bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3)};
-	place_workers(g);
-	return g;
-}
-
-static bool is_used(const struct generation *g)
-{
-	FOR_WORKERS (w)
-		if (w->generation == g->number && (worker_lives(w) || w->state == WORKER_WAITING))
-			return true;
-	return g->number == keeper.active;
-}
-
-/* A generation whose last worker has ended gives back its place and what only it used. */
-static void release_generations(void)
-{
-	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
-		struct generation *g = &keeper.generations[i];
-
-		if (!g->number || is_used(g))
-			continue;
-		held_drop(NULL, g->number);
-		FOR_WORKERS (w)
-			if (w->generation == g->number)
-				w->state = WORKER_NONE;
-		fd_close(&g->binary);
-		fd_close(&g->settings);
-		fd_close(&g->bundle);
-		g->number = 0;
-	}
+	upgrade_ready(g);
 }
 
 /* ---- children ---- */
@@ -290,15 +219,15 @@ void keeper_restart_clocks(double late)
 static double run_clocks(double now)
 {
 	/* Signals first: what they begin sets the clocks of the others. */
-	double (*const clocks[])(double) = {
-	    signals_clock, reload_clock, notify_clock, children_clock};
-	double due = tickets_clock(now);
+	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock,
+	    tickets_clock, children_clock, upgrade_clock, commit_clock, generation_clock};
+	double due = now + 3600;
 
-	for (int i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
 		due = fmin(due, clocks[i](now));
 	FOR_WORKERS (w)
 		due = fmin(due, worker_clock(w, now));
-	return fmin(due, now + 3600);
+	return due;
 }
 
 /* keeper.sock keeps its place for orphans; until upgrades are built nobody is attached. */
@@ -348,7 +277,7 @@ static void tell_changes(void)
 	if (!keeper.dirty)
 		return;
 	keeper.dirty = false;
-	release_generations();
+	generation_release();
 	state_write();
 	notify_status();
 	FOR_WORKERS (w)
@@ -422,14 +351,11 @@ static void close_all(int code)
 int keeper_main(const struct keeper_opts *opts)
 {
 	static struct keeper_opts copy;
-	static char config_file[4096];
 	int code;
 
 	copy = *opts;
-	if (opts->config_file) {
-		snprintf(config_file, sizeof config_file, "%s", opts->config_file);
-		copy.config_file = config_file; /* the title is written over argv */
-	}
+	if (opts->config_file) /* the title is written over argv */
+		snprintf(keeper.config_file, sizeof keeper.config_file, "%s", opts->config_file);
 	log_source("keeper");
 	start_close_inherited();
 	if (copy.detach && detach_start(&code))

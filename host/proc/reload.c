@@ -17,15 +17,37 @@ static void tell_reloading(void)
 	notify_state(text);
 }
 
+static int start(int binary, const char *config_file)
+{
+	struct role role = {.binary = binary, .config_file = config_file};
+
+	if (!config_file && keeper.config_file[0])
+		role.config_file = keeper.config_file;
+	r->due = clock_monotonic() + READER_LIMIT;
+	return spawn_role(&role, &r->pid, &r->pidfd, &r->channel);
+}
+
+int reload_read_for_upgrade(int binary, const char *config_file)
+{
+	if (r->pid) {
+		errno = EBUSY;
+		return -1;
+	}
+	r->for_upgrade = true;
+	return start(binary, config_file);
+}
+
 int reload_start(void)
 {
+	const struct generation *g = generation_of(keeper.active);
+
 	if (r->pid) {
 		r->again = true; /* the file may have changed since this one read it */
 		return 0;
 	}
-	if (spawn_role(false, keeper.binary, &r->pid, &r->pidfd, &r->channel) < 0)
+	r->for_upgrade = false;
+	if (start(g ? g->parts.binary : keeper.binary, NULL) < 0)
 		return -1;
-	r->due = clock_monotonic() + READER_LIMIT;
 	if (keeper.loaded) {
 		FAILPOINT("keeper-reload");
 		tell_reloading();
@@ -60,7 +82,15 @@ void reload_readable(void)
 	fd_close(&r->channel);
 }
 
-/* What cannot change while the host runs keeps its value; the log says so. */
+void reload_keep_fixed(struct settings *s)
+{
+	const struct settings *old = &keeper.settings;
+
+	memcpy(s->runtime_path, old->runtime_path, sizeof s->runtime_path);
+	memcpy(s->pidfile, old->pidfile, sizeof s->pidfile);
+}
+
+/* What cannot change in a reload keeps its value; the log says so. */
 static void keep_fixed(struct settings *s)
 {
 	const struct settings *old = &keeper.settings;
@@ -70,8 +100,7 @@ static void keep_fixed(struct settings *s)
 	    s->workers != old->workers)
 		log_warn("reload: user, group, workers, pidfile and runtime_path keep their old "
 			 "values until the next start");
-	memcpy(s->runtime_path, old->runtime_path, sizeof s->runtime_path);
-	memcpy(s->pidfile, old->pidfile, sizeof s->pidfile);
+	reload_keep_fixed(s);
 	s->uid = old->uid;
 	s->gid = old->gid;
 	s->workers = old->workers;
@@ -87,21 +116,22 @@ static const char *check(struct settings *to)
 static const char *take_over(void)
 {
 	static struct settings s;
-	struct generation *g = keeper_generation(keeper.active);
+	struct generation *g = generation_of(keeper.active);
 	const char *why = check(&s);
 
 	if (why)
 		return why;
 	keep_fixed(&s);
-	keeper.settings = s;
-	fd_swap(&g->settings, &r->settings);
-	fd_swap(&g->bundle, &r->bundle);
+	keeper.settings = g->settings = s;
+	fd_swap(&g->parts.settings, &r->settings);
+	fd_swap(&g->parts.bundle, &r->bundle);
 	r->applying = ++keeper.next_id;
 	r->appliers = 0;
 	r->apply_due = clock_monotonic() + APPLY_LIMIT;
 	FOR_WORKERS (w)
 		if (w->generation == g->number && worker_lives(w) && ++r->appliers)
-			worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->settings, g->bundle);
+			worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->parts.settings,
+			    g->parts.bundle);
 	worker_retry_all();
 	return NULL;
 }
@@ -180,7 +210,9 @@ void reload_died(int status, bool by_signal)
 	    by_signal ? "the config took too long (signal %d)"
 		      : "the config has faults (status %d)",
 	    status);
-	if (keeper.loaded)
+	if (r->for_upgrade)
+		upgrade_read(status ? text : NULL);
+	else if (keeper.loaded)
 		end_reload(status ? text : NULL);
 	else
 		end_start(status ? text : NULL, by_signal ? KEEPER_EXIT_CONFIG : status);

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Up to the last field of the first version that could upgrade. */
+enum { SETTINGS_SIZE_MIN = offsetof(struct settings, upgrade_binary) + SETTINGS_PATH };
+
 static const char *const state_names[HOST_STATES] = {
     "starting", "passive", "serving", "draining", "finishing", "stopping", "stopped", "failed"};
 
@@ -59,6 +62,8 @@ static const struct {
     PERIOD(shutdown_timeout, 0, 2592000, false),
     PERIOD(orphan_timeout, 0, 86400, false),
     PERIOD(process_kill_timeout, 0, 86400, false),
+    PERIOD(upgrade_timeout, 0.1, 86400, false),
+    PERIOD(upgrade_probation, 0, 86400, false),
     PERIOD(backoff_min, 0.01, 3600, false),
     PERIOD(backoff_max, 0.01, 3600, false),
     PERIOD(limit_seconds, 0.1, 86400, false),
@@ -95,6 +100,8 @@ static const char *check_paths(const struct settings *s)
 	/* 108 bytes is what a socket address holds; "/keeper.sock" goes behind it */
 	if (!is_path(s->runtime_path) || s->runtime_path[0] != '/' || strlen(s->runtime_path) > 90)
 		return "runtime_path: not an absolute path of at most 90 bytes";
+	if (!is_path(s->upgrade_binary) || (s->upgrade_binary[0] && s->upgrade_binary[0] != '/'))
+		return "upgrade_binary: not an absolute path of at most 255 bytes";
 	if (!is_path(s->admin_socket) || strlen(s->admin_socket) > 107)
 		return "admin_socket: longer than 107 bytes";
 	return NULL;
@@ -125,10 +132,12 @@ const char *settings_check(const struct settings *s)
 {
 	const char *why;
 
-	if (s->magic != SETTINGS_MAGIC || s->size != sizeof *s)
-		return "settings: from another version";
+	if (s->magic != SETTINGS_MAGIC)
+		return "settings: not a struct of settings";
 	if (s->workers < 1 || s->workers > SETTINGS_WORKERS)
 		return "workers: not between 1 and 16";
+	if (s->max_generations < 2 || s->max_generations > SETTINGS_GENERATIONS)
+		return "max_generations: not between 2 and 4";
 	if (s->umask > 0777)
 		return "umask: not between 0 and 0777";
 	if (s->lua_memory_limit != 0 && s->lua_memory_limit < 1048576)
@@ -143,10 +152,16 @@ const char *settings_check(const struct settings *s)
 
 const char *settings_read(int fd, struct settings *s_r)
 {
+	size_t size = sizeof *s_r;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || st.st_size != (off_t)sizeof *s_r ||
-	    pread(fd, s_r, sizeof *s_r, 0) != (ssize_t)sizeof *s_r)
+	memset(s_r, 0, size);
+	if (fstat(fd, &st) < 0 || st.st_size < (off_t)SETTINGS_SIZE_MIN ||
+	    st.st_size > SETTINGS_SIZE_MAX)
+		return "settings: wrong size";
+	if ((size_t)st.st_size < size)
+		size = (size_t)st.st_size;
+	if (pread(fd, s_r, size, 0) != (ssize_t)size || s_r->size != st.st_size)
 		return "settings: wrong size";
 	return settings_check(s_r);
 }

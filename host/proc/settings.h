@@ -1,5 +1,8 @@
 /* What the keeper learns from the config, through a reader only: a fixed struct, checked field by
- * field, carried as the whole content of a sealed memfd. Also the words of states and verbs. */
+ * field, carried as the whole content of a sealed memfd. Also the words of states and verbs.
+ *
+ * An upgrade crosses versions, so the struct grows at its end only, and 0 in a new field means its
+ * default: who reads a longer one looks at its beginning, who reads a shorter one sees zeros. */
 #ifndef PROC_SETTINGS_H
 #define PROC_SETTINGS_H
 
@@ -50,6 +53,8 @@ enum {
 	SETTINGS_PATH = 256,
 	SETTINGS_WORKERS = 16,
 	SETTINGS_DEATHS = 16,
+	SETTINGS_GENERATIONS = 4,
+	SETTINGS_SIZE_MAX = 64 * 1024,
 };
 
 #define SETTINGS_NO_ID UINT32_MAX
@@ -75,6 +80,10 @@ struct settings {
 	} addresses[SETTINGS_ADDRESSES];                /* below port 1024 */
 	uint8_t signals[SETTINGS_SIGNALS][HOST_STATES]; /* enum host_verb */
 	uint64_t lua_memory_limit;                      /* bytes */
+	double upgrade_timeout, upgrade_probation;
+	uint32_t max_generations;
+	uint32_t cap_refuses; /* at max_generations: refuse, else the oldest one has to end */
+	char upgrade_binary[SETTINGS_PATH]; /* absolute; "": the path by which we were started */
 };
 
 /* NULL when every field is within its range, else "field: why" (static text). */

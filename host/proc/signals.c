@@ -15,8 +15,10 @@
 
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced)
 {
+	bool one = verb == VERB_DRAIN || verb == VERB_UNDRAIN;
+
 	FOR_WORKERS (w)
-		if (worker_lives(w))
+		if (worker_lives(w) && (!one || w->generation == keeper.active))
 			worker_tell(w, IPC_VERB, ++keeper.next_id, "suss", host_verb_name(verb),
 			    forced, origin, text);
 }
@@ -28,6 +30,7 @@ static bool is_starting(void)
 
 static void begin_stop(const char *text, const char *origin, double at)
 {
+	upgrade_abandon("the host stops");
 	keeper.stopping = true;
 	keeper.abandoned = is_starting();
 	FAILPOINT("keeper-stop");
@@ -68,6 +71,7 @@ static void finish(const char *text, const char *origin)
 {
 	if (keeper.stopping)
 		return;
+	upgrade_abandon("the host finishes");
 	keeper.stopping = true;
 	signals_broadcast(VERB_FINISH, text, origin, false);
 	keeper_check_end();
@@ -77,6 +81,8 @@ static const char *reload(void)
 {
 	if (keeper.stopping)
 		return host_state_name(keeper.state);
+	if (keeper.upgrade.state != UPGRADE_NONE && keeper.upgrade.state != UPGRADE_PROBATION)
+		return "upgrading";
 	if (is_starting())
 		keeper.reload_kept = true;
 	else if (reload_start() < 0)
@@ -95,7 +101,7 @@ static void extend(const char *text)
 /* Carries a verb out; NULL, or why it is refused. Stop requests have been counted before. */
 static const char *run_verb(enum host_verb verb, const char *text, const char *origin, double at)
 {
-	const struct generation *g = keeper_generation(keeper.active);
+	const struct generation *g = generation_of(keeper.active);
 
 	if (verb == VERB_FINISH && is_starting())
 		verb = VERB_SHUTDOWN;
@@ -104,6 +110,8 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 	case VERB_FINISH: finish(text, origin); return NULL;
 	case VERB_RELOAD: return reload();
 	case VERB_HAMMER: keeper_hammer(origin); return NULL;
+	case VERB_UPGRADE: return upgrade_request(NULL, 0, "");
+	case VERB_ROLLBACK: return upgrade_rollback(NULL, 0);
 	case VERB_EXTEND: extend(text); break;
 	case VERB_ACTIVATE: keeper.passive = false; break;
 	case VERB_DRAIN:
@@ -112,9 +120,9 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 	case VERB_REOPEN_LOGS: break;
 #ifdef GADWALL_FAILPOINTS
 	case VERB_TEST_GENERATION:
-		return keeper_generation_start(g->settings, g->bundle) ? NULL : "no room";
+		return generation_start(&g->parts, GENERATION_ACTIVE) ? NULL : "no room";
 #endif
-	default: return "not built in this version";
+	default: return "not a verb";
 	}
 	if (!g || keeper.state == HOST_FAILED)
 		return "no worker";
@@ -287,7 +295,7 @@ static bool stop_is_pending(void)
 	return false;
 }
 
-/* Answered at once, but for a reload: that one when its reader has ended. */
+/* Answered at once, but for a reload, an upgrade and a rollback: those at their outcome. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text)
 {
 	struct reader *r = &keeper.reader;
@@ -301,6 +309,8 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		worker_tell_status(w);
 	else if (verb == VERB_RELOAD && r->pid && r->request)
 		why = "another reload is under way"; /* whose outcome is not this one's */
+	else if (verb == VERB_UPGRADE || verb == VERB_ROLLBACK)
+		why = verb == VERB_UPGRADE ? upgrade_request(w, id, text) : upgrade_rollback(w, id);
 	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
 		take_signal(signo, w->pid, false);
 	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||
@@ -313,5 +323,6 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		r->worker = w->number;
 		return;
 	}
-	worker_tell(w, IPC_RESULT, id, "us", !why, why ? why : "");
+	if (why || (verb != VERB_UPGRADE && verb != VERB_ROLLBACK))
+		worker_tell(w, IPC_RESULT, id, "us", !why, why ? why : "");
 }

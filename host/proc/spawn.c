@@ -1,4 +1,4 @@
-/* Starting a role of our own binary, and signalling it by pidfd: never another process. */
+/* Starting a role of a binary, and signalling it by pidfd: never another process. */
 #include "proc/table.h"
 
 #include <sys/syscall.h>
@@ -9,7 +9,7 @@ void spawn_kill(int pidfd, int signo)
 		(void)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
 }
 
-int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *channel_r)
+int spawn_role(const struct role *role, pid_t *pid_r, int *pidfd_r, int *channel_r)
 {
 	int pair[2], pidfd = -1;
 	pid_t pid;
@@ -19,7 +19,7 @@ int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *chan
 		return -1;
 	pid = fork();
 	if (pid == 0)
-		start_child(is_worker, binary, pair[1]);
+		start_child(role, pair[1]);
 	close(pair[1]);
 	if (pid > 0) {
 		(void)setpgid(pid, pid); /* both sides do it: whoever comes first */

@@ -2,6 +2,7 @@
 #include "proc/table.h"
 
 #include <linux/capability.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -87,6 +88,20 @@ static int open_signals(void)
 	return keeper.signals < 0 ? -1 : 0;
 }
 
+/* By which name we were started, for `upgrade`: absolute, and not resolved, because a link may lead
+ * elsewhere by then. */
+static void note_path(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	char folder[SETTINGS_PATH] = "";
+
+	if (!name || (name[0] != '/' && !getcwd(folder, sizeof folder)))
+		return;
+	if ((size_t)snprintf(keeper.path, sizeof keeper.path, "%s%s%s", folder,
+		folder[0] ? "/" : "", name) >= sizeof keeper.path)
+		keeper.path[0] = '\0';
+}
+
 int start_open(const struct keeper_opts *opts)
 {
 	enum { FILES_MIN = 128 };
@@ -104,6 +119,11 @@ int start_open(const struct keeper_opts *opts)
 	for (int i = 0; i < KEEPER_CHILDREN; i++)
 		keeper.children[i].pidfd = -1;
 	r->pidfd = r->channel = r->settings = r->bundle = r->faults = -1;
+	keeper.commit.blob = -1;
+	keeper.upgrade.due = KEEPER_NEVER;
+	parts_init(&keeper.upgrade.parts);
+	parts_init(&keeper.previous);
+	note_path();
 	FOR_WORKERS (w)
 		w->pidfd = w->channel = -1;
 	for (int fd = 0; fd < 3; fd++)
@@ -158,6 +178,7 @@ static int refuse_root(void)
 void start_loaded(void)
 {
 	const struct settings *s = &keeper.settings;
+	struct generation_parts parts;
 	int code = refuse_root();
 
 	if (code == 0)
@@ -176,6 +197,8 @@ void start_loaded(void)
 	keeper.loaded = true;
 	keeper.active = 1;
 	notify_status();
-	if (!keeper_generation_start(keeper.reader.settings, keeper.reader.bundle))
+	parts =
+	    (struct generation_parts){keeper.binary, keeper.reader.settings, keeper.reader.bundle};
+	if (!generation_start(&parts, GENERATION_ACTIVE))
 		keeper_end(KEEPER_EXIT_OS);
 }

@@ -34,9 +34,8 @@ static const char *drop_privileges(const struct settings *s)
 	return NULL;
 }
 
-static const char *restrict_worker(void)
+static const char *restrict_worker(const struct settings *s)
 {
-	const struct settings *s = &keeper.settings;
 	const struct rlimit none = {0, 0};
 	const char *step;
 
@@ -71,24 +70,24 @@ __attribute__((noreturn)) static void die(const char *step)
 	_exit(KEEPER_EXIT_OS);
 }
 
-void start_child(bool is_worker, int binary, int channel)
+void start_child(const struct role *role, int channel)
 {
-	const struct keeper_opts *o = keeper.opts;
+	bool is_worker = role->is_worker;
 	const char *argv[8] = {"gadwall", is_worker ? "--role=worker" : "--role=reader"}, *step;
 	int n = 2;
 
 	if (setpgid(0, 0) < 0)
 		die("setpgid");
-	move_fds(channel, binary);
-	if (!is_worker && o->config_file) {
+	move_fds(channel, role->binary);
+	if (!is_worker && role->config_file) {
 		argv[n++] = "-c";
-		argv[n++] = o->config_file;
+		argv[n++] = role->config_file;
 	}
-	if (!is_worker && o->passive)
+	if (!is_worker && keeper.opts->passive)
 		argv[n++] = "--passive";
 	if (!is_worker && keeper.loaded)
 		argv[n++] = "--reload";
-	step = is_worker ? restrict_worker() : NULL;
+	step = is_worker ? restrict_worker(role->settings) : NULL;
 	if (step)
 		die(step);
 	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);

@@ -56,7 +56,8 @@ struct worker {
 	unsigned strikes;               /* deaths without a long life between them */
 	uint32_t held_next;             /* next held fd to offer; KEEPER_HELD: BEGIN is sent */
 	bool failing, leaving, was_up, aborted, deaf;
-	int code; /* of LEAVING */
+	int code;       /* of LEAVING */
+	uint32_t acked; /* id of the newest COMMIT it has acknowledged */
 	enum host_state said;
 	char phase[32];
 	uint32_t ready, sessions, in_flight; /* of the newest beat */
@@ -78,12 +79,69 @@ struct ward {
 	double kill_due;                 /* after a SIGTERM */
 };
 
-/* A generation: a number, a binary, a bundle. */
+/* What a generation runs; owned descriptors. */
+struct generation_parts {
+	int binary;   /* O_PATH */
+	int settings; /* sealed memfd: struct settings */
+	int bundle;   /* sealed memfd: the config's text */
+};
+
+enum generation_role {
+	GENERATION_ACTIVE,   /* accepts and restarts what dies; the first one is born so */
+	GENERATION_JOINING,  /* loads with its gates shut, until the commit */
+	GENERATION_YIELDED,  /* drains with its gates shut, and may take back (probation) */
+	GENERATION_RETIRING, /* finishes its sessions and ends */
+	GENERATION_DOOMED,   /* was killed: its end changes nothing */
+};
+
 struct generation {
 	uint32_t number; /* 0: free */
-	uint32_t workers;
-	int binary, settings, bundle; /* owned */
-	bool was_ready;
+	enum generation_role role;
+	struct generation_parts parts;
+	struct settings settings; /* what `parts.settings` says, for its own workers */
+	double hammer_at;         /* of one that retires */
+	bool was_ready, told_to_end;
+};
+
+/* The commit of one generation in place of another; commit.c draws its steps. */
+enum commit_step { COMMIT_NONE, COMMIT_YIELD, COMMIT_TAKE };
+
+struct commit {
+	enum commit_step step;
+	uint32_t id, from, to;
+	bool back; /* `to` is the older one, which takes back: nothing may stop it */
+	double due, shut_at;
+	int blob; /* what `from` has saved; sealed memfd, -1: nothing */
+};
+
+/* The upgrade under way and the outcome of the last one; upgrade.c draws its states. */
+enum upgrade_state {
+	UPGRADE_NONE,
+	UPGRADE_CHECK,
+	UPGRADE_SPAWN,
+	UPGRADE_LOAD,
+	UPGRADE_READY,
+	UPGRADE_COMMIT,
+	UPGRADE_PROBATION,
+	UPGRADE_STATES
+};
+
+struct upgrade_asker {
+	uint32_t generation, worker, request; /* who waits for a RESULT; request 0: nobody */
+};
+
+struct upgrade {
+	enum upgrade_state state;
+	uint32_t number; /* of this one, or of the last; counts up for ever */
+	uint32_t from, target;
+	struct generation_parts parts;   /* of the new generation, until it has its own */
+	char config_file[SETTINGS_PATH]; /* of an upgrade to another config; "": the one in force */
+	bool dry_run, back, reading;
+	double started, due, pause;                  /* pause: s in which nobody accepted */
+	struct upgrade_asker asker, back_asker;      /* of the upgrade, and of its rollback */
+	uint32_t committed, failed, rolled_back;     /* how many ended so */
+	char outcome[16], at_state[16], reason[160]; /* of the last one; "": there was none */
+	double ended_at, seconds;                    /* realtime; how long it took */
 };
 
 /* A signal whose hooks the speaker runs; it is acted on at `due` even without an answer. */
@@ -96,7 +154,8 @@ struct pending {
 };
 
 struct reader {
-	pid_t pid; /* 0: none runs */
+	pid_t pid;        /* 0: none runs */
+	bool for_upgrade; /* upgrade.c hears the outcome, not the workers */
 	int pidfd, channel, settings, bundle, faults;
 	double due;
 	uint32_t generation, worker, request; /* who waits for the RESULT; request 0: nobody */
@@ -112,11 +171,17 @@ struct keeper {
 	struct settings settings;
 	enum host_state state;
 	char phase[32], reason[64], nonce[33];
-	double since; /* realtime of the newest state */
+	double since;                    /* realtime of the newest state */
+	char config_file[SETTINGS_PATH]; /* -c FILE; "": the reader finds it */
+	char
+	    path[SETTINGS_PATH]; /* by which we were started, absolute, not resolved; "": unknown */
 	int signals, dir, lock, sock, binary, pidfile;
 	int terminals; /* bit i: descriptor i was a terminal at the start */
 	struct generation generations[KEEPER_GENERATIONS];
-	uint32_t active, next_id, restarts;
+	uint32_t active, highest /* generation there ever was */, next_id, restarts;
+	struct generation_parts previous; /* what the last good generation before this one ran */
+	struct upgrade upgrade;
+	struct commit commit;
 	struct worker workers[KEEPER_WORKERS];
 	struct held held[KEEPER_HELD];
 	struct ward children[KEEPER_CHILDREN];
@@ -160,13 +225,84 @@ void keeper_hammer(const char *why);
 void keeper_reap(void);
 /* After a suspend of `late` seconds: no worker is judged by time in which we did not look. */
 void keeper_restart_clocks(double late);
-struct generation *keeper_generation(uint32_t number);
-/* New generation with copies of these fds; its workers start at once. NULL: no room. */
-struct generation *keeper_generation_start(int settings, int bundle);
+/* The worse of two exit statuses (INTERFACES.md, Exit status of the host). */
+int keeper_worse(int a, int b);
+
+/* ---- generation.c ---- */
+/* The one of that number, or NULL. */
+struct generation *generation_of(uint32_t number);
+/* How many places are taken. */
+unsigned generation_count(void);
+/* The oldest one that finishes, or NULL. */
+struct generation *generation_oldest(void);
+/* A new generation with copies of these descriptors, whose workers start at once. NULL: no room, or
+ * the settings cannot be read. */
+struct generation *generation_start(
+    const struct generation_parts *parts, enum generation_role role);
+/* SIGKILL for its workers and their process groups; nothing is restarted. */
+void generation_kill(struct generation *g, const char *why);
+/* It finishes its sessions and ends; `now`: its time is over, goodbyes and 5 s. */
+void generation_retire(struct generation *g, bool now);
+/* Whether a worker of it lives and is ready. */
+bool generation_answers(uint32_t number);
+/* Generations whose last worker has ended give back their places. */
+void generation_release(void);
+/* Acts on what is due; returns the next deadline. */
+double generation_clock(double now);
+/* Three descriptors that are none. */
+void parts_init(struct generation_parts *parts);
+void parts_close(struct generation_parts *parts);
+/* `to` gets copies of from's; what it had is closed. */
+void parts_copy(struct generation_parts *to, const struct generation_parts *from);
+
+/* ---- upgrade.c ---- */
+/* VERB_UPGRADE. text: lines `check` (ends before the commit), `binary=PATH`, `config=PATH` (the two
+ * from a keeper that is not root only). NULL: it has begun, and `w` (or nobody) gets RESULT `id` at
+ * the outcome. Else why it is refused. */
+const char *upgrade_request(struct worker *w, uint32_t id, const char *text);
+/* VERB_ROLLBACK: the older generation takes back, or a new one runs the previous binary. */
+const char *upgrade_rollback(struct worker *w, uint32_t id);
+/* The reader of the new binary has ended; NULL or why. */
+void upgrade_read(const char *why);
+/* Of a worker: its first word; READY of the last one of its generation. */
+void upgrade_heard(const struct worker *w);
+void upgrade_ready(const struct generation *g);
+/* A worker has died, or hangs (it is being killed), or says that a probation check fails. */
+void upgrade_lost_worker(const struct worker *w, const char *how);
+/* A stop or finish is asked for: what is not committed is undone. */
+void upgrade_abandon(const char *why);
+/* The outcome of the commit. */
+void upgrade_committed(double pause);
+void upgrade_commit_failed(const char *why);
+/* UPGRADE for one worker: the newest state, and the outcome of the last. */
+void upgrade_tell(struct worker *w);
+/* "check", "spawn" …; "none". */
+const char *upgrade_state_name(enum upgrade_state state);
+double upgrade_clock(double now);
+
+/* ---- commit.c ---- */
+/* Begins; upgrade_committed or upgrade_commit_failed follows within 4 s, perhaps at once. */
+void commit_begin(uint32_t from, uint32_t to, bool back);
+/* Before the record: `from` goes on as before. Nothing is reported. */
+void commit_cancel(void);
+/* ACK of a worker; takes blob (-1: none). */
+void commit_acked(struct worker *w, uint32_t id, bool ok, const char *text, int blob);
+/* A worker of one of the two has died. */
+void commit_lost_worker(const struct worker *w);
+/* Whether restarts of this generation have to wait for the outcome. */
+bool commit_holds(uint32_t generation);
+double commit_clock(double now);
 
 /* ---- spawn.c ---- */
-/* Starts a role of our own binary with a channel on its fd 3; 0, or -1 with errno. */
-int spawn_role(bool is_worker, int binary, pid_t *pid_r, int *pidfd_r, int *channel_r);
+/* What a child is started for. */
+struct role {
+	bool is_worker; /* else a reader */
+	int binary;
+	const struct settings *settings; /* whose rights a worker gets */
+	const char *config_file;         /* for a reader; NULL: it finds it */
+};
+/* Starts a role of that binary with a channel on its fd 3; 0, or -1 with errno. */
+int spawn_role(const struct role *role, pid_t *pid_r, int *pidfd_r, int *channel_r);
 /* Through a pidfd, so never to another process; -1 is harmless. */
 void spawn_kill(int pidfd, int signo);
 
@@ -199,6 +335,8 @@ const char *held_take(const char *name, int fd, uint32_t generation);
 void held_drop(const char *name, uint32_t generation);
 /* The generation uses all that is held now; returns how many. */
 uint32_t held_offer(uint32_t generation);
+/* Sealed memfd with a name a line: what generation `from` uses and `to` does not. -1 with errno. */
+int held_only(uint32_t from, uint32_t to);
 /* A new socket bound to privileged address `index`; -1 with errno. */
 int held_bind(uint32_t index);
 
@@ -221,12 +359,16 @@ void signals_answer(uint32_t id, const char *result, const char *text);
 double signals_clock(double now);
 /* A request of a worker, answered with RESULT. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text);
-/* The verb for every worker that lives. */
+/* The verb for every worker that lives; drain and undrain for those of the active generation. */
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced);
 
 /* ---- reload.c ---- */
 /* Starts the reader; 0, or -1 with errno. */
 int reload_start(void);
+/* Starts it for upgrade.c, with that binary; 0, or -1 with errno (EBUSY: another one runs). */
+int reload_read_for_upgrade(int binary, const char *config_file);
+/* What cannot change while the host runs gets its old value in *s. */
+void reload_keep_fixed(struct settings *s);
 void reload_readable(void);
 /* A worker has applied the bundle with this id; other ids are passed over. */
 void reload_applied(uint32_t id);
@@ -272,6 +414,6 @@ void start_loaded(void);
  * 0, or the exit status with the reason logged. */
 int start_rundir(void);
 /* In the child: never returns. */
-void start_child(bool is_worker, int binary, int channel) __attribute__((noreturn));
+void start_child(const struct role *role, int channel) __attribute__((noreturn));
 
 #endif

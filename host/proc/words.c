@@ -7,15 +7,20 @@ enum { WORDS_PER_TURN = 64 };
 
 static bool on_ready(struct worker *w)
 {
+	const struct generation *g = generation_of(w->generation);
+
 	if (w->state != WORKER_STARTING)
 		return false;
 	w->state = WORKER_UP;
 	w->was_up = true;
 	w->beat = clock_monotonic();
 	if (w->said == HOST_STARTING)
-		w->said = keeper.passive ? HOST_PASSIVE : HOST_SERVING;
+		w->said =
+		    keeper.passive || g->role == GENERATION_JOINING ? HOST_PASSIVE : HOST_SERVING;
 	log_info(
 	    "worker g%u.%u is ready after %.3f s", w->generation, w->number, w->beat - w->started);
+	if (keeper.upgrade.number)
+		upgrade_tell(w);
 	keeper_worker_ready(w);
 	return true;
 }
@@ -64,7 +69,11 @@ static bool on_bind(struct worker *w, struct ipc_message *m)
 static void follow(struct worker *w, enum host_state before, double left, const char *reason)
 {
 	double hammer = keeper.settings.hammer_time, now = clock_monotonic();
+	struct generation *g = generation_of(w->generation);
 
+	if (g->role == GENERATION_RETIRING && w->said == HOST_FINISHING && hammer >= 0 &&
+	    !g->told_to_end)
+		g->hammer_at = now + left + hammer;
 	if (w->generation != keeper.active || w->said == HOST_STOPPED)
 		return;
 	if (keeper.state >= HOST_FINISHING && keeper.state != HOST_FAILED &&
@@ -102,11 +111,15 @@ static bool on_state(struct worker *w, struct ipc_message *m)
 
 static bool on_beat(struct worker *w, struct ipc_message *m)
 {
+	char failing[IPC_TEXT_MAX + 1];
 	double lag;
 
-	if (!ipc_unpack(m, "uuuf", &w->ready, &w->sessions, &w->in_flight, &lag))
+	if (!ipc_unpack(
+		m, "uuufs", &w->ready, &w->sessions, &w->in_flight, &lag, failing, sizeof failing))
 		return false;
 	w->beat = clock_monotonic();
+	if (failing[0] && keeper.upgrade.state == UPGRADE_PROBATION && !keeper.upgrade.back)
+		upgrade_lost_worker(w, failing);
 	worker_tell_status(w);
 	notify_status();
 	return true;
@@ -150,10 +163,22 @@ static bool on_leaving(struct worker *w, struct ipc_message *m)
 	return true;
 }
 
+static bool on_ack(struct worker *w, struct ipc_message *m)
+{
+	char text[IPC_TEXT_MAX + 1];
+	uint32_t ok;
+
+	if (!ipc_unpack(m, "us", &ok, text, sizeof text))
+		return false;
+	commit_acked(w, m->header.id, ok != 0, text, ipc_give_fd(m, 0));
+	return true;
+}
+
 static bool dispatch(struct worker *w, struct ipc_message *m)
 {
 	if (m->header.generation != w->generation || m->header.worker != w->number)
 		return false;
+	upgrade_heard(w);
 	switch ((enum ipc_type)m->header.type) {
 	case IPC_READY: return on_ready(w);
 	case IPC_HOLD: return on_hold(w, m);
@@ -163,6 +188,7 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_BEAT: return on_beat(w, m);
 	case IPC_REQUEST: return on_request(w, m);
 	case IPC_ANSWER: return on_answer(w, m);
+	case IPC_ACK: return on_ack(w, m);
 	case IPC_LEAVING: return on_leaving(w, m);
 	case IPC_CHILD:
 	case IPC_CHILD_ENDED: return children_word(w, m);

@@ -165,10 +165,11 @@ static void start_failed(struct worker *w)
 
 void worker_start(struct worker *w)
 {
-	const struct generation *g = keeper_generation(w->generation);
+	const struct generation *g = generation_of(w->generation);
+	struct role role = {.is_worker = true, .binary = g->parts.binary, .settings = &g->settings};
 	uint32_t held = held_offer(w->generation);
 
-	if (spawn_role(true, g->binary, &w->pid, &w->pidfd, &w->channel) < 0) {
+	if (spawn_role(&role, &w->pid, &w->pidfd, &w->channel) < 0) {
 		start_failed(w);
 		return;
 	}
@@ -184,8 +185,10 @@ void worker_start(struct worker *w)
 	w->phase[0] = '\0';
 	w->held_next = KEEPER_HELD; /* HELLO comes first */
 	log_info("worker g%u.%u started, pid %d", w->generation, w->number, (int)w->pid);
-	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->workers, keeper.passive, (uint32_t)getpid(),
-	    held, w->restarts, keeper.nonce, keeper.settings.config_file, g->settings, g->bundle);
+	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->settings.workers,
+	    g->role == GENERATION_JOINING ? IPC_JOINS : (uint32_t)keeper.passive,
+	    (uint32_t)getpid(), held, w->restarts, keeper.nonce, g->settings.config_file,
+	    g->parts.settings, g->parts.bundle);
 	FAILPOINT("keeper-hello");
 	tickets_tell(w);
 	w->held_next = 0;
@@ -256,6 +259,18 @@ static void give_up(const struct worker *w, const char *how, int code)
 		keeper_end(code);
 }
 
+/* Whether its end means anything to the host. One that takes part in a stop does, and one that
+ * would be restarted. */
+static bool is_needed(const struct worker *w)
+{
+	const struct generation *g = generation_of(w->generation);
+	bool replaced = keeper.upgrade.back && w->generation == keeper.upgrade.target;
+
+	if (g->role == GENERATION_DOOMED || replaced)
+		return false;
+	return g->role == GENERATION_ACTIVE || keeper.stopping;
+}
+
 void worker_died(struct worker *w, int status, bool by_signal)
 {
 	const char *word = by_signal ? sigabbrev_np(status) : NULL;
@@ -273,10 +288,14 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	keeper.last_signal = by_signal ? status : 0;
 	snprintf(how, sizeof how, by_signal ? "signal %d (SIG%s)" : "exit status %d", status,
 	    word ? word : "?");
-	if ((w->leaving && !by_signal) || keeper.stopping) {
+	upgrade_lost_worker(w, how);
+	if (!is_needed(w)) {
+		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
+		keeper_check_end();
+	} else if ((w->leaving && !by_signal) || keeper.stopping) {
 		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
 		keeper_left(w, w->leaving && !by_signal ? w->code : KEEPER_EXIT_SOFTWARE);
-	} else if (!keeper_generation(w->generation)->was_ready) {
+	} else if (!generation_of(w->generation)->was_ready) {
 		give_up(w, how, by_signal || !status ? KEEPER_EXIT_SOFTWARE : status);
 	} else {
 		plan_restart(w, how);
@@ -311,12 +330,14 @@ static void end_hung(struct worker *w, double now, const char *what, double limi
 	w->aborted = true;
 	w->kill_due = now + WORKER_ABORT_WAIT;
 	spawn_kill(w->pidfd, SIGABRT);
+	upgrade_lost_worker(w, what);
 }
 
 static double due(const struct worker *w)
 {
 	if (w->state == WORKER_WAITING)
-		return keeper.stopping ? KEEPER_NEVER : w->restart_at;
+		return keeper.stopping || commit_holds(w->generation) ? KEEPER_NEVER
+								      : w->restart_at;
 	if (!worker_lives(w))
 		return KEEPER_NEVER;
 	if (w->aborted)

@@ -135,11 +135,15 @@ function settings.collect(places)
 	}
 	identity(out)
 	for _, name in ipairs { "start_timeout", "worker_timeout", "worker_heartbeat", "hammer_time",
-		"shutdown_timeout", "orphan_timeout", "process_kill_timeout" } do
+		"shutdown_timeout", "orphan_timeout", "process_kill_timeout", "upgrade_timeout",
+		"upgrade_probation" } do
 		out[name] = seconds(name)
 	end
 	out.restart_backoff, out.restart_limit = pair("restart_backoff"), pair("restart_limit")
 	out.signals = signals()
+	out.max_generations = options.read("max_generations")
+	out.cap_refuses = options.read("max_generations_full") == "refuse"
+	out.upgrade_binary = options.read("upgrade_binary")
 	return out
 end
 
