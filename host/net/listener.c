@@ -252,14 +252,15 @@ static void note_path(struct listener *l, int fd)
 	l->ino = st.st_ino;
 }
 
-static bool is_listening(int fd, int *domain_r)
+/* One that does not listen yet may be served with a shut gate only. */
+static bool is_usable(int fd, bool open, int *domain_r)
 {
 	int on = 0;
 	socklen_t size = sizeof on;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) < 0)
 		return false;
-	if (!on) {
+	if (!on && open) {
 		errno = EINVAL;
 		return false;
 	}
@@ -271,7 +272,7 @@ int listener_serve_take(struct listener *l, int fd, enum conn_class klass, bool 
 {
 	int domain = AF_UNIX;
 
-	if (!is_listening(fd, &domain) || fd_set_flags(fd) < 0) {
+	if (!is_usable(fd, open, &domain) || fd_set_flags(fd) < 0) {
 		fd_close(&fd);
 		return -1;
 	}

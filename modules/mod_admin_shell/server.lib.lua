@@ -17,10 +17,41 @@ local function answer(done, ok, reason, detail)
 	return nil, detail and detail.line or reason
 end
 
-local function not_yet(verb)
-	return function ()
-		return nil, ("cannot %s: not in this version yet (stop it and run the new binary)"):format(verb)
+-- One line for each state that an upgrade enters, while somebody waits for its outcome.
+local function show_progress(session)
+	local last
+	return require "core.upgrades".watch(function (message)
+		if message.state ~= last and message.state ~= "none" then
+			last = message.state
+			session.print(("upgrade %d: %s%s"):format(message.id, message.state,
+				message.target ~= 0 and (" (generation %d)"):format(message.target) or ""))
+		end
+	end)
+end
+
+local function wait_outcome(self, promised, reason, detail)
+	if not promised then
+		return answer(nil, nil, reason, detail)
 	end
+	local unwatch <const> = show_progress(self.session)
+	local outcome <const> = require "util.async".wait_for(promised)
+	unwatch()
+	if outcome.ok then
+		return true, outcome.text, outcome
+	end
+	local keeper_call <const> = require "core.console.keeper_call"
+	for _, fault in ipairs(outcome.faults or {}) do
+		self.session.print(keeper_call.fault_line(fault))
+	end
+	return nil, outcome.line or "upgrade " .. outcome.text, outcome
+end
+
+local function upgrade(self, flags)
+	return wait_outcome(self, lifecycle.upgrade(flags or {}))
+end
+
+local function rollback(self)
+	return wait_outcome(self, lifecycle.rollback())
 end
 
 local function activate()
@@ -106,6 +137,11 @@ local drain_flags <const> = {
 	{ name = "wait", help = "until nothing is in flight" },
 	{ name = "reason", value = "TEXT", help = "for the log" },
 }
+local upgrade_flags <const> = {
+	{ name = "check", help = "everything up to the commit, then nothing" },
+	{ name = "binary", value = "PATH", help = "this program instead of the installed one" },
+	{ name = "config", value = "FILE", help = "with this config" },
+}
 local service_arg <const> = { { name = "service", type = "service", optional = true } }
 
 -- { name, help, args, handler, flags }
@@ -122,8 +158,9 @@ local rows <const> = {
 		shutdown },
 	{ "drain", "not ready, still serving; reversible", service_arg, drain, drain_flags },
 	{ "undrain", "ready again", service_arg, undrain },
-	{ "upgrade", "a new binary without a lost request", no_args, not_yet("upgrade") },
-	{ "rollback", "back to the previous generation", no_args, not_yet("rollback") },
+	{ "upgrade", "a new binary without a lost request", no_args, upgrade,
+		upgrade_flags },
+	{ "rollback", "back to the previous generation", no_args, rollback },
 	{ "activate", "a passive host becomes active", no_args, activate },
 }
 
@@ -134,7 +171,7 @@ local as_words <const> = { state = "status", drain = "drain", undrain = "undrain
 
 local function command(row, section, name)
 	return { section = section, section_desc = section and desc, name = name, desc = row[2],
-		args = row[3], handler = row[4], flags = row[5], any_args = row[1] == "upgrade" }
+		args = row[3], handler = row[4], flags = row[5] }
 end
 
 --- @return list of commands

@@ -30,6 +30,8 @@
 
 local actions <const> = require "core.actions"
 local foreign <const> = require "core.foreign"
+local generation <const> = require "core.generation"
+local handover <const> = require "core.handover"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("lifecycle")
 local plan <const> = require "core.plan"
@@ -39,6 +41,7 @@ local states <const> = require "core.lifecycle_states"
 local stop <const> = require "core.stop"
 local stop_status <const> = require "core.stop_status"
 local time <const> = require "util.time"
+local upgrades <const> = require "core.upgrades"
 local verbs <const> = require "core.verbs"
 
 local lifecycle <const> = {}
@@ -74,7 +77,9 @@ end
 -- @param service optional name
 -- @return true; or false and the word for the health body
 function lifecycle.ready(service)
-	if state ~= "serving" and state ~= "passive" then
+	if state == "draining" and generation.answers_for_host() then
+		return true, "serving"
+	elseif state ~= "serving" and state ~= "passive" then
 		return false, state
 	elseif service and idle.draining(service) then
 		return false, "draining"
@@ -128,6 +133,7 @@ lifecycle.starting_event = start.event
 lifecycle.loaded = start.loaded
 lifecycle.uptime = start.uptime
 lifecycle.set_reload = life.set_reload
+lifecycle.module_handover = handover.register
 
 --- The report of the last stop, or of the one under way as far as it is known.
 -- @return table or nil
@@ -182,7 +188,10 @@ function lifecycle.init()
 	start.init(life)
 	requests.init(life)
 	actions.init(life)
-	life.init(verbs.init(life, actions.by_verb))
+	local keeper = verbs.init(life, actions.by_verb)
+	life.init(keeper)
+	generation.init(life, keeper)
+	upgrades.init(keeper, generation.is_active)
 	life.set_word("state", "starting")
 	foreign.install(prosody, function (reason, code, guarded)
 		if guarded or not stop.is_wrapped_call() then

@@ -63,9 +63,12 @@ states.verbs = {
 		finishing = "active", stopping = "active", stopped = "active",
 	},
 	upgrade = {
-		starting = "starting", passive = "passive", serving = "not-available",
-		draining = "not-available", finishing = "finishing", stopping = "stopping",
-		stopped = "stopping",
+		starting = "starting", passive = "passive", serving = "run", draining = "run",
+		finishing = "finishing", stopping = "stopping", stopped = "stopping",
+	},
+	rollback = {
+		starting = "starting", passive = "passive", serving = "run", draining = "run",
+		finishing = "finishing", stopping = "stopping", stopped = "stopping",
 	},
 }
 
@@ -81,8 +84,8 @@ local texts <const> = {
 	["not-stopping"] = { "no stop is under way", "begin one with 'gadwall stop'" },
 	["listener-closed"] = { "listener already closed", "let it end, then run it again" },
 	["teardown-begun"] = { "the teardown has begun", "let it end, then run it again" },
-	["not-available"] = { "not available in this version",
-		"stop it and run the new binary instead" },
+	["no-keeper"] = { "no keeper", "a worker alone cannot; start it with 'gadwall run'" },
+	refused = { "refused", "see 'gadwall status' and the log" },
 	["unknown-service"] = { "no such service", "'port list' shows the services" },
 	["bad-seconds"] = { "not a number of seconds", "give a number above 0, or a time like 30s" },
 	["not-permitted"] = { "not permitted", "use the uid that runs it, or root" },

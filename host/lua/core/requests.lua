@@ -166,10 +166,65 @@ function by_name.hurry(origin)
 	return true
 end
 
---- Another binary takes over: not in this version.
-function by_name.upgrade()
-	local what, err, detail = requests.allowed("upgrade")
-	return what and nil, err, detail
+-- From the request to the outcome: the reader, spawn to ready, commit, probation, and some.
+local function longest()
+	local options <const> = require "core.lifecycle_options"
+	return 60 + options.period("upgrade_timeout", 60) + options.period("upgrade_probation", 10)
+end
+
+-- `-c` of the command line names the instance too: the file that runs anyhow is no other config.
+local function other_config(path)
+	local stat <const> = require "posix.sys.stat".stat
+	local asked, mine = stat(path), stat(prosody.config_file or "")
+	if asked and mine and asked.st_dev == mine.st_dev and asked.st_ino == mine.st_ino then
+		return nil
+	end
+	return path
+end
+
+-- What the keeper says of a refusal stands at once in its answer; it is put in our form.
+local function outcome(verb, answer)
+	if answer.ok then
+		return { ok = true, text = answer.text }
+	end
+	local ended <const> = answer.text:match("^failed in ") or answer.text:match("^rolled%-back in ")
+	return { ok = false, text = answer.text, faults = answer.faults, refused = not ended,
+		line = not ended and states.refusal(verb, "refused", { text = answer.text }) or nil }
+end
+
+local function ask_keeper(verb, text)
+	local what, err, detail = requests.allowed(verb)
+	if not what then
+		return nil, err, detail
+	end
+	local keeper_call <const> = require "core.console.keeper_call"
+	local promised <const> = keeper_call.start()
+		and keeper_call.request(verb, text, longest()) or nil
+	if not promised then
+		return refuse(verb, "no-keeper")
+	end
+	return promised:next(function (answer) return outcome(verb, answer) end)
+end
+
+--- Another binary and config take over, with nothing lost.
+-- @param opts optional table: `check` true (ends before the commit), `binary` and `config`
+--   (absolute paths; only where the keeper is not root)
+-- @return promise of { ok, text, line (if it was refused), faults (of the config) }, settled at the
+--   outcome, after probation; or nil, reason, detail
+function by_name.upgrade(opts)
+	opts = opts or {}
+	local lines <const> = {}
+	lines[#lines + 1] = opts.check and "check" or nil
+	lines[#lines + 1] = opts.binary and "binary=" .. opts.binary or nil
+	local config <const> = opts.config and other_config(opts.config)
+	lines[#lines + 1] = config and "config=" .. config or nil
+	return ask_keeper("upgrade", table.concat(lines, "\n") .. "\n")
+end
+
+--- The previous generation takes back; after its end its binary and config run anew.
+-- @return as upgrade()
+function by_name.rollback()
+	return ask_keeper("rollback", "")
 end
 
 return requests

@@ -58,19 +58,39 @@ local function become_active(hello)
 	end
 end
 
--- Who starts up draining goes through serving, but neither keeper nor probe sees that.
-local function tell_ready(drain)
-	local keeper = verbs.keeper()
-	life.set_word("start_time", math.floor(time.now()))
-	ready_at = time.monotonic()
-	if keeper then
-		become_active(keeper.hello)
+-- What this generation does not use stays the older one's alone, and closes with it.
+local function give_up_unclaimed(keeper)
+	for _, held in ipairs(keeper.held()) do
+		if not held.claimed then
+			keeper.unhold(held.name)
+		end
 	end
+end
+
+-- Who starts up draining goes through serving, but neither keeper nor probe sees that.
+local function enter_serving(reason, origin, drain)
 	life.starts_drained = drain ~= nil
-	life.enter(keeper and keeper.hello.passive and "passive" or "serving", "ready")
+	life.enter("serving", reason, origin)
 	life.starts_drained = false
 	if drain then
 		drain()
+	end
+end
+
+local function tell_ready(drain)
+	local keeper = verbs.keeper()
+	local hello = keeper and keeper.hello or {}
+	life.set_word("start_time", math.floor(time.now()))
+	ready_at = time.monotonic()
+	if hello.joins then
+		give_up_unclaimed(keeper)
+	elseif keeper then
+		become_active(hello)
+	end
+	if hello.passive or hello.joins then
+		life.enter("passive", "ready")
+	else
+		enter_serving("ready", nil, drain)
 	end
 	if keeper then
 		keeper.ready()
@@ -98,6 +118,15 @@ local function drain_again()
 	verbs.ask("drain", { reason = "as before the restart", origin = "keeper" }, true)
 end
 
+local function tell_started()
+	prosody.events.fire_event("server-started",
+		{ generation = prosody.generation, inherited = prosody.inherited or false })
+	verbs.tell_hooked_signals()
+	if kept.reload then
+		kept.reload()
+	end
+end
+
 local function ready()
 	if not may_be_ready() then
 		return
@@ -108,12 +137,20 @@ local function ready()
 	set:close()
 	started = true
 	tell_ready(kept.drain or was_draining() and drain_again or nil)
-	prosody.events.fire_event("server-started",
-		{ generation = prosody.generation, inherited = prosody.inherited or false })
-	verbs.tell_hooked_signals()
-	if kept.reload then
-		kept.reload()
+	local keeper = verbs.keeper()
+	if not (keeper and keeper.hello.joins) then
+		tell_started()
 	end
+end
+
+--- The commit of an upgrade has made this generation the service: what it has waited for happens
+-- now.
+-- @param reason for the log
+-- @param drain optional function: drains the host, which then never was ready
+function start.activated(reason, drain)
+	enter_serving(reason, "keeper", drain)
+	life.beat()
+	tell_started()
 end
 
 --- The payload of `server-starting`: handlers may hold readiness.

@@ -198,7 +198,8 @@ function status.build()
 		uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
 		server_id = known(prosody.server_id), generations = part(generations, state),
-		stop = part(function () return lifecycle.stop_status() end), upgrade = null,
+		stop = part(function () return lifecycle.stop_status() end),
+		upgrade = part(require "core.upgrades".status),
 		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = null,
 		modules = part(modules), limits = part(limits), probes = null, config = part(config),
 	}, "status")

@@ -235,8 +235,18 @@ local function on_lost()
 	})
 end
 
+local function predecessor_stopped(message)
+	local clean = message.exit == 0 and not message.signal
+	prosody.events.fire_event("predecessor-stopped", { generation = message.generation,
+		exit = message.exit, signal = message.signal, result = clean and "clean"
+			or message.exit == 75 and "expired" or "failed" })
+end
+
 -- Another worker of the host; "failed" is an end after which it is not soon started again.
 local function on_worker(message)
+	if message.event == "gone" then
+		return predecessor_stopped(message)
+	end
 	local event = message.event == "started" and "worker-started" or "worker-ended"
 	prosody.events.fire_event(event, { generation = message.generation, worker = message.worker,
 		exit = message.exit, signal = message.signal, restarts = message.restarts })

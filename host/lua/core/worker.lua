@@ -164,9 +164,9 @@ local function listen_to_keeper(keeper)
 	end)
 end
 
---- Whether this is the start of the host, at which every listener must bind.
+--- Whether this is the start of the host or of an upgrade, at which every listener must bind.
 local function is_first_start(hello)
-	return (hello.restarts or 0) == 0 and (hello.generation or 1) == 1
+	return hello.joins or (hello.restarts or 0) == 0 and (hello.generation or 1) == 1
 end
 
 --- 6. Ports.

@@ -57,21 +57,26 @@ local function new(fd, listeners, name)
 	return self
 end
 
---- Closes it, and lets the keeper's dup go.
-function methods:close()
+--- Closes it for this process only: others who have it read on.
+function methods:leave()
 	if self.fd < 0 then
-		return
+		return false
 	end
 	if self.watch then
 		self.watch:close()
 	end
 	host_datagram.close(self.fd)
 	self.fd = -1
-	local held_by = self.name and keeper()
+	names[self.name or ""] = nil
+	return true
+end
+
+--- Closes it, and lets the keeper's dup go.
+function methods:close()
+	local held_by = self:leave() and self.name and keeper()
 	if held_by then
 		held_by.unhold(self.name)
 	end
-	names[self.name or ""] = nil
 end
 
 function methods:getfd() return self.fd end
@@ -159,11 +164,22 @@ function datagram.client(addr, port, listeners)
 end
 
 --- Opens or shuts the gate: whether listeners read.
-function datagram.gate(open)
+-- @param but optional set of held names that stay as they are
+function datagram.gate(open, but)
 	gate_open = open and true or false
 	for socket in pairs(listening) do
-		if socket.fd >= 0 then
+		if socket.fd >= 0 and not (but and but[socket.name]) then
 			socket[open and "resume" or "pause"](socket)
+		end
+	end
+end
+
+--- Lets go of every listener: another generation reads on.
+-- @param but set of held names that stay
+function datagram.let_go(but)
+	for socket in pairs(listening) do
+		if socket.fd >= 0 and not but[socket.name] then
+			socket:leave()
 		end
 	end
 end

@@ -17,6 +17,7 @@ local EACCES <const> = 13
 
 local gate_open = true
 local ordinals <const> = {} -- of names in use
+local pending -- list of { fd, backlog, name }: bound, and not to listen before the commit; or nil
 
 -- host.keeper, or nil where there is none.
 local function keeper()
@@ -103,6 +104,15 @@ local function serve(fd, name, listeners, config)
 	return handle
 end
 
+-- In a generation that waits for its commit a socket that does not listen yet has to wait as well.
+local function listen_now(fd, backlog, name)
+	if pending then
+		pending[#pending + 1] = { fd = fd, backlog = backlog, name = name }
+		return true
+	end
+	return host_net.listen(fd, backlog)
+end
+
 --- Listens and accepts at once (unless the gate is shut).
 -- @param addr "*", "::", IP literal, Unix path, "@abstract"
 -- @param port number; 0 lets the system choose, see handle:serverport()
@@ -128,7 +138,7 @@ function server_listen.listen(addr, port, listeners, config)
 		return nil, err
 	end
 	local ok
-	ok, err = host_net.listen(fd, config.backlog)
+	ok, err = listen_now(fd, config.backlog, name)
 	if not ok then
 		host_net.close(fd)
 		return nil, err
@@ -161,11 +171,45 @@ end
 
 --- Opens or shuts the accept gate of every listener, and of those to come.
 -- @param open boolean
-function server_listen.gate(open)
+-- @param but optional set of held names whose gates stay as they are
+function server_listen.gate(open, but)
 	gate_open = open and true or false
-	datagram.gate(gate_open)
+	datagram.gate(gate_open, but)
 	for _, handle in ipairs(host_net.servers()) do
-		handle:gate(gate_open)
+		if not (but and but[handle:name()]) then
+			handle:gate(gate_open)
+		end
+	end
+end
+
+--- Until listen_pending() gates are shut and nothing that is bound begins to listen (a generation
+-- that joins an upgrade).
+function server_listen.wait_for_commit()
+	pending = {}
+	server_listen.gate(false)
+end
+
+--- What was bound meanwhile listens.
+-- @return nil; or why an address cannot
+function server_listen.listen_pending()
+	local list <const> = pending or {}
+	pending = nil
+	for _, entry in ipairs(list) do
+		local ok, err = host_net.listen(entry.fd, entry.backlog)
+		if not ok then
+			return ("%s: %s"):format(entry.name, err)
+		end
+	end
+end
+
+--- Lets go of every listener without ending it: another generation serves on.
+-- @param but set of held names that are ours alone; they stay as they are
+function server_listen.let_go(but)
+	datagram.let_go(but)
+	for _, handle in ipairs(host_net.servers()) do
+		if not but[handle:name()] then
+			handle:destroy()
+		end
 	end
 end
 

@@ -69,14 +69,15 @@ function keeper_call.start()
 end
 
 --- @param verb one of host.keeper.request's @param text for it
+-- @param seconds optional: longest wait, default 15
 -- @return a promise of { ok, text, faults }; nil where there is no keeper
-function keeper_call.request(verb, text)
+function keeper_call.request(verb, text, seconds)
 	local id <const> = keeper and keeper.request(verb, text or "")
 	if not id then
 		return nil
 	end
 	-- Not in the promise's function: that one runs a turn later, and a refusal may come before.
-	local asked <const> = { timer = timer.add_task(answer_max, function ()
+	local asked <const> = { timer = timer.add_task(seconds or answer_max, function ()
 		settle(id, { ok = false, text = "the keeper did not answer" })
 	end) }
 	waiting[id] = asked

@@ -1,0 +1,221 @@
+--- This generation's part in an upgrade: what the keeper's commit messages (host/proc/commit.c)
+-- mean to a worker.
+--
+--    joins ──take──> ──activate──> active ──yield──> ──yielded──> drains ──retire──> finishes
+--                                    ^                  │            │
+--                                    └──────resume──────┘            │
+--                                    └────────take, activate─────────┘   (rollback)
+--
+-- yield     gates shut on what the other one has claimed, singletons stopped, the lock let go,
+--           state saved and sent with the answer. Nothing that could not be taken back.
+-- take      saved state restored, new addresses listen.
+-- activate  gates open, lock taken, serving, singletons run.
+-- yielded   the other one is the service: drains with its gates shut.
+-- retire    lets go of the listeners, finishes its sessions, ends without evicting.
+-- end       the same at once: its time is over.
+
+local active_lock <const> = require "core.active_lock"
+local async <const> = require "util.async"
+local handover <const> = require "core.handover"
+local idle <const> = require "core.idle"
+local log <const> = require "util.logger".init("upgrade")
+local singletons <const> = require "core.singletons"
+local start <const> = require "core.start"
+local time <const> = require "util.time"
+
+local generation <const> = {}
+
+-- Whoever had the lock let it go when it acknowledged; this is for one that was killed (s).
+local lock_wait <const> = 5
+
+local life, keeper     -- given by init
+local joins = false    -- loaded in an upgrade, not yet activated
+local successor        -- number of the generation that has taken over, or nil
+local was_drained      -- whether the host was drained when we yielded
+local kept_names       -- set of held names that we go on serving, after yield
+
+--- Whether this generation waits for the commit: its gates are shut and it may not listen.
+function generation.joins()
+	return joins
+end
+
+--- The generation that has taken over from this one, or nil.
+function generation.successor()
+	return successor
+end
+
+--- Whether this one is the service: not before its commit, not after another's.
+function generation.is_active()
+	return not joins and successor == nil
+end
+
+--- Whether the host takes new work although this generation drains: the other one does.
+function generation.answers_for_host()
+	return successor ~= nil and not was_drained
+end
+
+local function is_speaker()
+	return (keeper.hello.worker or 1) == 1
+end
+
+local function lines(text)
+	local set <const> = {}
+	for line in (text or ""):gmatch("[^\n]+") do
+		set[line] = true
+	end
+	return set
+end
+
+-- A name that no other generation uses is ours to the end. Without a list (a rollback) nothing is:
+-- the older one has all that we had, but for addresses that we were the first to bind.
+local function own_names(message)
+	if message.text then
+		return lines(message.text)
+	end
+	return {}
+end
+
+local function take_lock()
+	if not is_speaker() then
+		return
+	end
+	local ok, err, holder = active_lock.take(lock_wait)
+	if not ok then
+		log("error", "cannot take the lock of the active generation: %s%s; no singleton runs here",
+			err, holder and (" by generation %d"):format(holder) or "")
+	end
+end
+
+-- The steps ---------------------------------------------------------------------------------------
+
+local steps <const> = {}
+
+function steps.yield(message)
+	local server_listen <const> = require "net.server_listen"
+	kept_names = own_names(message)
+	was_drained = idle.draining()
+	server_listen.gate(false, kept_names)
+	singletons.cease()
+	active_lock.release()
+	prosody.events.fire_event("generation-deactivated",
+		{ generation = prosody.generation, successor = message.generation })
+	if is_speaker() then
+		return handover.save()
+	end
+end
+
+function steps.take(message)
+	local server_listen <const> = require "net.server_listen"
+	handover.restore(message.text)
+	return nil, server_listen.listen_pending()
+end
+
+-- Drained by an operator, the host stays so until undrain.
+local function drain_again()
+	idle.drain("as before the upgrade", "keeper")
+end
+
+local function go_on(message, reason)
+	local server_listen <const> = require "net.server_listen"
+	local came_back <const> = successor ~= nil
+	joins, successor, kept_names = false, nil, nil
+	server_listen.gate(true)
+	take_lock()
+	local drains <const> = handover.take_drains()
+	if not came_back then
+		start.activated(reason, drains.host and drain_again or nil)
+	elseif not was_drained then
+		idle.undrain(reason, "keeper")
+	end
+	for _, service in ipairs(drains.services) do
+		idle.drain_service(service, "as before the upgrade", "keeper")
+	end
+	prosody.events.fire_event("generation-activated",
+		{ generation = prosody.generation, predecessor = message.generation })
+end
+
+function steps.activate(message)
+	go_on(message, ("generation %d has yielded"):format(message.generation))
+end
+
+function steps.resume(message)
+	local server_listen <const> = require "net.server_listen"
+	log("warn", "generation %d does not take over: this one goes on", message.generation)
+	kept_names = nil
+	server_listen.gate(true)
+	if not active_lock.held() then
+		take_lock()
+	end
+	if life.state() == "serving" then
+		singletons.begin()
+	end
+	prosody.events.fire_event("generation-activated",
+		{ generation = prosody.generation, predecessor = message.generation })
+end
+
+function steps.yielded(message)
+	successor = message.generation
+	if life.state() == "serving" then
+		idle.drain(("generation %d is active"):format(message.generation), "keeper")
+	end
+end
+
+local function let_go()
+	require "net.server_listen".let_go(kept_names or {})
+end
+
+function steps.retire(message)
+	successor = successor or message.generation
+	let_go()
+	if life.state() == "draining" then
+		idle.finish(("generation %d is active"):format(message.generation), "keeper")
+	end
+end
+
+steps["end"] = function ()
+	let_go()
+	require "core.actions".by_verb.shutdown { reason = "its time is over", origin = "keeper",
+		verb = "finish", evict = false, now = true }
+end
+
+-- Messages ----------------------------------------------------------------------------------------
+
+local acknowledged <const> = { yield = true, take = true }
+
+local function run(message)
+	local step <const> = message.step
+	local started <const> = time.monotonic()
+	local ok, saved, why = xpcall(steps[step], debug.traceback, message)
+	if not ok then
+		saved, why = nil, tostring(saved)
+		log("error", "%s: %s", step, why)
+	end
+	keeper.failpoint("worker-" .. step)
+	if acknowledged[step] then
+		keeper.ack(message.id, why == nil, why and why:match("[^\n]*"):sub(1, 400) or "", saved)
+	end
+	log("debug", "%s took %.1f ms", step, (time.monotonic() - started) * 1000)
+end
+
+--- Joins this file to the machine and to the keeper.
+-- @param machine core/lifecycle_host.lua
+-- @param of_worker host.keeper, or nil
+function generation.init(machine, of_worker)
+	life, keeper = machine, of_worker
+	if not keeper then
+		return
+	end
+	joins = keeper.hello.joins or false
+	if joins then
+		require "net.server_listen".wait_for_commit()
+	end
+	-- One runner: a step that waits (for the lock) holds back the next one.
+	local runner <const> = async.runner(run)
+	keeper.on("commit", function (message)
+		if steps[message.step] then
+			runner:run(message)
+		end
+	end)
+end
+
+return generation
