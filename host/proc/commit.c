@@ -10,6 +10,8 @@
  * answer in time is passed over, and `to` goes on with what it had. */
 #include "proc/table.h"
 
+#include <sys/mman.h>
+
 #define STEP_LIMIT 2.0
 
 static struct commit *const c = &keeper.commit;
@@ -133,9 +135,28 @@ static void stop_restarts(uint32_t generation)
 			spawn_kill(w->pidfd, SIGKILL);
 }
 
+/* Sealed memfd with a name a line: what `from` uses and `to` does not. */
+static int own_names(uint32_t from, uint32_t to)
+{
+	int fd = memfd_create("gadwall-names", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	for (uint32_t i = 0; i < KEEPER_HELD && fd >= 0; i++) {
+		const struct held *h = &keeper.held[i];
+		size_t n = strlen(h->name);
+
+		if (h->fd < 0 || !(h->users & held_bit(from)) || (h->users & held_bit(to)))
+			continue;
+		if (write(fd, h->name, n) != (ssize_t)n || write(fd, "\n", 1) != 1)
+			fd_close(&fd);
+	}
+	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
 void commit_begin(uint32_t from, uint32_t to, bool back)
 {
-	int names = back ? -1 : held_only(from, to);
+	int names = back ? -1 : own_names(from, to);
 
 	*c = (struct commit){.from = from, .to = to, .back = back, .blob = -1};
 	c->shut_at = clock_monotonic();
@@ -146,18 +167,12 @@ void commit_begin(uint32_t from, uint32_t to, bool back)
 	advance();
 }
 
-void commit_acked(struct worker *w, uint32_t id, bool ok, const char *text, int blob)
+/* One that belongs to the step under way. */
+static void take_ack(struct worker *w, bool ok, const char *text)
 {
 	char why[200];
 
-	if (c->step == COMMIT_NONE || id != c->id || w->generation != asked()) {
-		fd_close(&blob); /* late: the step is over */
-		return;
-	}
-	w->acked = id;
-	if (blob >= 0 && c->step == COMMIT_YIELD && c->blob < 0)
-		fd_swap(&c->blob, &blob);
-	fd_close(&blob);
+	w->acked = c->id;
 	snprintf(why, sizeof why, "worker g%u.%u cannot %s: %.140s", w->generation, w->number,
 	    step_name(), text);
 	if (ok) {
@@ -168,6 +183,22 @@ void commit_acked(struct worker *w, uint32_t id, bool ok, const char *text, int 
 	} else {
 		fail(why);
 	}
+}
+
+bool commit_acked(struct worker *w, struct ipc_message *m)
+{
+	char text[IPC_TEXT_MAX + 1];
+	uint32_t ok;
+	int blob = ipc_give_fd(m, 0);
+	bool good = ipc_unpack(m, "us", &ok, text, sizeof text);
+	bool late = c->step == COMMIT_NONE || m->header.id != c->id || w->generation != asked();
+
+	if (good && !late && c->step == COMMIT_YIELD && c->blob < 0)
+		fd_swap(&c->blob, &blob);
+	fd_close(&blob);
+	if (good && !late)
+		take_ack(w, ok != 0, text);
+	return good;
 }
 
 void commit_lost_worker(const struct worker *w)

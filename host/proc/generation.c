@@ -115,7 +115,42 @@ struct generation *generation_start(const struct generation_parts *parts, enum g
 	return g;
 }
 
+void generation_worker_ready(const struct worker *w)
+{
+	struct generation *g = generation_of(w->generation);
+	bool all = true;
+
+	keeper.dirty = true;
+	if (keeper.failed && g->number == keeper.active) {
+		keeper.failed = false;
+		keeper_enter(w->said, w->phase, "a worker is ready again");
+	}
+	FOR_WORKERS (o) {
+		if (o->generation != g->number || o->state == WORKER_NONE || o->was_up)
+			continue;
+		if (o->restart_at == KEEPER_NEVER)
+			o->restart_at = 0;
+		all = false;
+	}
+	if (!all)
+		return;
+	if (!g->was_ready && g->number == keeper.active && !keeper.stopping)
+		keeper_ready();
+	g->was_ready = true;
+	upgrade_ready(g);
+}
+
 /* ---- ending ---- */
+
+bool generation_is_needed(uint32_t number)
+{
+	const struct generation *g = generation_of(number);
+	bool replaced = keeper.upgrade.back && number == keeper.upgrade.target;
+
+	if (g->role == GENERATION_DOOMED || replaced)
+		return false;
+	return g->role == GENERATION_ACTIVE || keeper.stopping;
+}
 
 static void kill_workers(const struct generation *g)
 {

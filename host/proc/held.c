@@ -1,11 +1,10 @@
 /* Held descriptors: a dup of each listener under its name, until no generation uses it. */
 #include "proc/table.h"
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-static uint32_t bit(uint32_t generation)
+uint32_t held_bit(uint32_t generation)
 {
 	for (uint32_t i = 0; i < KEEPER_GENERATIONS; i++)
 		if (generation && keeper.generations[i].number == generation)
@@ -56,12 +55,12 @@ const char *held_take(const char *name, int fd, uint32_t generation)
 	}
 	if (h->fd >= 0 && same_socket(h->fd, fd)) {
 		close(fd);
-		h->users |= bit(generation);
+		h->users |= held_bit(generation);
 		return NULL;
 	}
 	fd_close(&h->fd); /* given up and bound anew: the new socket is the one in use */
 	h->fd = fd;
-	h->users = bit(generation);
+	h->users = held_bit(generation);
 	memcpy(h->name, name, strlen(name) + 1);
 	return NULL;
 }
@@ -73,7 +72,7 @@ void held_drop(const char *name, uint32_t generation)
 
 		if (h->fd < 0 || (name && strcmp(h->name, name) != 0))
 			continue;
-		h->users &= ~bit(generation);
+		h->users &= ~held_bit(generation);
 		if (!h->users)
 			fd_close(&h->fd);
 	}
@@ -86,28 +85,10 @@ uint32_t held_offer(uint32_t generation)
 	for (uint32_t i = 0; i < KEEPER_HELD; i++) {
 		if (keeper.held[i].fd < 0)
 			continue;
-		keeper.held[i].users |= bit(generation);
+		keeper.held[i].users |= held_bit(generation);
 		n++;
 	}
 	return n;
-}
-
-int held_only(uint32_t from, uint32_t to)
-{
-	int fd = memfd_create("gadwall-names", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	for (uint32_t i = 0; i < KEEPER_HELD && fd >= 0; i++) {
-		const struct held *h = &keeper.held[i];
-		size_t n = strlen(h->name);
-
-		if (h->fd < 0 || !(h->users & bit(from)) || (h->users & bit(to)))
-			continue;
-		if (write(fd, h->name, n) != (ssize_t)n || write(fd, "\n", 1) != 1)
-			fd_close(&fd);
-	}
-	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) < 0)
-		fd_close(&fd);
-	return fd;
 }
 
 int held_bind(uint32_t index)

@@ -143,7 +143,7 @@ void keeper_hammer(const char *why)
 	keeper_check_end();
 }
 
-static void host_ready(void)
+void keeper_ready(void)
 {
 	keeper.ready = true;
 	FAILPOINT("keeper-ready");
@@ -153,31 +153,6 @@ static void host_ready(void)
 	detach_done(0);
 	if (keeper.reload_kept)
 		(void)reload_start();
-}
-
-void keeper_worker_ready(const struct worker *w)
-{
-	struct generation *g = generation_of(w->generation);
-	bool all = true;
-
-	keeper.dirty = true;
-	if (keeper.failed && g->number == keeper.active) {
-		keeper.failed = false;
-		keeper_enter(w->said, w->phase, "a worker is ready again");
-	}
-	FOR_WORKERS (o) {
-		if (o->generation != g->number || o->state == WORKER_NONE || o->was_up)
-			continue;
-		if (o->restart_at == KEEPER_NEVER)
-			o->restart_at = 0;
-		all = false;
-	}
-	if (!all)
-		return;
-	if (!g->was_ready && g->number == keeper.active && !keeper.stopping)
-		host_ready();
-	g->was_ready = true;
-	upgrade_ready(g);
 }
 
 /* ---- children ---- */

@@ -215,8 +215,8 @@ void keeper_end(int code);
 void keeper_check_end(void);
 /* After an abort or an undrain: the stop's clocks and counts are void. */
 void keeper_undo_stop(void);
-/* A worker said READY. */
-void keeper_worker_ready(const struct worker *w);
+/* Generation 1 is ready. */
+void keeper_ready(void);
 /* A worker ended in order, or during a stop, with this status. */
 void keeper_left(const struct worker *w, int code);
 /* SIGKILL for every worker and its process group. */
@@ -239,6 +239,11 @@ struct generation *generation_oldest(void);
  * the settings cannot be read. */
 struct generation *generation_start(
     const struct generation_parts *parts, enum generation_role role);
+/* A worker said READY. */
+void generation_worker_ready(const struct worker *w);
+/* Whether the end of one of its workers means anything to the host: one that takes part in a stop,
+ * and one that would be restarted. */
+bool generation_is_needed(uint32_t number);
 /* SIGKILL for its workers and their process groups; nothing is restarted. */
 void generation_kill(struct generation *g, const char *why);
 /* It finishes its sessions and ends; `now`: its time is over, goodbyes and 5 s. */
@@ -285,8 +290,8 @@ double upgrade_clock(double now);
 void commit_begin(uint32_t from, uint32_t to, bool back);
 /* Before the record: `from` goes on as before. Nothing is reported. */
 void commit_cancel(void);
-/* ACK of a worker; takes blob (-1: none). */
-void commit_acked(struct worker *w, uint32_t id, bool ok, const char *text, int blob);
+/* ACK of a worker; false if it is none. */
+bool commit_acked(struct worker *w, struct ipc_message *m);
 /* A worker of one of the two has died. */
 void commit_lost_worker(const struct worker *w);
 /* Whether restarts of this generation have to wait for the outcome. */
@@ -335,8 +340,8 @@ const char *held_take(const char *name, int fd, uint32_t generation);
 void held_drop(const char *name, uint32_t generation);
 /* The generation uses all that is held now; returns how many. */
 uint32_t held_offer(uint32_t generation);
-/* Sealed memfd with a name a line: what generation `from` uses and `to` does not. -1 with errno. */
-int held_only(uint32_t from, uint32_t to);
+/* Its bit in `users`; 0 for one that is not there. */
+uint32_t held_bit(uint32_t generation);
 /* A new socket bound to privileged address `index`; -1 with errno. */
 int held_bind(uint32_t index);
 

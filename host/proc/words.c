@@ -21,7 +21,7 @@ static bool on_ready(struct worker *w)
 	    "worker g%u.%u is ready after %.3f s", w->generation, w->number, w->beat - w->started);
 	if (keeper.upgrade.number)
 		upgrade_tell(w);
-	keeper_worker_ready(w);
+	generation_worker_ready(w);
 	return true;
 }
 
@@ -163,17 +163,6 @@ static bool on_leaving(struct worker *w, struct ipc_message *m)
 	return true;
 }
 
-static bool on_ack(struct worker *w, struct ipc_message *m)
-{
-	char text[IPC_TEXT_MAX + 1];
-	uint32_t ok;
-
-	if (!ipc_unpack(m, "us", &ok, text, sizeof text))
-		return false;
-	commit_acked(w, m->header.id, ok != 0, text, ipc_give_fd(m, 0));
-	return true;
-}
-
 static bool dispatch(struct worker *w, struct ipc_message *m)
 {
 	if (m->header.generation != w->generation || m->header.worker != w->number)
@@ -188,7 +177,7 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_BEAT: return on_beat(w, m);
 	case IPC_REQUEST: return on_request(w, m);
 	case IPC_ANSWER: return on_answer(w, m);
-	case IPC_ACK: return on_ack(w, m);
+	case IPC_ACK: return commit_acked(w, m);
 	case IPC_LEAVING: return on_leaving(w, m);
 	case IPC_CHILD:
 	case IPC_CHILD_ENDED: return children_word(w, m);

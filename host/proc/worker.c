@@ -259,18 +259,6 @@ static void give_up(const struct worker *w, const char *how, int code)
 		keeper_end(code);
 }
 
-/* Whether its end means anything to the host. One that takes part in a stop does, and one that
- * would be restarted. */
-static bool is_needed(const struct worker *w)
-{
-	const struct generation *g = generation_of(w->generation);
-	bool replaced = keeper.upgrade.back && w->generation == keeper.upgrade.target;
-
-	if (g->role == GENERATION_DOOMED || replaced)
-		return false;
-	return g->role == GENERATION_ACTIVE || keeper.stopping;
-}
-
 void worker_died(struct worker *w, int status, bool by_signal)
 {
 	const char *word = by_signal ? sigabbrev_np(status) : NULL;
@@ -289,7 +277,7 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	snprintf(how, sizeof how, by_signal ? "signal %d (SIG%s)" : "exit status %d", status,
 	    word ? word : "?");
 	upgrade_lost_worker(w, how);
-	if (!is_needed(w)) {
+	if (!generation_is_needed(w->generation)) {
 		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
 		keeper_check_end();
 	} else if ((w->leaving && !by_signal) || keeper.stopping) {

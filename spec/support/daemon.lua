@@ -394,6 +394,12 @@ function methods:stop(signal)
 	if #faults > 0 then error(table.concat(faults, "\n"), 2) end
 end
 
+--- The descriptors of now are those that its end is compared with: after an upgrade the keeper
+-- keeps the previous binary and config, and workers have changed.
+function methods:rebase_fds()
+	checks.note_fds(self)
+end
+
 --- Kills everything at once, without any check; for specs whose subject is the wreckage.
 function methods:destroy()
 	if self.finished then return end

@@ -175,10 +175,10 @@ describe("gadwall", function()
 		d:stop()
 	end)
 
-	it("has places for upgrade, rollback and activate", function()
+	it("refuses a rollback to nothing, and activate where there is nothing to activate", function()
 		local d <const> = daemon.start { config = config }
-		for word, reason in pairs { upgrade = "not in this version yet",
-			rollback = "not in this version yet", activate = "active already" } do
+		for word, reason in pairs { rollback = "no previous binary is known",
+			activate = "active already" } do
 			local code, _, err = d:run(word)
 			assert.equal(1, code)
 			assert.matches("^gadwall: cannot " .. word .. ": " .. reason .. " %(.+%)\n$", err)

@@ -170,8 +170,8 @@ describe("console commands", function()
 		assert.matches("process: .* MiB", text((d:console "server memory")))
 		assert.matches("^OK: %d+ samples", select(2, d:console "stats show"))
 		assert.matches("^OK: %d+ timers", select(2, d:console "timer list"))
-		assert.matches("^Error: cannot upgrade: not in this version yet",
-			select(2, d:console "server upgrade"))
+		assert.matches("^Error: cannot rollback: no previous binary is known %(",
+			select(2, d:console "server rollback"))
 		d:stop()
 	end)
 

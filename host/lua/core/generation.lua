@@ -209,6 +209,12 @@ function generation.init(machine, of_worker)
 	if joins then
 		require "net.server_listen".wait_for_commit()
 	end
+	-- A stop while another one is the service: its listeners are not ours to end.
+	prosody.events.add_handler("lifecycle-changed", function (event)
+		if successor and event.to == "stopping" then
+			let_go()
+		end
+	end, 50)
 	-- One runner: a step that waits (for the lock) holds back the next one.
 	local runner <const> = async.runner(run)
 	keeper.on("commit", function (message)

@@ -1,7 +1,9 @@
 --- State that passes to the next generation (`module:handover`): saved when this one yields,
--- restored in the other before the commit is recorded. Taking back in a rollback is the same the other way.
+-- restored in the other before the commit is recorded. Taking back in a rollback is the same the
+-- other way.
 --
--- The text is a head and one entry a table: names, version, SHA-256, data. An entry that is damaged, too large, of another version or that its module cannot use is a fresh start for that
+-- The text is a head and one entry a table: names, version, SHA-256, data. An entry that is
+-- damaged, too large, of another version or that its module cannot use is a fresh start for that
 -- module and `handover-failed`, unless it is vital: then the commit fails and nothing has changed.
 
 local envload <const> = require "util.envload".envload
