@@ -35,8 +35,13 @@ void conn_hold(struct conn *c)
 
 void conn_release(struct conn *c)
 {
-	if (--c->holds == 0 && c->state == CONN_CLOSED)
-		c->ops->released(c);
+	struct listener *server = c->server;
+
+	if (--c->holds > 0 || c->state != CONN_CLOSED)
+		return;
+	c->ops->released(c);
+	if (server) /* last: the owner of the connection may still ask its listener */
+		listener_conn_gone(server);
 }
 
 /* ---- interest and deadlines ---- */
@@ -314,8 +319,6 @@ void conn_destroy(struct conn *c)
 	c->state = CONN_CLOSED;
 	close(fd);
 	limits_leave(c->loop->limits, &c->peer);
-	if (c->server)
-		listener_conn_gone(c->server);
 	conn_release(c);
 }
 
