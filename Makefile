@@ -36,7 +36,7 @@ ifdef WERROR
 WARN += -Werror
 endif
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -rdynamic
-LDLIBS   = -lev -lcares $(LUA_LIBS) $(LLHTTP_LIBS) -lssl -lcrypto -ledit -lm
+LDLIBS   = -lev -lcares -lhiredis $(LUA_LIBS) $(LLHTTP_LIBS) -lssl -lcrypto -ledit -lm
 
 # llhttp: the system's library where there is one (9.x), else its C source as deps.sh unpacked it,
 # strict: the lenient form of 8.x accepts what smuggles requests.

@@ -34,8 +34,9 @@ pooled() { v=$(candidate "$1"); [ -n "$v" ] && dpkg --compare-versions "$v" ge "
 
 # One program for all headers and libraries: the usual case costs one compiler run.
 build_libraries() {
-	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
-		lua5.4/lua.h ev.h openssl/evp.h histedit.h ares.h | compiles -llua5.4 -lev -lssl -lcrypto -ledit -lcares
+	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
+		lua5.4/lua.h ev.h openssl/evp.h histedit.h ares.h hiredis/hiredis.h |
+		compiles -llua5.4 -lev -lssl -lcrypto -ledit -lcares -lhiredis
 }
 want_build() {
 	need make have make; need pkg-config have pkg-config; need lua5.4 have "$LUA"
@@ -43,6 +44,7 @@ want_build() {
 		need gcc have "$CC"; need libc6-dev links stdlib.h; need liblua5.4-dev links lua5.4/lua.h -llua5.4
 		need libev-dev links ev.h -lev; need libssl-dev links openssl/evp.h -lssl -lcrypto
 		need libedit-dev links histedit.h -ledit; need libc-ares-dev links ares.h -lcares
+		need libhiredis-dev links hiredis/hiredis.h -lhiredis
 	fi
 	need lua-dkjson lmod dkjson
 	lmod posix || own="$own posix"
@@ -75,7 +77,13 @@ want_fuzz() {
 	C
 }
 # A peer is run or read beside the tests, from .deps/peers/: never installed, never left running.
-want_peers() { for p in prosody prosody-modules lua-sec libfaketime prosody-specs; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done; }
+# redis-server's program and two of its libraries are packages of their own.
+want_peers() {
+	for p in prosody prosody-modules lua-sec libfaketime prosody-specs redis-server redis-tools liblzf1 \
+		libjemalloc2; do
+		[ -e "$deps/peers/.$p" ] || peers="$peers $p"
+	done
+}
 
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 miss=; own=; peers=

@@ -19,6 +19,7 @@
 	X(process)                                                                                 \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \
+	X(redis)                                                                                   \
 	X(resolver)                                                                                \
 	X(signals)                                                                                 \
 	X(sys)                                                                                     \

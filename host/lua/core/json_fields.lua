@@ -22,6 +22,8 @@ json_fields.status = { "schema", "name", "version", "pid", "state", "phase", "si
 	services = { "service", "module", "class", "state", "connections", "accepted", "refused",
 		"listeners", listeners = { "address", "port", "type", "encryption", "open" } },
 	in_flight = { "total", "by_module", by_module = {} },
+	peers = { "store", "error", "since", "servers", servers = { "server_id", "state", "host", "pid",
+		"generation", "sessions", "in_flight", "seen" } },
 	modules = { "module", "host", "status", "message", "path" },
 	limits = { "limit", "hits", "last" },
 	config = { "file", "loaded", "faults" } }

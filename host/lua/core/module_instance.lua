@@ -6,6 +6,7 @@ local module_files <const> = require "core.module_files"
 local moduleapi <const> = require "core.moduleapi"
 local multitable <const> = require "util.multitable"
 local promise <const> = require "util.promise"
+local registry <const> = require "core.registry"
 local singletons <const> = require "core.singletons"
 
 local log <const> = logger.init("modulemanager")
@@ -190,6 +191,9 @@ function module_instance.detach(env)
 		end
 	end
 	api.loaded = false
+	if not api.reloading then
+		registry.close(api:registry_name())
+	end
 	return kept
 end
 

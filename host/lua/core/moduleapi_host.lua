@@ -46,6 +46,18 @@ function api:singleton(name, start, stop)
 	end
 end
 
+--- The name of the module's store in the session registry.
+function api:registry_name()
+	return self.host == "*" and self.name or self.name .. "@" .. self.host
+end
+
+--- Opens the module's store in the session registry; see core.registry.
+-- @param options nil or { onadopt = function(id, value, from) }
+-- @return store with set(id, value), get(id), remove(id), list(), find(id) → promise
+function api:open_registry(options)
+	return require "core.registry".open(self:registry_name(), options)
+end
+
 --- Fires an event in all workers of the generation, this one included.
 function api:fire_event_all(event, data)
 	local ok, lifecycle = pcall(require, "core.lifecycle")

@@ -220,7 +220,7 @@ local groups <const> = {
 		{ "redis_prefix", "string", "gadwall:", "front of all keys" },
 		{ "redis_timeout", "period", 2, "of a command" },
 		{ "redis_backoff", "table", { 0.1, 30 }, "{min, max} between connects" },
-		{ "session_lease", "period", 15, "of an entry" },
+		{ "session_lease", "period", 15, "of an entry", min = 1 },
 	}),
 	rows("echo", "live", {
 		{ "echo_ports", "list", { 7007 }, "ports of mod_echo" },

@@ -127,13 +127,24 @@ function runtime.configure(prosody, places, config)
 	prosody.admin_socket = places.admin_socket
 	local name = require "posix.unistd".gethostname and require "posix.unistd".gethostname()
 		or require "posix.sys.utsname".uname().nodename
-	prosody.server_id = config.get("*", "server_id") or name .. "-" .. prosody.server_id
+	prosody.hostname = name
+	runtime.name_server(prosody, config.get("*", "server_id"))
 	for _, folder in ipairs(config.get("*", "lua_paths") or {}) do
 		package.path = package.path .. ";" .. folder .. "/?.lua;" .. folder .. "/?/init.lua"
 		package.cpath = package.cpath .. ";" .. folder .. "/?.so"
 	end
 	_G.CFG_SOURCEDIR, _G.CFG_CONFIGDIR = own.source, own.config
 	_G.CFG_DATADIR, _G.CFG_PLUGINDIR = own.data, own.plugins
+end
+
+--- Names this process among its peers: `server_id` is the option, or the hostname and a nonce
+-- that is new for each generation; `server_member` is unique for each worker even where the
+-- option gives two generations one name.
+function runtime.name_server(prosody, option)
+	local mark <const> = prosody.server_id
+	prosody.server_id = option and tostring(option) or prosody.hostname .. "-" .. mark
+	prosody.server_member = prosody.server_id .. (option and "~" .. mark or "")
+		.. (prosody.worker > 1 and "#" .. prosody.worker or "")
 end
 
 --- Garbage collector as the option `gc` says: { mode = "incremental", pause|threshold =, speed =

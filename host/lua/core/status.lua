@@ -185,6 +185,22 @@ local function in_flight()
 	return { total = snapshot.total, by_module = snapshot.by_module }
 end
 
+-- What the shared registry knows of other servers; null without one.
+local function peers()
+	local found <const> = require "core.registry".peers()
+	if not found then
+		return nil
+	end
+	local servers <const> = array {}
+	for _, peer in ipairs(found.servers) do
+		servers:push { server_id = peer.server_id, state = peer.state, host = known(peer.host),
+			pid = known(peer.pid), generation = known(peer.generation),
+			sessions = known(peer.sessions), in_flight = known(peer.in_flight), seen = peer.seen }
+	end
+	return { store = found.store, error = known(found.error), since = stamp(found.since),
+		servers = servers }
+end
+
 --- The whole object.
 function status.build()
 	local lifecycle <const> = require "core.lifecycle"
@@ -200,7 +216,7 @@ function status.build()
 		server_id = known(prosody.server_id), generations = part(generations, state),
 		stop = part(function () return lifecycle.stop_status() end),
 		upgrade = part(require "core.upgrades".status),
-		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = null,
+		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = part(peers),
 		modules = part(modules), limits = part(limits), probes = null, config = part(config),
 	}, "status")
 end

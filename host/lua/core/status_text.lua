@@ -115,6 +115,19 @@ local function in_flight(lines, o)
 	lines[#lines + 1] = ("in flight %d   %s"):format(flight.total, table.concat(parts, "   "))
 end
 
+local function peers(lines, o)
+	local known <const> = value(o.peers)
+	if not known then
+		return
+	end
+	lines[#lines + 1] = ("store %s%s   %d peers"):format(known.store,
+		value(known.error) and " (" .. known.error .. ")" or "", #known.servers)
+	for _, peer in ipairs(known.servers) do
+		lines[#lines + 1] = ("peer %s   %s   sessions %s   seen %.0f s ago"):format(peer.server_id,
+			peer.state, value(peer.sessions, "?"), peer.seen)
+	end
+end
+
 local function troubles(lines, o)
 	for _, module in ipairs(value(o.modules, {})) do
 		if module.status == "error" or module.status == "warn" then
@@ -183,6 +196,7 @@ function status_text.render(o)
 	end
 	services(lines, o)
 	in_flight(lines, o)
+	peers(lines, o)
 	troubles(lines, o)
 	return lines
 end
