@@ -49,6 +49,15 @@ local function came(member, peer)
 	end
 end
 
+local function note(member, peer)
+	if not last_words[peer.state] then
+		came(member, peer)
+	elseif by_member[member] then
+		left(member, peer.state)
+		gone[member] = true
+	end
+end
+
 --- Takes what a beat has brought.
 -- @param list of { member, field, value, … }; what is no such list is passed over
 -- @param own server_id of this process: other workers of it are no peers
@@ -59,12 +68,7 @@ function peers.update(list, own)
 		local member <const>, peer <const> = info[1], read(info)
 		if type(member) == "string" and peer.server_id and peer.state and peer.server_id ~= own then
 			listed[member] = true
-			if not last_words[peer.state] then
-				came(member, peer)
-			elseif by_member[member] then
-				left(member, peer.state)
-				gone[member] = true
-			end
+			note(member, peer)
 		end
 	end
 	for member in pairs(gone) do

@@ -1,5 +1,6 @@
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
+local wait <const> = require "spec.support.wait"
 
 -- A service that says its version and counts its lines; the count survives by save and restore.
 local counter <const> = [[
@@ -69,7 +70,7 @@ describe("reloading a module", function ()
 			d:connect(port):close()
 		end
 		client.close_all()
-		assert.is_true(select(2, d:fds()) <= before)
+		wait.until_true(function () return select(2, d:fds()) <= before end, 5, "no descriptor gained")
 	end)
 
 	it("opens the new port and closes the old one; the connection lives on", function ()
