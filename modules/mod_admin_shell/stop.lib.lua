@@ -1,14 +1,19 @@
 -- The words stop and finish: they can wait for the end, and hear of it before the console closes.
 
 local async <const> = require "util.async"
+local idle_progress <const> = require "core.idle_progress"
 local lifecycle <const> = require "core.lifecycle"
 local promise <const> = require "util.promise"
+local sessions <const> = require "core.sessions"
+local time <const> = require "util.time"
 local timer <const> = require "util.timer"
 
 local stop <const> = {}
 
 -- How often a waiting client is told of a phase that has begun.
 local look <const> = 0.15
+-- How often one that waits for the sessions is told how many are left.
+local every <const> = 1
 -- Time for the answer to leave before the process is ended without a word.
 local flush <const> = 0.05
 
@@ -38,9 +43,17 @@ local function answer(done, ok, reason, detail)
 	return nil, detail and detail.line or reason
 end
 
--- Tells the client of every phase, until the end. @return function that ends it
+-- Tells the client of every phase, until the end, and before that how many are left.
+-- @return function that ends it
 local function follow_phases(session, progress)
-	local last, ended
+	local last, ended, told
+	local function tell_left(wait)
+		local now, text <const> = time.monotonic(), idle_progress.text(wait)
+		if not told or now - told >= every then
+			told = now
+			session:event({ left = sessions.total() }, text)
+		end
+	end
 	local function on_ended(event)
 		session:event({ ended = event.phase, result = event.result, seconds = event.seconds,
 			stop = progress and lifecycle.stop_status() or nil },
@@ -56,6 +69,10 @@ local function follow_phases(session, progress)
 			session:event({ phase = phase }, phase)
 		end
 		last = phase
+		local wait <const> = lifecycle.idle_wait()
+		if wait then
+			tell_left(wait)
+		end
 		if progress then
 			session:event { stop = lifecycle.stop_status() }
 		end

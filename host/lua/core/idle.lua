@@ -4,6 +4,7 @@
 -- changes. The whole host drained is. finish waits, without looking twice, until this process's
 -- own count is zero.
 
+local idle_progress <const> = require "core.idle_progress"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local sessions <const> = require "core.sessions"
@@ -115,6 +116,9 @@ local function end_wait()
 	waiting = nil
 	if mine then
 		mine.unhook()
+		if mine.unfollow then
+			mine.unfollow()
+		end
 		if mine.timer then
 			timer.stop(mine.timer)
 		end
@@ -141,15 +145,24 @@ function idle.forget()
 end
 
 local function wait_over(mine, result)
-	if waiting ~= mine then
+	local left = sessions.total()
+	-- Listeners are open: somebody may have come since the count was zero.
+	if waiting ~= mine or result == "clean" and left > 0 and mine.budget > 0 then
 		return
 	end
 	end_wait()
-	local left = sessions.total()
 	log(result == "clean" and "info" or "warn", "finish: idle wait ended %s, %d in flight", result,
 		left)
 	prosody.events.fire_event("finish-ended", { result = result, sessions = left })
-	life.begin_teardown(mine.reason, mine.origin, result == "expired")
+	life.begin_teardown(mine.reason, mine.origin, result == "expired", mine.unfollow and {
+		phase = "idle-wait", seconds = time.monotonic() - mine.started, result = result,
+		budget = mine.budget < math.huge and mine.budget or nil,
+	})
+end
+
+--- The idle wait under way: { started, budget }, for core/idle_progress.lua; or nil.
+function idle.wait()
+	return waiting
 end
 
 --- Whether the idle wait is over and the teardown has begun.
@@ -163,7 +176,7 @@ end
 -- @param seconds longest wait, or nil: finish_idle_wait
 function idle.finish(reason, origin, seconds)
 	seconds = seconds or options.period("finish_idle_wait", 300)
-	local mine = { reason = reason, origin = origin }
+	local mine = { reason = reason, origin = origin, started = time.monotonic(), budget = seconds }
 	waiting = mine
 	mine.unhook = sessions.on_fall(function (total)
 		if total == 0 then
@@ -181,13 +194,15 @@ function idle.finish(reason, origin, seconds)
 	-- A wait of 0 was not cut: nobody wanted it.
 	if sessions.total() == 0 or seconds <= 0 then
 		timer.add_task(0, function () wait_over(mine, "clean") end)
-	elseif seconds < math.huge then
+		return
+	end
+	mine.unfollow = idle_progress.follow(mine)
+	if seconds < math.huge then
 		mine.timer = timer.add_task(seconds, function ()
 			mine.timer = nil
 			wait_over(mine, "expired")
 		end)
 	end
 end
-
 
 return idle

@@ -128,6 +128,7 @@ lifecycle.items = life.items
 lifecycle.note_error = stop.note_error
 lifecycle.watch_idle = idle.watch
 lifecycle.draining = idle.draining
+lifecycle.idle_wait = idle.wait
 lifecycle.drained_services = idle.services
 lifecycle.starting_event = start.event
 lifecycle.loaded = start.loaded
@@ -180,8 +181,8 @@ end
 function lifecycle.init()
 	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
 	life.ready, life.allowed = lifecycle.ready, requests.allowed
-	life.begin_teardown = function (reason, origin, expired)
-		stop.begin_finish { reason = reason, origin = origin, expired = expired }
+	life.begin_teardown = function (reason, origin, expired, waited)
+		stop.begin_finish { reason = reason, origin = origin, expired = expired, waited = waited }
 	end
 	idle.init(life)
 	stop.init(life)

@@ -172,7 +172,8 @@ end
 function status_text.stop(stop, width)
 	local lines <const> = {}
 	if value(stop.left) then
-		lines[1] = ("stop: %.1f s of %.3g s left"):format(stop.left, value(stop.budget, 0))
+		lines[1] = ("%s: %.1f s of %.3g s left"):format(value(stop.evict) == false and "finish"
+			or "stop", stop.left, value(stop.budget, 0))
 	end
 	for _, phase in ipairs(value(stop.phases, {})) do
 		lines[#lines + 1] = phase_line(phase, width or 20)

@@ -141,10 +141,12 @@ end
 
 --- Begins the teardown after the idle wait of `finish`: nothing that the service manages is
 -- evicted.
--- @param args table: reason, origin, expired (the idle wait was cut)
+-- @param args table: reason, origin, expired (the idle wait was cut), waited (its record, if there
+-- was anything to wait for)
 function stop.begin_finish(args)
 	args.verb, args.evict = "finish", false
 	current = new_record(args)
+	current.phases[1] = args.waited
 	life.set_reason(current.reason)
 	stop_run.plain(current)
 end

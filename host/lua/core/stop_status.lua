@@ -2,6 +2,8 @@
 
 local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"
+local idle <const> = require "core.idle"
+local idle_progress <const> = require "core.idle_progress"
 local json <const> = require "util.json"
 local json_fields <const> = require "core.json_fields"
 local options <const> = require "core.lifecycle_options"
@@ -49,10 +51,36 @@ local function holders(mine)
 	return list
 end
 
+-- The idle wait of finish is no phase of a stop yet, but whoever watches waits for it.
+local function idle_wait(wait)
+	local left = idle_progress.left(wait)
+	local phase, found = idle_progress.status(wait)
+	local list = array {}
+	for _, holder in ipairs(found) do
+		list:push {
+			module = holder.module, hold = holder.hold, conn = json.null, since = holder.since,
+			left = finite(holder.left),
+		}
+	end
+	return json_fields.order({
+		deadline = left < math.huge and datetime.datetime(time.now() + left) or json.null,
+		left = finite(left), budget = finite(wait.budget), evict = false,
+		hammer_left = finite(left + options.period("hammer_time", 60)),
+		phases = array { {
+			phase = phase.phase, state = phase.state, seconds = phase.seconds,
+			budget = known(phase.budget), result = json.null,
+		} },
+		holders = list,
+	}, "stop")
+end
+
 --- Builds the object.
 -- @param state of the host
 -- @return table, or nil when no stop is under way
 function stop_status.build(state)
+	if state == "finishing" and idle.wait() then
+		return idle_wait(idle.wait())
+	end
 	local mine = stop.current()
 	if not mine or mine.aborted or not shown[state] then
 		return nil
