@@ -22,7 +22,9 @@ local storm <const> = 1
 local life              -- core/lifecycle.lua, given by init
 local keeper            -- host.keeper, or nil
 local actions           -- verb → function(args)
-local own, number = {}, 0 -- requests that have acted here already
+-- Requests that have acted here already: numbered, and the highest that has come back. The keeper
+-- keeps their order, so one that it had to drop is known by the next.
+local number, returned = 0, 0
 local last_stop = -math.huge
 local after             -- the signal whose verb is on its way: its event signal-after
 local told_way = {}     -- signals for which the log has said that a module has them
@@ -112,7 +114,6 @@ function verbs.ask(verb, args, here)
 	if here then
 		number = number + 1
 		mark = ("%d.%d"):format(keeper.hello.worker or 1, number)
-		own[mark] = true
 		run(verb, args)
 	end
 	local ok, err = keeper.request(verb, encode(verb, args, mark))
@@ -211,11 +212,22 @@ local function on_signal(message)
 	end
 end
 
+-- Whether a request of this worker has come back.
+local function is_own(mark)
+	local worker, count = (mark or ""):match("^(%d+)%.(%d+)$")
+	count = tonumber(count)
+	if not count or tonumber(worker) ~= (keeper.hello.worker or 1) or count <= returned
+		or count > number then
+		return false
+	end
+	returned = count
+	return true
+end
+
 local function on_verb(message)
 	local args = decode(message)
 	local result, reason
-	if args.mark and own[args.mark] then
-		own[args.mark] = nil
+	if is_own(args.mark) then
 		return
 	end
 	result, reason = run(message.verb, args)
