@@ -10,7 +10,7 @@ local unistd <const> = require "posix.unistd"
 
 local gadwall <const> = os.getenv("GADWALL") or "build/test/gadwall"
 local boot <const> = "spec/support/differential/boot.lua"
-local most_seconds <const> = 28
+local most_seconds <const> = 50
 
 local function prosody_folder()
 	for _, folder in ipairs { ".deps/peers/usr/lib/prosody", "/usr/lib/prosody" } do
