@@ -72,6 +72,7 @@ help:
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
 	@echo 'make soak         the specs tagged slow and soak, one after the other'
 	@echo 'make compat       try Prosody'"'"'s modules, write the table in modules/README.md'
+	@echo 'make compat-stored STORED=DIR  compare modules of such a folder with real Prosody'
 	@echo 'make compat-specs run the specs of Prosody'"'"'s source tree on our libraries'
 	@echo 'make lint         format, static analysis, layers, spelling, man pages'
 	@echo 'make format       clang-format over all C files'
@@ -134,6 +135,10 @@ soak: build-test
 
 compat: build-test
 	@GADWALL=build/test/gadwall $(LUA) contrib/dev/compat.lua
+compat-stored: build-test
+	@[ -n "$(STORED)" ] || { echo "STORED=DIR names a folder of prosody-modules"; exit 2; }
+	@STORED="$(abspath $(STORED))" GADWALL=build/test/gadwall TAGS=stored BUSTED="$$(command -v busted)" \
+		$(LUA) contrib/dev/run-tests.lua spec/system/stored_modules_spec.lua
 compat-specs: build-test
 	@GADWALL=build/test/gadwall BUSTED="$$(command -v busted)" $(LUA) contrib/dev/compat-specs.lua
 
@@ -164,7 +169,7 @@ lint-words: lint-deps
 	git ls-files -z | grep -zv '^spec/data/\|^contrib/fuzz/corpus/' | xargs -0 codespell -q3 -L $(SPELL_OK)
 lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
-.PHONY: compat compat-specs format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
+.PHONY: compat compat-specs compat-stored format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
 SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid,modul,versoin,hel
 
 include contrib/fuzz/fuzz.mk

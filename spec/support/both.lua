@@ -61,6 +61,23 @@ function both.compare(spec, look)
 	return ours, theirs
 end
 
+--- For specs whose every test is a comparison; assert and pending are busted's.
+--- @return function(spec, look): both.compare; asserts that both are the same, and returns it
+function both.same(assert, pending)
+	return function (spec, look)
+		if not prosody.modules() then return pending "needs prosody" end
+		local ours, theirs = both.compare(spec, look)
+		assert.same(theirs, ours)
+		return ours
+	end
+end
+
+--- For after_each.
+function both.finish_all()
+	prosody.finish_all()
+	daemon.finish_all()
+end
+
 --- Asks by HTTP; curl is the client.
 --- @return table: status, headers (lower case), body
 function both.curl(port, path, ...)

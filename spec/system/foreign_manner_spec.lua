@@ -4,22 +4,11 @@
 
 local both <const> = require "spec.support.both"
 local client <const> = require "spec.support.client"
-local daemon <const> = require "spec.support.daemon"
 local frames <const> = require "net.websocket.frames"
-local prosody <const> = require "spec.support.prosody"
 
 describe("on gadwall and on Prosody, a module", function ()
-	after_each(function ()
-		prosody.finish_all()
-		daemon.finish_all()
-	end)
-
-	local function same(spec, look)
-		if not prosody.modules() then return pending "needs prosody" end
-		local ours, theirs = both.compare(spec, look)
-		assert.same(theirs, ours)
-		return ours
-	end
+	after_each(both.finish_all)
+	local same <const> = both.same(assert, pending)
 
 	it("finds the ports that are open, with their services", function ()
 		local seen = same({

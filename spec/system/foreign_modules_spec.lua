@@ -3,8 +3,6 @@
 
 local both <const> = require "spec.support.both"
 local client <const> = require "spec.support.client"
-local daemon <const> = require "spec.support.daemon"
-local prosody <const> = require "spec.support.prosody"
 
 -- Lines of a log that have the text, without what stands before the message.
 local function lines(host, text)
@@ -17,17 +15,8 @@ local function lines(host, text)
 end
 
 describe("on gadwall and on Prosody", function ()
-	after_each(function ()
-		prosody.finish_all()
-		daemon.finish_all()
-	end)
-
-	local function same(spec, look)
-		if not prosody.modules() then return pending "needs prosody" end
-		local ours, theirs = both.compare(spec, look)
-		assert.same(theirs, ours)
-		return ours
-	end
+	after_each(both.finish_all)
+	local same <const> = both.same(assert, pending)
 
 	it("http_libjs serves files, folders and refusals alike", function ()
 		local seen = same({
@@ -144,8 +133,10 @@ describe("on gadwall and on Prosody", function ()
 			modules = { reload_modules = both.original "reload_modules", victim = [[
 				local runs = 1
 				function module.save() return { runs = runs } end
-				function module.restore(data) runs = data.runs + 1 end
-				module:add_timer(0.2, function () module:log("info", "victim run %d", runs) end)
+				function module.restore(data)
+					runs = data.runs + 1
+					module:log("info", "victim run %d", runs)
+				end
 			]], other = [[module:log("info", "other loaded")
 				module:add_timer(0.05, function () prosody.reload_config() end)]] },
 		}, function (host)

@@ -79,6 +79,12 @@ describe("util.template", function ()
 			tostring(t.apply { c = "x", name = "<i>" }))
 	end)
 
+	it("takes a stanza for a placeholder that stands alone", function ()
+		local t = template "<p><b>{list}</b>{list} !</p>"
+		assert.equal("<p><b><i>x</i></b>&lt;i&gt;x&lt;/i&gt; !</p>",
+			tostring(t.apply { list = stanza.stanza("i"):text("x") }))
+	end)
+
 	for _, text in ipairs { "", "text", "<a>", "<a></b>", "<a/><b/>", "<a b></a>" } do
 		it("refuses " .. text, function () assert.has_error(function () template(text) end) end)
 	end

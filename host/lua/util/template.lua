@@ -63,6 +63,12 @@ local function parse(text, where)
 	return root[1]
 end
 
+-- A text that is nothing but a placeholder may stand for a stanza.
+local function fill_child(text, data)
+	local value <const> = data[text:match "^{([^}]*)}$"]
+	return stanza.is_stanza(value) and value or fill(text, data)
+end
+
 local function build(tree, data, parent_ns)
 	local attributes <const> = {}
 	for name, value in pairs(tree.attr) do
@@ -74,9 +80,9 @@ local function build(tree, data, parent_ns)
 		if type(child) == "table" then
 			new:add_direct_child(build(child, data, attributes.xmlns))
 		else
-			local text = fill(child, data)
-			if text ~= "" then
-				new:add_direct_child(text)
+			local filled = fill_child(child, data)
+			if filled ~= "" then
+				new:add_direct_child(filled)
 			end
 		end
 	end
@@ -87,7 +93,8 @@ local known <const> = {}
 local mt <const> = { __tostring = function (template) return template.name end }
 
 --- @param text XML of one element
--- @return template with apply(data) -> stanza; raises if the text is none
+-- @return template with apply(data) -> stanza; data: name -> text, or a stanza where the
+-- placeholder is all of an element's text; raises if the text is no XML
 return function (text)
 	if not known[text] then
 		local info = debug.getinfo(2, "Sl") or { short_src = "?", currentline = 0 }
