@@ -4,6 +4,7 @@ local net_redis <const> = require "net.redis"
 local process <const> = require "spec.support.process"
 local redis <const> = require "spec.support.redis"
 local server <const> = require "net.server"
+local tls <const> = require "spec.support.tls"
 local turns <const> = require "spec.support.turns"
 
 local clients = {}
@@ -84,6 +85,28 @@ describe("net.redis with a real server", function ()
 		assert.equal("three", ask(connected { path = r.path, username = "duck", password = "pond",
 			database = 3 }, "GET", "in"))
 		assert.equal(false, ask(connected { path = r.path, password = "secret" }, "GET", "in"))
+	end)
+
+	it("speaks TLS to who has the right certificate, and to nobody else", function ()
+		local dir <const> = process.temp_dir()
+		tls.make(dir, "redis.test")
+		tls.make(dir, "other.test")
+		local port <const> = require "spec.support.client".free_port()
+		redis.start("--tls-port", tostring(port), "--tls-cert-file", dir .. "/redis.test.crt",
+			"--tls-key-file", dir .. "/redis.test.key", "--tls-ca-cert-file", dir .. "/redis.test.crt",
+			"--tls-auth-clients", "no")
+		local function options(ca, name)
+			return { host = "127.0.0.1", port = port, verify = name, sslctx = tls.context("client",
+				{ verify = "peer", cafile = dir .. "/" .. ca .. ".crt" }) }
+		end
+		assert.equal("PONG", ask(connected(options("redis.test", "redis.test")), "PING"))
+		local _, wrong_name <const> = client_of(options("redis.test", "other.test"))
+		local _, wrong_ca <const> = client_of(options("other.test", "redis.test"))
+		turns.run_until(function () return #wrong_name.downs > 0 and #wrong_ca.downs > 0 end, 10,
+			"the refusals")
+		assert.equal("certificate-verify-failed", wrong_name.downs[1])
+		assert.matches("certificate", wrong_ca.downs[1])
+		process.remove_tree(dir)
 	end)
 
 	it("says why it is not let in, once, and goes on trying", function ()
