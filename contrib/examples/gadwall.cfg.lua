@@ -13,6 +13,9 @@ modules_enabled = {
 	"welcome";           -- what `make run` prints when all is ready
 	"admin_socket";      -- the socket that `gadwall status` and the others talk to
 	"admin_shell";       -- the console on it: gadwall shell
+	"admin_http";        -- HTTP for balancers and operators: curl localhost:5290
+	"health";            -- /livez, /readyz, /healthz and /startupz on it
+	"http_openmetrics";  -- /metrics on it, for Prometheus
 	"lameduck";          -- a stop begins with: not ready any more, still serving
 	"graceful_shutdown"; -- and goes on in phases
 }
@@ -22,6 +25,10 @@ modules_enabled = {
 -- If a port is busy, change it here; 0 lets the kernel pick one; {} switches the service off.
 echo_ports = { 7007 }
 chat_ports = { 7070 }
+admin_http_ports = { 5290 } -- health, metrics, control; on your own machine only
+
+-- POST /drain and the like need a token. A file that others cannot read, with one line:
+-- admin_http_token_file = "token"
 
 -- Where services listen. This file stays on your own machine; the default is { "*", "::" }, all.
 interfaces = { "127.0.0.1", "::1" }

@@ -190,6 +190,27 @@ static int l_lag(lua_State *L)
 	return 1;
 }
 
+/* lag_histogram(limits): { turns within each limit }, all turns, their seconds, since the start.
+ * Limits: seconds, powers of two of microseconds. */
+static int l_lag_histogram(lua_State *L)
+{
+	const struct lag *lag = &lua_check_loop(L)->lag;
+	lua_Integer n;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	n = luaL_len(L, 1);
+	lua_createtable(L, n < 100 ? (int)n : 100, 0); /* .. counts */
+	for (lua_Integer i = 1; i <= n; i++) {
+		lua_geti(L, 1, i);
+		lua_pushinteger(L, (lua_Integer)lag_within(lag, lua_tonumber(L, -1)));
+		lua_seti(L, -3, i);
+		lua_pop(L, 1);
+	}
+	lua_pushinteger(L, (lua_Integer)lag->turns);
+	lua_pushnumber(L, lag->sum);
+	return 3;
+}
+
 static int l_nexttick(lua_State *L)
 {
 	struct loop *loop = lua_check_loop(L);
@@ -209,7 +230,7 @@ int luaopen_host_loop(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"run", l_run}, {"quit", l_quit}, {"leave", l_leave},
 	    {"now", l_now}, {"monotonic", l_monotonic}, {"nexttick", l_nexttick},
-	    {"watch", l_watch}, {"lag", l_lag}, {NULL, NULL}};
+	    {"watch", l_watch}, {"lag", l_lag}, {"lag_histogram", l_lag_histogram}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {{"close", l_watch_close}, {"setflags", l_watch_setflags},
 	    {"set", l_watch_setflags}, {"getfd", l_watch_getfd}, {"__tostring", l_watch_tostring},
 	    {NULL, NULL}};

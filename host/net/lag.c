@@ -28,6 +28,18 @@ void lag_add(struct lag *lag, double seconds, double now)
 		lag->since = now;
 	}
 	lag->current[bucket_of(seconds)]++;
+	lag->all[bucket_of(seconds)]++;
+	lag->turns++;
+	lag->sum += seconds > 0 ? seconds : 0;
+}
+
+uint64_t lag_within(const struct lag *lag, double seconds)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < LAG_BUCKETS && end_of(i) <= seconds * (1 + 1e-9); i++)
+		n += lag->all[i];
+	return n;
 }
 
 double lag_p99(const struct lag *lag)

@@ -13,6 +13,8 @@ enum { LAG_WINDOW = 30, LAG_BUCKETS = 100 };
 struct lag {
 	double since; /* private: begin of the current window */
 	uint32_t current[LAG_BUCKETS], before[LAG_BUCKETS]; /* private */
+	uint64_t all[LAG_BUCKETS], turns; /* private; turns: ro, since the start */
+	double sum;                       /* ro: seconds of them together */
 };
 
 /* Notes a turn that took `seconds` and ended at `now` (any clock, always the same). */
@@ -20,5 +22,8 @@ void lag_add(struct lag *lag, double seconds, double now);
 
 /* The time that 99 % of the turns kept within, in seconds, to about a fifth; 0 without turns. */
 double lag_p99(const struct lag *lag);
+
+/* How many turns since the start kept within `seconds`, a power of two of microseconds. */
+uint64_t lag_within(const struct lag *lag, double seconds);
 
 #endif

@@ -26,6 +26,7 @@ local function config(dir, ports)
 	change('plugin_paths = { "." }', 'plugin_paths = { "modules" }')
 	change("echo_ports = { 7007 }", ("echo_ports = { %d }"):format(ports and ports.echo or 0))
 	change("chat_ports = { 7070 }", "chat_ports = { 0 }")
+	change("admin_http_ports = { 5290 }", "admin_http_ports = { 0 }")
 	change('-- runtime_path = "run"', ("runtime_path = %q"):format(dir .. "/run"))
 	change('-- data_path = "run/data"', ("data_path = %q"):format(dir .. "/data"))
 	return text

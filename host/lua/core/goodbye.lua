@@ -33,6 +33,22 @@ local function service_of(conn)
 	return conn.service and conn:service() or nil
 end
 
+-- service → { drained, forced } since the start
+local totals <const> = {}
+
+local function count(conn, what)
+	local service = service_of(conn) or "none"
+	local counts = totals[service] or { drained = 0, forced = 0 }
+	totals[service] = counts
+	counts[what] = counts[what] + 1
+end
+
+--- Connections that stops have ended, by service ("none": outgoing ones).
+-- @return service → { drained = told and let go, forced = cut at a deadline }
+function goodbye.totals()
+	return totals
+end
+
 -- `goodbye` for all, `<service>_goodbye` over it.
 local function words_for(service)
 	local all = configmanager.get("*", "goodbye")
@@ -80,6 +96,7 @@ local function say(conn, work)
 	if tell(conn, work) then
 		if is_closed(conn) then
 			work.closed.finished = work.closed.finished + 1
+			count(conn, "drained")
 		else
 			work.own[conn] = work.phase.holds:hold("goodbye", nil, nil, conn, service_of(conn))
 			work.waiting = work.waiting + 1
@@ -87,6 +104,7 @@ local function say(conn, work)
 	else
 		conn:close()
 		work.closed.idle = work.closed.idle + 1
+		count(conn, "drained")
 	end
 end
 
@@ -98,6 +116,7 @@ local function look(work)
 			work.own[conn] = nil
 			work.waiting = work.waiting - 1
 			work.closed.finished = work.closed.finished + 1
+			count(conn, "drained")
 			release()
 		end
 	end
@@ -147,6 +166,7 @@ local function force(work)
 		if not is_closed(conn) then
 			conn:close()
 			work.closed.forced = work.closed.forced + 1
+			count(conn, "forced")
 		end
 	end
 	work.own = {}

@@ -25,7 +25,7 @@ json_fields.status = { "schema", "name", "version", "pid", "state", "phase", "si
 	peers = { "store", "error", "since", "servers", servers = { "server_id", "state", "host", "pid",
 		"generation", "sessions", "in_flight", "seen" } },
 	modules = { "module", "host", "status", "message", "path" },
-	limits = { "limit", "hits", "last" },
+	limits = { "limit", "hits", "last" }, probes = { "last", "interval" },
 	config = { "file", "loaded", "faults" } }
 
 json_fields.report = { "schema", "result", "exit", "reason", "code", "origin", "verb", "evict",
@@ -34,6 +34,8 @@ json_fields.report = { "schema", "result", "exit", "reason", "code", "origin", "
 		closed = { "idle", "finished", "goodbye", "forced" } },
 	holders = holder, errors = { "event", "module", "error" },
 	lost = { "connections", "bytes_unsent", "jobs" } }
+
+json_fields.health = { "status", "live", "ready", "mode", "phase", "retry_after", "checks" }
 
 json_fields.faults = { "file", "line", "column", "severity", "code", "message", "suggestion" }
 
@@ -58,7 +60,7 @@ end
 
 --- Has an object encoded in the documented order, at every level.
 -- @param value table, also one that json.decode has made
--- @param kind "status", "stop", "report" or "faults"; others are left as they are
+-- @param kind "status", "stop", "report", "health" or "faults"; others are left as they are
 -- @return the same table
 function json_fields.order(value, kind)
 	if json_fields[kind] then

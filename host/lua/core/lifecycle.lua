@@ -50,7 +50,7 @@ local lifecycle <const> = {}
 local life <const> = require "core.lifecycle_host"
 
 local state, since, why = "starting", time.now(), nil
-local probe_at
+local probe = { gap = nil } -- monotonic, at (real time), gap (seconds between two, smoothed)
 
 -- The state ---------------------------------------------------------------------------------------
 
@@ -102,15 +102,30 @@ local function enter(to, reason, origin)
 		{ from = from, to = to, reason = reason, origin = origin, at = since })
 end
 
+-- Weight of the newest gap between two probes, as of a mean of the last five.
+local gap_weight <const> = 0.2
+
 --- A readiness probe was answered (lame-duck looks at how long ago that was).
 function lifecycle.probe_seen()
-	probe_at = time.monotonic()
+	local now <const> = time.monotonic()
+	local gap <const> = probe.monotonic and now - probe.monotonic
+	if gap then
+		probe.gap = probe.gap and probe.gap + (gap - probe.gap) * gap_weight or gap
+	end
+	probe.monotonic, probe.at = now, time.now()
 end
 
 --- Seconds since the last readiness probe.
 -- @return number, math.huge if there never was one
 function lifecycle.probe_age()
-	return probe_at and time.monotonic() - probe_at or math.huge
+	return probe.monotonic and time.monotonic() - probe.monotonic or math.huge
+end
+
+--- The readiness probes that were answered.
+-- @return nil if there never was one; { at = real-time seconds of the last, interval = seconds
+--   between them, nil after only one }
+function lifecycle.probes()
+	return probe.at and { at = probe.at, interval = probe.gap } or nil
 end
 
 -- What people and modules call --------------------------------------------------------------------
@@ -125,6 +140,7 @@ lifecycle.plan_text = plan.text
 lifecycle.when_ended = stop.when_ended
 lifecycle.handler_error = stop.handler_error
 lifecycle.items = life.items
+lifecycle.has_service = life.has_service
 lifecycle.note_error = stop.note_error
 lifecycle.watch_idle = idle.watch
 lifecycle.draining = idle.draining
@@ -133,6 +149,8 @@ lifecycle.drained_services = idle.services
 lifecycle.starting_event = start.event
 lifecycle.loaded = start.loaded
 lifecycle.uptime = start.uptime
+lifecycle.is_started = start.is_started
+lifecycle.left = stop.left
 lifecycle.set_reload = life.set_reload
 lifecycle.module_handover = handover.register
 

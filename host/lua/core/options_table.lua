@@ -165,6 +165,8 @@ local groups <const> = {
 			"who may read /metrics", P = true, owner = "http_openmetrics" },
 		{ "openmetrics_allow_cidr", "string", nil,
 			"who may read /metrics", P = true, owner = "http_openmetrics" },
+		{ "openmetrics_on_http", "boolean", false, "/metrics on client listeners too",
+			owner = "http_openmetrics" },
 	}),
 	rows("http", "module", {
 		{ "http_ports", "list", { 5280 }, "ports of HTTP", P = true },

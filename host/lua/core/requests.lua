@@ -69,6 +69,8 @@ function by_name.undrain(service, reason, origin)
 		return nil, err, detail
 	elseif life.state() == "finishing" and idle.teardown_begun() then
 		return refuse("undrain", "teardown-begun")
+	elseif service and not life.has_service(service) then
+		return refuse("undrain", "unknown-service", ("no service or module '%s'"):format(service))
 	elseif what ~= "noop" or service then
 		verbs.ask("undrain", { service = service, reason = reason, origin = origin or "lua" }, true)
 	end

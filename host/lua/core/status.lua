@@ -115,6 +115,14 @@ local function generations(state)
 	return list
 end
 
+status.generations = generations
+
+--- How many turns of the loop took at most each of the limits; of all; their seconds, since the
+-- start.
+function status.lag(limits)
+	return require "host.loop".lag_histogram(limits)
+end
+
 local function service_state(service, lifecycle, host_state)
 	local open = false
 	for _, listener in ipairs(service.listeners) do
@@ -201,6 +209,11 @@ local function peers()
 		servers = servers }
 end
 
+local function probes()
+	local seen <const> = require "core.lifecycle".probes()
+	return seen and { last = stamp(seen.at), interval = known(seen.interval) } or nil
+end
+
 --- The whole object.
 function status.build()
 	local lifecycle <const> = require "core.lifecycle"
@@ -210,14 +223,15 @@ function status.build()
 	return json_fields.order({
 		schema = status.schema, name = "gadwall", version = info.version,
 		pid = me.keeper_pid or own_pid(), state = state, phase = known(lifecycle.phase()),
-		since = stamp(since), ready = (lifecycle.ready()), live = true, reason = known(why),
-		uptime = lifecycle.uptime(),
+		since = stamp(since), ready = (require "core.health".ready()), live = true,
+		reason = known(why), uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
 		server_id = known(prosody.server_id), generations = part(generations, state),
 		stop = part(function () return lifecycle.stop_status() end),
 		upgrade = part(require "core.upgrades".status),
 		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = part(peers),
-		modules = part(modules), limits = part(limits), probes = null, config = part(config),
+		modules = part(modules), limits = part(limits), probes = part(probes),
+		config = part(config),
 	}, "status")
 end
 

@@ -41,31 +41,51 @@ function teardown.events(mine, note_error)
 	fire.in_order("server-stopped", { report = report.build(mine) }, { on_error = note_error })
 end
 
-local function items_of(entry, kind)
-	local env = modulemanager.get_module(entry.host, entry.name)
+local function items_of(host, name, kind)
+	local env = modulemanager.get_module(host, name)
 	return (env and rawget(env.module, "items") or {})[kind] or {}
 end
 
--- Whether a module provides something of class admin: the console, health.
-local function is_admin(entry)
-	for _, item in ipairs(items_of(entry, "net-provider")) do
+-- The services that a module provides. @return whether there are any; whether one is of class admin
+local function services_of(host, name)
+	local list = items_of(host, name, "net-provider")
+	for _, item in ipairs(list) do
 		if item.class == "admin" then
+			return true, true
+		end
+	end
+	return #list > 0, false
+end
+
+-- Whether a module belongs to class admin, the console or health: it provides a service of that
+-- class, or none at all and stands on a module that does.
+local function is_admin(host, name, depth)
+	local some, admin = services_of(host, name)
+	local env = modulemanager.get_module(host, name)
+	if some or not env or depth == 0 then
+		return admin
+	end
+	for below in pairs(rawget(env.module, "dependencies") or {}) do
+		if is_admin(host, below, depth - 1) or is_admin("*", below, depth - 1) then
 			return true
 		end
 	end
 	return false
 end
 
--- All modules, the last one loaded first: those that nobody needs at the end, and those that stay
--- for it: telemetry, then class admin.
+-- As deep as modules of class admin stand on one another.
+local deepest <const> = 3
+
+-- All modules, the last one loaded first.
+-- @return those that nobody needs at the end; then what stays for it: telemetry; class admin
 local function unload_order()
-	local others, last, admin = {}, {}, {}
+	local others, measuring, admin = {}, {}, {}
 	for _, entry in ipairs(modulemanager.names(nil, true)) do
-		local list = is_admin(entry) and admin
-			or #items_of(entry, "telemetry-provider") > 0 and last or others
+		local list = is_admin(entry.host, entry.name, deepest) and admin
+			or #items_of(entry.host, entry.name, "telemetry-provider") > 0 and measuring or others
 		list[#list + 1] = entry
 	end
-	return others, table.move(admin, 1, #admin, #last + 1, last)
+	return others, measuring, admin
 end
 
 local function unload(list, note_error)
@@ -147,9 +167,9 @@ end
 function teardown.at_once(mine, note_error, unload_too)
 	teardown.events(mine, note_error)
 	if unload_too then
-		local others, last = unload_order()
-		unload(others, note_error)
-		unload(last, note_error)
+		for _, list in ipairs { unload_order() } do
+			unload(list, note_error)
+		end
 	end
 end
 
@@ -215,11 +235,13 @@ end
 -- @param note_error function(event, module, error)
 function teardown.work(mine, _, phase, note_error)
 	teardown.events(mine, note_error)
-	local others, last = unload_order()
+	local others, measuring, admin = unload_order()
 	unload(others, note_error)
 	flush_telemetry(phase, note_error)
-	unload(last, note_error)
+	unload(measuring, note_error)
 	flush(mine, phase)
+	-- Console and health answer while the last bytes leave.
+	unload(admin, note_error)
 end
 
 return teardown

@@ -61,10 +61,33 @@ function http.formdecode(text)
 	return form
 end
 
+--- The parameters of a query as a table; a name without "=" stands for "".
+-- @param text what follows the "?", or nil
+function http.query(text)
+	local query <const> = {}
+	for pair in (text or ""):gmatch("[^&]+") do
+		local name, value = pair:match("^([^=]*)=?(.*)$")
+		query[decode_part(name)] = decode_part(value)
+	end
+	return query
+end
+
 --- Whether a list of tokens (Connection: close, foo) has this one; case does not count.
 function http.contains_token(field, token)
 	field = "," .. field:gsub("[ \t]", ""):lower() .. ","
 	return field:find("," .. token:lower() .. ",", 1, true) ~= nil
+end
+
+--- Whether an Accept field names a media type outright (not by a wildcard).
+-- @param field of the request, or nil
+function http.accepts(field, media_type)
+	for part in (field or ""):lower():gmatch("[^,]+") do
+		local name <const>, rest <const> = part:match("^%s*([^;%s]*)%s*(.*)$")
+		if name == media_type and not rest:match("q=0%.?0*%s*$") then
+			return true
+		end
+	end
+	return false
 end
 
 --- A path with a slash in front, and one (is_dir) or none at its end.

@@ -67,6 +67,15 @@ function histogram:reset()
 	end
 end
 
+--- Takes over what somebody else has counted.
+-- @param counts of each limit, cumulative; the last limit (infinite) is `count`
+function histogram:set(counts, count, sum)
+	for i, bucket in ipairs(self) do
+		bucket.count = counts[i] or count
+	end
+	self._sum, self._count = sum, count
+end
+
 local summary <const> = class({}, function (self)
 	return { { "_created", nil, self._created }, { "_sum", nil, self._sum },
 		{ "_count", nil, self._count } }

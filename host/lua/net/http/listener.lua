@@ -138,4 +138,23 @@ function listener.ongoodbye(conn, event)
 	return true
 end
 
+--- A listener for requests that do not go to the apps: health and control of the host itself,
+-- which a drain does not concern.
+-- @param handle called with (request, response, early); early: the head only, return to wait for
+-- the rest
+-- @return a listener table of its own
+function listener.new(handle)
+	local own <const> = {}
+	for name, fn in pairs(listener) do
+		own[name] = fn
+	end
+	own.new = nil
+	function own.onconnect(conn)
+		listener.onconnect(conn)
+		sessions[conn].handle = handle
+	end
+	own.onattach = own.onconnect
+	return own
+end
+
 return listener

@@ -239,7 +239,13 @@ server.finish_response = response.methods.done
 --- Whether https can be served at all.
 server.has_tls = (pcall(require, "host.tls"))
 
+--- Makes an answer of what a handler has returned, as for the apps.
+-- @param answer the response
+-- @param result nil, true, number, string, table, error object or promise
+server.answer = handle_result
+
 server.listener = listener
+server.new_listener = listener.new
 server.codes = codes
 server._events = events
 return server

@@ -88,7 +88,8 @@ end
 
 local function work(s)
 	local response <const> = s.response
-	handle(s.request, response, s.early)
+	local own <const> = s.handle or handle
+	own(s.request, response, s.early)
 	if s.early and s.response == response and not response.finished then
 		go_on(s)
 	end
@@ -180,7 +181,7 @@ local function expect_more(s)
 		wait = math.max(wait, 0.001)
 	elseif s.count == 0 then
 		wait = options.header_timeout
-	elseif session.draining and session.draining(s.conn) then
+	elseif session.draining and not s.handle and session.draining(s.conn) then
 		wait = math.min(wait, drained_wait)
 	end
 	s.conn:setreadtimeout(wait)
@@ -275,7 +276,8 @@ function session.init(hooks)
 	handle, report = hooks.handle, hooks.report
 	require "net.http.response".set_persistence(function (response)
 		local s <const> = response.session
-		return not (s and s.last) and not (session.draining and session.draining(response.conn))
+		local draining <const> = session.draining and not (s and s.handle)
+		return not (s and s.last) and not (draining and session.draining(response.conn))
 	end)
 end
 
