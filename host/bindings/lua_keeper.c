@@ -329,7 +329,9 @@ static int l_held(lua_State *L)
 		lua_newtable(L);
 		set_string(L, "name", c->held[i].name);
 		set_bool(L, "claimed", c->held[i].claimed);
-		if (c->held[i].fd >= 0)
+		if (strncmp(c->held[i].name, IPC_KEPT_PREFIX, sizeof IPC_KEPT_PREFIX - 1) == 0)
+			set_bool(L, "kept", true);
+		else if (c->held[i].fd >= 0)
 			set_address(L, c->held[i].fd);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
@@ -347,6 +349,19 @@ static int l_hold(lua_State *L)
 	channel_claim(name);
 	FAILPOINT("worker-hold");
 	return push_sent(L, channel_tell(IPC_HOLD, 0, "sd", name, fd));
+}
+
+/* keep(name, fd): any descriptor; the caller's stays its own. */
+static int l_keep(lua_State *L)
+{
+	size_t n;
+	const char *name = luaL_checklstring(L, 1, &n);
+	int fd = (int)luaL_checkinteger(L, 2);
+
+	luaL_argcheck(L, n < 256 && strncmp(name, IPC_KEPT_PREFIX, 6) == 0, 1, "not a kept name");
+	luaL_argcheck(L, fd >= 0 && ipc_fd_is(fd, IPC_FD_ANY), 2, "not an open descriptor");
+	channel_claim(name);
+	return push_sent(L, channel_tell(IPC_KEEP, 0, "sd", name, fd));
 }
 
 static int l_unhold(lua_State *L)
@@ -562,8 +577,9 @@ int luaopen_host_keeper(lua_State *L)
 	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
 	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
-	    {"on", l_on}, {"ack", l_ack}, {"failpoint", l_failpoint}, {"workers", l_workers},
-	    {"child", l_child}, {"child_ended", l_child_ended}, {NULL, NULL}};
+	    {"on", l_on}, {"ack", l_ack}, {"keep", l_keep}, {"failpoint", l_failpoint},
+	    {"workers", l_workers}, {"child", l_child}, {"child_ended", l_child_ended},
+	    {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

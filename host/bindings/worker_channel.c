@@ -166,6 +166,7 @@ int channel_open(int fd)
 			return -1;
 		switch ((enum ipc_type)in.header.type) {
 		case IPC_HELLO: done = take_hello(&in); break;
+		case IPC_KEPT:
 		case IPC_HELD: done = take_held(&in); break;
 		case IPC_KEYS: take_tickets(&in); break;
 		case IPC_BEGIN: done = 1; break;

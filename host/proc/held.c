@@ -12,6 +12,11 @@ uint32_t held_bit(uint32_t generation)
 	return 0;
 }
 
+bool held_is_kept(const char *name)
+{
+	return strncmp(name, IPC_KEPT_PREFIX, sizeof IPC_KEPT_PREFIX - 1) == 0;
+}
+
 /* The place of that name; without one, a free place; NULL when all are taken. */
 static struct held *find(const char *name)
 {

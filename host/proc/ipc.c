@@ -48,6 +48,8 @@ static const struct rule {
     [IPC_FAULTS] = {"faults", IPC_FROM_READER, 1, 1, IPC_FD_TEXT},
     [IPC_CHILD] = {"child", IPC_FROM_WORKER, 1, 1, IPC_FD_PIDFD},
     [IPC_CHILD_ENDED] = {"child-ended", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
+    [IPC_KEEP] = {"keep", IPC_FROM_WORKER, 1, 1, IPC_FD_ANY},
+    [IPC_KEPT] = {"kept", IPC_FROM_KEEPER, 1, 1, IPC_FD_ANY},
 };
 
 const char *ipc_type_name(unsigned type)
@@ -326,6 +328,7 @@ bool ipc_fd_is(int fd, enum ipc_fd_kind kind)
 		return S_ISSOCK(st.st_mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
 		       socket_option(fd, SO_TYPE) == SOCK_SEQPACKET && has_peer(fd);
 	case IPC_FD_PIDFD: return is_pidfd(fd);
+	case IPC_FD_ANY: return true;
 	case IPC_FD_NONE: break;
 	}
 	return false;

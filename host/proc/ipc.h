@@ -15,6 +15,9 @@
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
+/* What the names of kept descriptors begin with, and no listener's does. */
+#define IPC_KEPT_PREFIX "keep=/"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,6 +78,9 @@ enum ipc_type {
 	/* worker -> keeper */
 	IPC_CHILD,       /* its id; u survives; [pidfd] */
 	IPC_CHILD_ENDED, /* its id */
+	IPC_KEEP,        /* s name; [any descriptor]: kept as a listener is held */
+	/* keeper -> worker */
+	IPC_KEPT, /* s name; [any descriptor]; among the HELD */
 	IPC_TYPES
 };
 
@@ -88,6 +94,7 @@ enum ipc_fd_kind {
 	IPC_FD_TEXT,     /* memfd sealed against write, grow and shrink */
 	IPC_FD_PIDFD,    /* stands for a process */
 	IPC_FD_CHANNEL,  /* connected SOCK_SEQPACKET unix socket */
+	IPC_FD_ANY,      /* whatever is open: it is kept, never used */
 };
 
 struct ipc_header {

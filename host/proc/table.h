@@ -340,6 +340,8 @@ const char *held_take(const char *name, int fd, uint32_t generation);
 void held_drop(const char *name, uint32_t generation);
 /* The generation uses all that is held now; returns how many. */
 uint32_t held_offer(uint32_t generation);
+/* Whether it is the name of a descriptor that modules keep, not of a listener. */
+bool held_is_kept(const char *name);
 /* Its bit in `users`; 0 for one that is not there. */
 uint32_t held_bit(uint32_t generation);
 /* A new socket bound to privileged address `index`; -1 with errno. */

@@ -30,7 +30,8 @@ static bool on_hold(struct worker *w, struct ipc_message *m)
 	char name[KEEPER_NAME];
 	const char *why;
 
-	if (!ipc_unpack(m, "s", name, sizeof name))
+	if (!ipc_unpack(m, "s", name, sizeof name) ||
+	    held_is_kept(name) != (m->header.type == IPC_KEEP))
 		return false;
 	why = held_take(name, ipc_give_fd(m, 0), w->generation);
 	if (why)
@@ -170,6 +171,7 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	upgrade_heard(w);
 	switch ((enum ipc_type)m->header.type) {
 	case IPC_READY: return on_ready(w);
+	case IPC_KEEP:
 	case IPC_HOLD: return on_hold(w, m);
 	case IPC_UNHOLD: return on_unhold(w, m);
 	case IPC_BIND: return on_bind(w, m);

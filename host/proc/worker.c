@@ -79,7 +79,7 @@ static void offer_held(struct worker *w)
 
 		if (h->fd < 0)
 			continue;
-		ipc_pack(&m, IPC_HELD, 0, "sd", h->name, h->fd);
+		ipc_pack(&m, held_is_kept(h->name) ? IPC_KEPT : IPC_HELD, 0, "sd", h->name, h->fd);
 		if (!sent(w, &m))
 			return;
 		FAILPOINT("keeper-held");

@@ -33,6 +33,7 @@ local foreign <const> = require "core.foreign"
 local generation <const> = require "core.generation"
 local handover <const> = require "core.handover"
 local idle <const> = require "core.idle"
+local kept_fds <const> = require "core.kept_fds"
 local log <const> = require "util.logger".init("lifecycle")
 local plan <const> = require "core.plan"
 local requests <const> = require "core.requests"
@@ -153,6 +154,8 @@ lifecycle.is_started = start.is_started
 lifecycle.left = stop.left
 lifecycle.set_reload = life.set_reload
 lifecycle.module_handover = handover.register
+lifecycle.module_keep_fd = kept_fds.keep
+lifecycle.module_kept_fd = kept_fds.take
 
 --- The report of the last stop, or of the one under way as far as it is known.
 -- @return table or nil

@@ -31,7 +31,7 @@ function api:background(name, def)
 	return require "core.jobs".add(self, name, def)
 end
 
---- Tables and descriptors that pass to the next generation.
+--- Tables and descriptors that pass to the next generation (core.handover, core.kept_fds).
 api.handover = delegate "handover"
 api.keep_fd = delegate "keep_fd"
 api.kept_fd = delegate "kept_fd"

@@ -37,7 +37,7 @@ local function find(list, address, port, service)
 		end
 	end
 	for _, held in ipairs(list) do
-		if not held.claimed and is_named(held, service) then
+		if not held.claimed and not held.kept and is_named(held, service) then
 			return held
 		end
 	end
