@@ -11,6 +11,7 @@ local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local signal <const> = require "util.signal"
 local signals_map <const> = require "core.signals_map"
+local states <const> = require "core.lifecycle_states"
 local time <const> = require "util.time"
 
 local verbs <const> = {}
@@ -26,7 +27,7 @@ local actions           -- verb → function(args)
 -- keeps their order, so one that it had to drop is known by the next.
 local number, returned = 0, 0
 local last_stop = -math.huge
-local after             -- the signal whose verb is on its way: its event signal-after
+local after = {}        -- signal → its event signal-after, while its verb is on its way
 local told_way = {}     -- signals for which the log has said that a module has them
 
 -- Requests ----------------------------------------------------------------------------------------
@@ -160,6 +161,7 @@ function verbs.tell_hooked_signals()
 end
 
 local function fire_after(event, result, reason)
+	after[event.signal] = nil
 	event.result, event.reason = result, reason
 	prosody.events.fire_event("signal-after/" .. event.signal, event)
 end
@@ -189,6 +191,32 @@ local function judge(name, signo, event)
 	return "go"
 end
 
+-- What follows a signal later: its verb is sent to the workers, or a reload has its outcome.
+local comes_back <const> = {
+	shutdown = true, finish = true, drain = true, undrain = true, ["reopen-logs"] = true,
+	reload = true,
+}
+
+-- A reload that the state does not allow is refused by the keeper, which says so in the log only.
+local function refused_here(verb, state)
+	local what = verb == "reload" and states.verbs.reload[state]
+	return what and what ~= "run" and what ~= "later"
+end
+
+-- What is known of a signal's outcome already, or is waited for.
+local function follow(event)
+	if not event.verb then
+		log("info", "%s does nothing while %s", event.signal, event.state)
+		fire_after(event, "not-applicable", event.state)
+	elseif refused_here(event.verb, event.state) then
+		fire_after(event, "not-applicable", event.state)
+	elseif comes_back[event.verb] then
+		after[event.signal] = event
+	else
+		fire_after(event, "done")
+	end
+end
+
 local function on_signal(message)
 	local name = name_of(message.signal)
 	local verb = message.verb ~= "" and message.verb ~= "none" and message.verb or nil
@@ -203,12 +231,20 @@ local function on_signal(message)
 	end
 	keeper.answer(message.id, result, text or "")
 	if result ~= "go" then
-		fire_after(event, result == "veto" and "vetoed" or result, text)
-	elseif not verb then
-		log("info", "%s does nothing while %s", name, event.state)
-		fire_after(event, "not-applicable", event.state)
-	else
-		after = event
+		return fire_after(event, result == "veto" and "vetoed" or result, text)
+	end
+	follow(event)
+end
+
+--- A verb that does not come back as one has had its outcome: the signal's last event follows.
+-- @param verb its name
+-- @param result "done" or "not-applicable"
+-- @param reason optional string
+function verbs.signal_done(verb, result, reason)
+	for _, event in pairs(after) do
+		if event.verb == verb then
+			return fire_after(event, result, reason)
+		end
 	end
 end
 
@@ -231,10 +267,8 @@ local function on_verb(message)
 		return
 	end
 	result, reason = run(message.verb, args)
-	if after and args.signal == after.signal then
-		local event = after
-		after = nil
-		fire_after(event, result, reason)
+	if args.signal and after[args.signal] then
+		fire_after(after[args.signal], result, reason)
 	end
 end
 

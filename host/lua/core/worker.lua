@@ -160,6 +160,7 @@ local function listen_to_keeper(keeper)
 		prosody.main_thread:run(function ()
 			config_reload.apply_bundle(keeper.bundle())
 			keeper.answer(message.id, "applied", "")
+			require "core.verbs".signal_done("reload", "done")
 		end)
 	end)
 end

@@ -37,6 +37,7 @@ local function tell_log(message)
 	keeper_call.unasked = true -- whoever waits for an answer meanwhile asked for another reload
 	prosody.events.fire_event("config-reload-failed", { faults = faults })
 	keeper_call.unasked = nil
+	require "core.verbs".signal_done("reload", "not-applicable", message.text)
 end
 
 local function settle(id, answer)
