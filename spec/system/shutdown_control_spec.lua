@@ -134,12 +134,15 @@ describe("while a stop runs", function()
 		assert.truthy(control("return lifecycle.abort()")
 			:find("cannot abort: no stop is under way", 1, true))
 		assert.truthy(control("return lifecycle.extend(3)"):find("cannot extend: no stop", 1, true))
-		assert.truthy(control("return lifecycle.upgrade()"):find("not-available", 1, true))
 		control 'return lifecycle.stop("test")'
 		d:wait_log("stopping: close%-clients")
 		local line = control "return lifecycle.drain()"
 		assert.truthy(line:find("cannot drain: stopping %(phase close%-clients, %d+ s left%)"), line)
 		assert.truthy(control('return lifecycle.extend("x")'):find("bad-seconds", 1, true))
+		for _, verb in ipairs { "upgrade", "rollback" } do
+			line = control("return lifecycle." .. verb .. "()")
+			assert.truthy(line:find("cannot " .. verb .. ": stopping", 1, true), line)
+		end
 		d:wait_exit(8)
 	end)
 
