@@ -143,7 +143,7 @@ static void on_released(struct conn *c)
 	struct lua_conn *lc = of(c);
 
 	if (lc->h.counted)
-		lua_net_tell(false, server_of(c));
+		lua_net_closed(server_of(c));
 	lc->h.counted = false;
 	lua_handle_unpin(&lc->h);
 }
@@ -218,7 +218,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 	conn_accept_take(c, fd, s->l.klass);
 	if (s->l.klass == CONN_CLIENT && c->state != CONN_CLOSED) {
 		n.conn->h.counted = true;
-		lua_net_tell(true, s);
+		lua_net_opened(s);
 	}
 	if (s->tls && !tls_of(c))
 		conn_destroy(c); /* never plain where TLS was meant */

@@ -64,16 +64,36 @@ void lua_push_end(lua_State *L, lua_CFunction end)
 
 /* ---- hooks of net.server ---- */
 
-static int opened_hook = LUA_NOREF, closed_hook = LUA_NOREF;
+/* Servers that have open connections of class client, and how many there are in all. */
+static struct lua_server *counted;
+static size_t counted_total;
+static int closed_hook = LUA_NOREF;
 
-void lua_net_tell(bool opened, struct lua_server *s)
+void lua_net_opened(struct lua_server *s)
+{
+	counted_total++;
+	if (s->counted++)
+		return;
+	s->counted_next = counted;
+	s->counted_at = &counted;
+	if (counted)
+		counted->counted_at = &s->counted_next;
+	counted = s;
+}
+
+void lua_net_closed(struct lua_server *s)
 {
 	lua_State *L = lua_handle_state();
-	int hook = opened ? opened_hook : closed_hook;
 
-	if (hook == LUA_NOREF || !s || !lua_host_room(0))
+	counted_total--;
+	if (--s->counted == 0) {
+		*s->counted_at = s->counted_next;
+		if (s->counted_next)
+			s->counted_next->counted_at = s->counted_at;
+	}
+	if (closed_hook == LUA_NOREF || !lua_host_room(0))
 		return;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, hook);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, closed_hook);
 	if (lua_rawgeti(L, LUA_REGISTRYINDEX, s->opts) != LUA_TTABLE) {
 		lua_pop(L, 2);
 		return;
@@ -81,22 +101,39 @@ void lua_net_tell(bool opened, struct lua_server *s)
 	lua_host_call_logged(L, 1, 0, "counting a connection");
 }
 
-static void set_hook(lua_State *L, int index, int *hook)
+/* on_closed(fn): fn gets the opts table of the server whose connection of class client has closed,
+ * after it was counted out; nil: nobody asks, and a connection costs no call into Lua. */
+static int l_on_closed(lua_State *L)
 {
-	luaL_unref(L, LUA_REGISTRYINDEX, *hook);
-	lua_pushvalue(L, index);
-	*hook = luaL_ref(L, LUA_REGISTRYINDEX);
+	luaL_unref(L, LUA_REGISTRYINDEX, closed_hook);
+	closed_hook = LUA_NOREF;
+	if (!lua_isnoneornil(L, 1)) {
+		luaL_checktype(L, 1, LUA_TFUNCTION);
+		lua_settop(L, 1);
+		closed_hook = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	return 0;
 }
 
-/* set_hooks(opened, closed): each gets the opts table of the server that accepted a connection of
- * class client. */
-static int l_set_hooks(lua_State *L)
+/* counted([details]): how many connections of class client are open; with details also a list of
+ * { opts table of the server, how many }. */
+static int l_counted(lua_State *L)
 {
-	luaL_checktype(L, 1, LUA_TFUNCTION);
-	luaL_checktype(L, 2, LUA_TFUNCTION);
-	set_hook(L, 1, &opened_hook);
-	set_hook(L, 2, &closed_hook);
-	return 0;
+	int n = 0;
+
+	lua_pushinteger(L, (lua_Integer)counted_total);
+	if (!lua_toboolean(L, 1))
+		return 1;
+	lua_newtable(L); /* total list */
+	for (const struct lua_server *s = counted; s; s = s->counted_next) {
+		lua_createtable(L, 2, 0);
+		lua_rawgeti(L, LUA_REGISTRYINDEX, s->opts);
+		lua_rawseti(L, -2, 1);
+		lua_pushinteger(L, s->counted);
+		lua_rawseti(L, -2, 2);
+		lua_rawseti(L, -2, ++n);
+	}
+	return 2;
 }
 
 /* ---- sockets ---- */
@@ -361,8 +398,8 @@ int luaopen_host_net(lua_State *L)
 	    {"close", l_close}, {"serve", l_server_serve}, {"connect", l_conn_connect},
 	    {"adopt", l_conn_adopt}, {"settings", l_settings}, {"limits", l_limits},
 	    {"stats", l_stats}, {"handles", l_handles}, {"servers", l_servers},
-	    {"refresh", l_refresh}, {"set_hooks", l_set_hooks}, {"set_logger", l_handle_set_logger},
-	    {NULL, NULL}};
+	    {"refresh", l_refresh}, {"on_closed", l_on_closed}, {"counted", l_counted},
+	    {"set_logger", l_handle_set_logger}, {NULL, NULL}};
 
 	lua_check_loop(L);
 	luaL_newlib(L, functions);

@@ -13,6 +13,8 @@ struct lua_server {
 	int opts;     /* registry ref: the table given to serve, or LUA_NOREF */
 	int on_close; /* registry ref: callback of close_gracefully */
 	uint32_t read_size;
+	uint32_t counted; /* open connections of class client; in the list of lua_net.c if not 0 */
+	struct lua_server *counted_next, **counted_at;
 	bool lines;
 	bool left;   /* destroyed, not closed: the socket lives on elsewhere */
 	bool silent; /* destroyed while it was open: ondisconnect is not called */
@@ -60,8 +62,9 @@ enum conn_class lua_check_class(lua_State *L, int index, enum conn_class fallbac
 /* A read mode as set_mode and read_size take it: number, "*a", "*l". Raises on others. */
 void lua_check_mode(lua_State *L, int index, bool *lines_r, size_t *size_r);
 
-/* Calls hook `opened` or `closed` of net.server with module and service of a connection. */
-void lua_net_tell(bool opened, struct lua_server *server);
+/* Counts a connection of class client in and out; the server lives as long as its connections. */
+void lua_net_opened(struct lua_server *server);
+void lua_net_closed(struct lua_server *server);
 
 /* Keeps a userdata in the registry whose gc is `end`: runs when the state closes, after all
  * handles' own. */

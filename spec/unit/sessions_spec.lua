@@ -14,16 +14,32 @@ describe("core.sessions", function ()
 		package.preload["util.timer"] = nil
 	end)
 
-	it("counts connections by module and service", function ()
-		sessions.opened("chat", "chat")
-		sessions.opened("chat", "chat")
-		sessions.opened("http", "http")
-		sessions.closed("chat", "chat")
+	it("adds the connections that are counted elsewhere, by module and service", function ()
+		local chat <const>, told = { module = "chat", service = "lines" }, nil
+		local open = 2
+		sessions.count_connections {
+			counted = function () return open, { { chat, open } } end,
+			on_closed = function (fn) told = fn end,
+		}
+		local done <const> = sessions.begin("chat", "import", "lines")
 		local snapshot, services = sessions.snapshot()
-		assert.equal(2, snapshot.total)
-		assert.same({ chat = 1, http = 1 }, snapshot.by_module)
-		assert.same({ chat = 1, http = 1 }, services)
+		assert.same({ total = 3, by_module = { chat = 3 } }, snapshot)
+		assert.same({ lines = 3 }, services)
 		assert.equal(2, sessions.connections())
+		assert.equal(3, sessions.total("lines"))
+		assert.equal(0, sessions.total("other"))
+		assert.is_nil(told)
+
+		local seen <const> = {}
+		local stop <const> = sessions.on_fall(function (total, service)
+			seen[#seen + 1] = total .. service
+		end)
+		open = 1
+		told(chat)
+		done()
+		assert.same({ "2lines", "1lines" }, seen)
+		stop()
+		assert.is_nil(told)
 	end)
 
 	it("counts work until it is done, once", function ()

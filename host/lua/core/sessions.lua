@@ -1,6 +1,7 @@
 -- What is in flight: connections of class client, and work that modules have begun.
 --
--- Connections count themselves: net.server tells opened() and closed() for each. Work is told by
+-- Connections are counted where they are accepted, in C, and asked for when somebody wants to know;
+-- they tell of their end only while somebody waits. Work is told by
 -- `local done = module:begin("job")`. The count of this process alone decides when lame-duck and
 -- finish may end; nothing here asks another process or a store.
 
@@ -13,10 +14,12 @@ local sessions <const> = {}
 -- At the end of the process everything is collected; nothing is a leak any more.
 local shut = false
 
--- total, and per module and service; zero entries are removed, so that the tables stay small.
-local total, connections, jobs = 0, 0, 0
-local by_module, by_service, jobs_of = {}, {}, {}
+-- Work: in all, and per module and service; zero entries are removed, so the tables stay small.
+local jobs = 0
+local by_module, by_service = {}, {}
 local listeners <const> = {}
+-- Where connections are counted: host.net, or nothing.
+local net = { counted = function () return 0, {} end, on_closed = function () end }
 
 local function bump(counts, key, by)
 	if key then
@@ -25,30 +28,31 @@ local function bump(counts, key, by)
 	end
 end
 
-local function count(module, service, by)
-	total = total + by
-	bump(by_module, module, by)
-	bump(by_service, service, by)
-	-- Told on every fall, not only at zero: phases wait for the count of one service as well.
-	if by < 0 then
-		for fn in pairs(listeners) do
-			fn(total, service)
-		end
+local function copy(counts)
+	local list <const> = {}
+	for name, value in pairs(counts) do
+		list[name] = value
+	end
+	return list
+end
+
+-- Told on every fall, not only at zero: phases wait for the count of one service as well.
+local function fell(service)
+	local total <const> = sessions.total()
+	for fn in pairs(listeners) do
+		fn(total, service)
 	end
 end
 
---- A connection of class client has come; called for each accepted connection.
--- @param module name of the module that serves it, or nil
--- @param service name of its service, or nil
-function sessions.opened(module, service)
-	connections = connections + 1
-	count(module, service, 1)
+local function on_closed(opts)
+	fell(opts.service)
 end
 
---- That connection has gone, for whatever reason.
-function sessions.closed(module, service)
-	connections = connections - 1
-	count(module, service, -1)
+--- Says where connections of class client are counted.
+-- @param source table: counted([details]) → number, and list of { { module, service }, number };
+-- on_closed(fn or nil): fn({ module, service }) after each end
+function sessions.count_connections(source)
+	net = source
 end
 
 -- The token of one piece of work: when it is collected before its end was told, that is a leak.
@@ -60,8 +64,9 @@ local function finish(token)
 	end
 	token.ended = true
 	jobs = jobs - 1
-	bump(jobs_of, token.module or "?", -1)
-	count(token.module, token.service, -1)
+	bump(by_module, token.module or "?", -1)
+	bump(by_service, token.service, -1)
+	fell(token.service)
 end
 
 token_mt.__gc = function (token)
@@ -80,11 +85,11 @@ end
 -- @return done() that ends it; calling it again does nothing
 function sessions.begin(module, name, service)
 	jobs = jobs + 1
-	bump(jobs_of, module or "?", 1)
+	bump(by_module, module or "?", 1)
+	bump(by_service, service, 1)
 	local token = setmetatable({
 		module = module, name = tostring(name), service = service, ended = false,
 	}, token_mt)
-	count(module, service, 1)
 	-- The token lives exactly as long as the function does.
 	return function ()
 		return finish(token)
@@ -95,46 +100,50 @@ end
 -- @param service optional: of this service only
 -- @return number
 function sessions.total(service)
-	if service then
-		return by_service[service] or 0
+	if not service then
+		return jobs + net.counted()
+	end
+	local total = by_service[service] or 0
+	local _, list <const> = net.counted(true)
+	for _, entry in ipairs(list) do
+		total = total + (entry[1].service == service and entry[2] or 0)
 	end
 	return total
 end
 
 --- How many of them are connections.
 function sessions.connections()
-	return connections
+	return (net.counted())
 end
 
 --- How many of them are work that a module has begun.
 -- @return number; and by module, a copy
 function sessions.jobs()
-	local copy = {}
-	for name, value in pairs(jobs_of) do
-		copy[name] = value
-	end
-	return jobs, copy
+	return jobs, copy(by_module)
 end
 
 --- The numbers of the status object.
 -- @return { total, by_module = { name = count } }, a copy; and by_service, a copy
 function sessions.snapshot()
-	local modules, services = {}, {}
-	for name, value in pairs(by_module) do
-		modules[name] = value
+	local modules <const>, services <const> = copy(by_module), copy(by_service)
+	local connections <const>, list <const> = net.counted(true)
+	for _, entry in ipairs(list) do
+		bump(modules, entry[1].module, entry[2])
+		bump(services, entry[1].service, entry[2])
 	end
-	for name, value in pairs(by_service) do
-		services[name] = value
-	end
-	return { total = total, by_module = modules }, services
+	return { total = jobs + connections, by_module = modules }, services
 end
 
 --- Calls fn(total, service) each time a count falls.
 -- @return function that ends this
 function sessions.on_fall(fn)
 	listeners[fn] = true
+	net.on_closed(on_closed)
 	return function ()
 		listeners[fn] = nil
+		if next(listeners) == nil then
+			net.on_closed(nil)
+		end
 	end
 end
 

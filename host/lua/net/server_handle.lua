@@ -91,11 +91,7 @@ function server_handle.complete()
 	end, logger.init)
 	local ok, sessions = pcall(require, "core.sessions")
 	if ok then
-		host_net.set_hooks(function (opts)
-			sessions.opened(opts.module, opts.service)
-		end, function (opts)
-			sessions.closed(opts.module, opts.service)
-		end)
+		sessions.count_connections(host_net)
 	end
 end
 
