@@ -39,19 +39,23 @@ static int read_area(unsigned long at[4])
 
 static int move_environment(void)
 {
-	static char **copy; /* never freed: getenv() results live as long as the process */
-	size_t n = 0;
+	/* Never freed, and one block: getenv() results live as long as the process, also those of
+	 * variables that are taken away later. */
+	static char **copy;
+	size_t n = 0, size = 0;
+	char *text;
 
-	while (environ && environ[n])
-		n++;
-	copy = calloc(n + 1, sizeof *copy);
+	for (; environ && environ[n]; n++)
+		size += strlen(environ[n]) + 1;
+	copy = malloc((n + 1) * sizeof *copy + size);
 	if (!copy)
-		return -1;
+		return -1; /* the process lives on with the old one */
+	text = (char *)(copy + n + 1);
 	for (size_t i = 0; i < n; i++) {
-		copy[i] = strdup(environ[i]);
-		if (!copy[i])
-			return -1; /* the process lives on with the old one */
+		copy[i] = text;
+		text = stpcpy(text, environ[i]) + 1;
 	}
+	copy[n] = NULL;
 	environ = copy;
 	return 0;
 }
