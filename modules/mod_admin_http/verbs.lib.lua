@@ -5,6 +5,7 @@ local accepts <const> = require "util.http".accepts
 local json <const> = require "util.json"
 local lifecycle <const> = require "core.lifecycle"
 local promise <const> = require "util.promise"
+local timer <const> = require "util.timer"
 
 local verbs <const> = {}
 
@@ -30,18 +31,32 @@ local function line_of(reason, detail)
 	return type(detail) == "table" and detail.line or tostring(reason)
 end
 
--- Upgrades answer with a promise: it is not waited for, unless ?wait asks for it.
-local function pending(event, verb, outcome)
-	if event.query.wait == nil then
-		outcome:catch(function (err)
-			module:log("warn", "%s: %s", verb, type(err) == "table" and err.line or tostring(err))
-		end)
-		return answer(event, verb, 202, "accepted; 'gadwall status' and GET /readyz show how far it is")
+-- Seconds in which a refusal has come; what goes on for longer is on its way.
+local refusal_wait <const> = 2
+
+local function settled(event, verb, outcome)
+	local refused <const> = type(outcome) == "table" and outcome.ok == false
+	if not refused then
+		return answer(event, verb, 200, type(outcome) == "table" and outcome.text or verb .. " done")
 	end
-	return outcome:next(function ()
-		return answer(event, verb, 200, verb .. " done")
+	return refuse(event, verb, 409, outcome.line or outcome.text)
+end
+
+-- An upgrade takes as long as its probation: ?wait asks for its outcome.
+local function pending(event, verb, promised)
+	local outcome <const> = promised:next(function (value)
+		return settled(event, verb, value)
 	end, function (err)
-		return refuse(event, verb, 409, type(err) == "table" and (err.line or err.text) or tostring(err))
+		return refuse(event, verb, 409, type(err) == "table" and err.text or tostring(err))
+	end)
+	if event.query.wait ~= nil then
+		return outcome
+	end
+	return promise.new(function (resolve)
+		outcome:next(resolve)
+		timer.add_task(refusal_wait, function ()
+			resolve(answer(event, verb, 202, "on its way; 'gadwall status' shows how far it is"))
+		end)
 	end)
 end
 

@@ -74,7 +74,7 @@ local function follow_phases(session, progress)
 			tell_left(wait)
 		end
 		if progress then
-			session:event { stop = lifecycle.stop_status() }
+			session:event { stop = lifecycle.stop_status(), in_flight = sessions.snapshot() }
 		end
 		return look
 	end)

@@ -1,6 +1,7 @@
 --- The phases of a stop as they pass: plain lines, or on a terminal bars.
 
 local client <const> = require "cli.client"
+local screen <const> = require "cli.screen"
 local status_text <const> = require "core.status_text"
 
 local progress <const> = {}
@@ -14,20 +15,14 @@ end
 
 --- @param ctx of the command
 function progress.new(ctx)
-	return setmetatable({ ui = ctx.ui, lines = 0, bars = progress.wanted(ctx) }, methods)
+	return setmetatable({ ui = ctx.ui, bars = progress.wanted(ctx),
+		screen = screen.new(ctx.ui) }, methods)
 end
 
--- Draws over what was drawn before.
-local function redraw(self, stop)
-	local lines <const> = status_text.stop(stop, 24)
-	if self.lines > 0 then
-		io.stdout:write(("\27[%dA"):format(self.lines))
-	end
-	for _, line in ipairs(lines) do
-		io.stdout:write(line, "\27[K\n")
-	end
-	io.stdout:flush()
-	self.lines = #lines
+local function picture(self, stop, flight)
+	local lines <const> = status_text.stop(stop, self.ui:width())
+	lines[#lines + 1] = status_text.in_flight(flight)
+	return lines
 end
 
 --- A part of the answer to `stop --wait`.
@@ -37,8 +32,8 @@ function methods:part(part)
 	if part.error then
 		self.ui:note(self.ui:paint("red", part.error))
 	elseif self.bars and stop then
-		redraw(self, stop)
-	elseif self.bars and self.lines > 0 then
+		self.screen:draw(picture(self, stop, event.in_flight))
+	elseif self.bars and self.screen.height > 0 then
 		return -- between two pictures a line would tear them apart
 	elseif part.output and part.output ~= "" and not self.ui.quiet then
 		self.ui:out(part.output)
@@ -47,7 +42,7 @@ function methods:part(part)
 end
 
 function methods:close()
-	self.lines = 0
+	self.screen:close()
 end
 
 return progress

@@ -6,6 +6,7 @@ local exit <const> = require "cli.ui".exit
 local instance <const> = require "cli.instance"
 local json <const> = require "util.json"
 local json_fields <const> = require "core.json_fields"
+local screen <const> = require "cli.screen"
 local status_text <const> = require "core.status_text"
 local sys <const> = require "host.sys"
 
@@ -98,53 +99,52 @@ local function look(ctx)
 	return from_keeper(found, why), exit.degraded
 end
 
-local function paint(ctx, line)
-	if line:match("^error:") or line:match("does not answer") then
-		return ctx.ui:paint("red", line)
-	elseif line:match("^warn:") or line:match("held by") then
-		return ctx.ui:paint("yellow", line)
-	elseif line:match("^gadwall ") then
-		return ctx.ui:paint("bold", line)
-	end
-	return line
-end
-
 local function lines_of(ctx, object)
-	local lines <const> = object.keeper and keeper_lines(object) or status_text.render(object)
-	for i, line in ipairs(lines) do
-		lines[i] = paint(ctx, line)
-	end
-	return lines
+	return object.keeper and keeper_lines(object)
+		or status_text.render(object, ctx.ui.terminal and ctx.ui:width() or nil)
 end
 
 local function print_once(ctx, object)
 	if ctx.ui.json or ctx.opts.json_lines then
 		ctx.ui:object(json_fields.order(object, "status"))
 	else
-		io.stdout:write(table.concat(lines_of(ctx, object), "\n"), "\n")
+		for _, line in ipairs(lines_of(ctx, object)) do
+			io.stdout:write(screen.paint(ctx.ui, line), "\n")
+		end
 	end
 end
 
--- On a terminal the picture is drawn over itself; elsewhere one after the other.
-local function draw(ctx, object)
-	if ctx.opts.json_lines or ctx.ui.json or not ctx.ui.terminal then
+-- Seconds after which a line is said again although nothing is new but the time.
+local line_every <const> = 5
+
+-- On a terminal a picture that is drawn over itself; elsewhere a line whenever something is new.
+local function draw(ctx, object, seen)
+	if ctx.opts.json_lines or ctx.ui.json then
 		print_once(ctx, object)
+	elseif seen.screen then
+		seen.screen:draw(lines_of(ctx, object))
 	else
-		io.stdout:write("\27[H", table.concat(lines_of(ctx, object), "\27[K\n"), "\27[K\n\27[J")
+		local line <const> = object.keeper and keeper_lines(object)[1] or status_text.line(object)
+		local news <const> = line:gsub("%S+ s left", "")
+		if news ~= seen.news or sys.clock() - seen.at >= line_every then
+			seen.news, seen.at = news, sys.clock()
+			io.stdout:write(line, "\n")
+		end
 	end
 	io.stdout:flush()
 end
 
 local function watch(ctx)
-	if ctx.ui.terminal and not ctx.opts.json_lines and not ctx.ui.json then
-		io.stdout:write("\27[2J")
+	local seen <const> = { screen = ctx.ui.terminal and screen.new(ctx.ui) or nil }
+	if seen.screen and not ctx.opts.json_lines and not ctx.ui.json then
+		io.stdout:write("\27[2J\27[H")
 	end
 	while true do
 		local object, code = look(ctx)
 		if not object then
 			return code
 		end
-		draw(ctx, object)
+		draw(ctx, object, seen)
 		local pause <const> = ctx.opts.interval or (object.state == "stopping" and 0.2 or 1)
 		sys.wait({}, math.max(0.05, pause))
 	end

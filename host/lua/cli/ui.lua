@@ -37,7 +37,13 @@ end
 --- Columns of the terminal, or 80.
 function methods:width()
 	local columns <const> = sys.winsize(1)
-	return columns and columns > 0 and columns or 80
+	return columns and columns > 1 and columns or 80
+end
+
+--- Rows of the terminal, or 24.
+function methods:height()
+	local _, rows <const> = sys.winsize(1)
+	return rows and rows > 1 and rows or 24
 end
 
 --- The command's own output; nothing of it in JSON mode.

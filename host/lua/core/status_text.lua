@@ -40,10 +40,26 @@ function status_text.bytes(bytes)
 	return ("%.0f B"):format(bytes)
 end
 
+local glyphs <const> = { full = "█", empty = "░", cut = "…" }
+
+--- Draws with ASCII, for a terminal that is not UTF-8.
+function status_text.plain()
+	glyphs.full, glyphs.empty, glyphs.cut = "#", "-", "~"
+end
+
 --- A bar of `width` characters. @param done 0 to 1
 function status_text.bar(done, width)
 	local full <const> = math.floor(math.max(0, math.min(1, done)) * width + 0.5)
-	return ("█"):rep(full) .. ("░"):rep(width - full)
+	return glyphs.full:rep(full) .. glyphs.empty:rep(width - full)
+end
+
+--- A line that takes at most `columns` characters.
+function status_text.fit(line, columns)
+	local length <const> = utf8.len(line)
+	if not length or length <= columns then
+		return line
+	end
+	return line:sub(1, utf8.offset(line, math.max(columns, 1)) - 1) .. glyphs.cut
 end
 
 local function head(lines, o)
@@ -102,17 +118,19 @@ local function services(lines, o)
 	end
 end
 
-local function in_flight(lines, o)
-	local flight <const> = value(o.in_flight)
+--- Sessions by module, as one line; nil when nothing is in flight.
+-- @param flight the object "in_flight"
+function status_text.in_flight(flight)
+	flight = value(flight)
 	if not flight or flight.total == 0 then
-		return
+		return nil
 	end
 	local parts <const> = {}
 	for name, count in pairs(flight.by_module) do
 		parts[#parts + 1] = ("%s %d"):format(name, count)
 	end
 	table.sort(parts)
-	lines[#lines + 1] = ("in flight %d   %s"):format(flight.total, table.concat(parts, "   "))
+	return ("in flight %d   %s"):format(flight.total, table.concat(parts, "   "))
 end
 
 local function peers(lines, o)
@@ -153,50 +171,85 @@ local function progress(phase, seconds, budget)
 	return seconds / budget
 end
 
-local function phase_line(phase, width)
+-- A terminal narrower than this gets the short form.
+local narrow <const> = 60
+local widest_bar <const>, least_bar <const> = 24, 4
+
+local function tail_of(phase, short)
 	local budget <const> = value(phase.budget)
-	local seconds <const> = value(phase.seconds, 0)
-	local tail = phase.state == "waiting" and "" or (" %.1f s"):format(seconds)
-	if budget and budget ~= math.huge then
-		tail = tail .. (" of %.3g s"):format(budget)
+	local limited <const> = budget and budget ~= math.huge
+	local seconds <const> = ("%.1f"):format(value(phase.seconds, 0))
+	local result <const> = value(phase.result) and " " .. phase.result or ""
+	if phase.state == "waiting" then
+		return limited and (" %s%.3g s"):format(short and "" or "of ", budget) or ""
+	elseif not limited then
+		return (" %s s%s"):format(seconds, result)
 	end
-	if value(phase.result) then
-		tail = tail .. "  " .. phase.result
-	end
-	return ("  %-16s %s%s"):format(phase.phase,
-		status_text.bar(progress(phase, seconds, budget), width), tail)
+	return short and (" %s/%.3g s%s"):format(seconds, budget, result)
+		or (" %s s of %.3g s %s"):format(seconds, budget, result)
+end
+
+local function phase_line(phase, columns)
+	local short <const> = columns < narrow
+	local room <const> = columns - (short and 34 or 44)
+	local bar <const> = status_text.bar(progress(phase, value(phase.seconds, 0), value(phase.budget)),
+		math.max(least_bar, math.min(widest_bar, room)))
+	return (short and "%-15s %s%s" or "  %-16s %s%s"):format(phase.phase, bar, tail_of(phase, short))
+end
+
+local function holder_line(holder)
+	local left <const> = value(holder.left) and (", at most %.1f s more"):format(holder.left) or ""
+	return ("  held by %s: %s%s, for %.1f s%s"):format(value(holder.module, "?"),
+		value(holder.hold, "?"), value(holder.conn) and " (" .. holder.conn .. ")" or "",
+		value(holder.since, 0), left)
 end
 
 --- The phases of a stop with bars, and who holds.
--- @param stop the object "stop" @return list of lines
-function status_text.stop(stop, width)
+-- @param stop the object "stop"
+-- @param columns of the terminal, default 80 @return list of lines
+function status_text.stop(stop, columns)
 	local lines <const> = {}
 	if value(stop.left) then
 		lines[1] = ("%s: %.1f s of %.3g s left"):format(value(stop.evict) == false and "finish"
 			or "stop", stop.left, value(stop.budget, 0))
 	end
 	for _, phase in ipairs(value(stop.phases, {})) do
-		lines[#lines + 1] = phase_line(phase, width or 20)
+		lines[#lines + 1] = phase_line(phase, columns or 80)
 	end
 	for _, holder in ipairs(value(stop.holders, {})) do
-		lines[#lines + 1] = ("  held by %s: %s%s, for %.1f s"):format(value(holder.module, "?"),
-			value(holder.hold, "?"), value(holder.conn) and " (" .. holder.conn .. ")" or "",
-			value(holder.since, 0))
+		lines[#lines + 1] = holder_line(holder)
 	end
 	return lines
 end
 
---- @param o the status object @return list of lines
-function status_text.render(o)
+--- One line that says how far a host is: state, phase, time left, sessions, who holds.
+-- @param o the status object
+function status_text.line(o)
+	local stop <const> = value(o.stop)
+	local parts <const> = { o.state, value(o.phase) }
+	if stop and value(stop.left) then
+		parts[#parts + 1] = ("%.1f s left"):format(stop.left)
+	end
+	parts[#parts + 1] = status_text.in_flight(o.in_flight)
+	for _, holder in ipairs(stop and value(stop.holders) or {}) do
+		parts[#parts + 1] = ("held by %s: %s"):format(value(holder.module, "?"),
+			value(holder.hold, "?"))
+	end
+	return table.concat(parts, "   ")
+end
+
+--- @param o the status object
+-- @param columns of the terminal, default 80 @return list of lines
+function status_text.render(o, columns)
 	local lines <const> = {}
 	head(lines, o)
 	workers(lines, o)
 	local stop <const> = value(o.stop)
-	for _, line in ipairs(stop and status_text.stop(stop) or {}) do
+	for _, line in ipairs(stop and status_text.stop(stop, columns) or {}) do
 		lines[#lines + 1] = line
 	end
 	services(lines, o)
-	in_flight(lines, o)
+	lines[#lines + 1] = status_text.in_flight(o.in_flight)
 	peers(lines, o)
 	troubles(lines, o)
 	return lines
