@@ -25,6 +25,7 @@ modules_enabled = {
 -- If a port is busy, change it here; 0 lets the kernel pick one; {} switches the service off.
 echo_ports = { 7007 }
 chat_ports = { 7070 }
+-- chat_tls_ports = { 7071 } -- with certs/chat_tls.crt and certs/chat_tls.key beside this file
 admin_http_ports = { 5290 } -- health, metrics, control; on your own machine only
 
 -- POST /drain and the like need a token. A file that others cannot read, with one line:

@@ -1,6 +1,8 @@
 -- A line chat with rooms, for people with nc: `nc localhost 7070`, then /help.
 --
 --	chat_ports = { 7070 }   -- where it listens
+--	chat_tls_ports = { 7071 } -- the same under TLS: openssl s_client -quiet localhost:7071
+--	                        -- needs certs/chat_tls.crt and .key, or chat_tls_ssl, or ssl
 --	chat_history = 20       -- lines of a room that a newcomer sees
 --	chat_max_line = 1024    -- bytes; the rest of a longer line is dropped, with a message
 --	chat_rate = 5           -- lines a second, after a burst of four seconds' worth
@@ -10,6 +12,7 @@
 -- goes through save() and restore(), as it is: at a reload in the process any value passes.
 
 local cache <const> = require "util.cache"
+local certmanager <const> = require "core.certmanager"
 local multitable <const> = require "util.multitable"
 local throttle <const> = require "util.throttle"
 local time <const> = require "util.time"
@@ -247,3 +250,21 @@ function module.restore(state)
 end
 
 module:provides("net", { default_port = 7070, listener = listener })
+
+-- A service without a certificate is an error, so nobody is offered TLS who has not asked for it.
+local tls_port <const> = 7071
+local offered = false
+
+local function offer_tls()
+	local ssl <const> = module:get_option("ssl")
+	if offered or not (module:get_option("chat_tls_ports") or type(ssl) == "table" and ssl.certificate
+		or certmanager.find_service_cert("chat_tls", tls_port)) then
+		return
+	end
+	offered = true
+	module:provides("net", { name = "chat_tls", default_port = tls_port, encryption = "ssl",
+		listener = listener })
+end
+
+offer_tls()
+module:hook_global("config-reloaded", offer_tls) -- a certificate may have come

@@ -2,6 +2,7 @@
 
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
+local tls <const> = require "spec.support.tls"
 local wait <const> = require "spec.support.wait"
 
 local source <const> = process.read_file("contrib/examples/mod_chat.lua")
@@ -13,7 +14,9 @@ local function start(extra, spec)
 		modules_enabled = { "chat", "admin_socket", "admin_shell", "graceful_shutdown" }
 		chat_ports = { 0 }; interfaces = { "127.0.0.1" }; close_spread = 0
 	]] .. (extra or "")
-	return daemon.start(spec)
+	local d = daemon.start(spec)
+	d.config = spec.config
+	return d
 end
 
 -- A connection that has read its welcome.
@@ -191,5 +194,25 @@ describe("the chat example", function()
 		assert.is_true(a:closed(1))
 		d:wait_exit(3)
 		assert.is_true(wait.now() - begin < 2)
+	end)
+
+	it("speaks under TLS with those in the clear, once there is a certificate", function()
+		local dir <const> = process.temp_dir()
+		local d = start(('certificates = "%s"\n'):format(dir), { fds = false })
+		local a = guest(d, "ann")
+		assert.same({}, d:log_lines("chat_tls"))
+		assert.equal(0, (d:run("status"))) -- no fault: nobody asked for TLS
+		tls.make(dir, "chat_tls")
+		d:write_config(d.config .. "chat_tls_ports = { 0 }\n")
+		assert.equal(0, (d:run("reload")))
+		local port <const> = d:port("chat_tls")
+		local _, out = process.run { argv = { "openssl", "s_client", "-quiet", "-connect",
+			"127.0.0.1:" .. port }, input = "/nick bob\nquack under TLS\n/quit\n", timeout = 20 }
+		assert.matches("you are bob now", out)
+		assert.matches("%* bye", out)
+		a:expect("^%* guest2 is here$")
+		a:expect("^<bob> quack under TLS$")
+		a:expect("^%* bob has left$")
+		process.remove_tree(dir)
 	end)
 end)
