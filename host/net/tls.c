@@ -32,7 +32,9 @@ struct tls *tls_of(const struct conn *c)
 
 struct tls *tls_from_ssl(const SSL *ssl)
 {
-	return SSL_get_app_data(ssl);
+	BIO *bio = SSL_get_rbio(ssl); /* SSL_set_app_data would cost 100 bytes a connection */
+
+	return bio ? BIO_get_data(bio) : NULL;
 }
 
 void tls_on_info(const SSL *ssl, int where, int ret)
@@ -40,7 +42,7 @@ void tls_on_info(const SSL *ssl, int where, int ret)
 	struct tls *t = tls_from_ssl(ssl);
 
 	(void)ret;
-	if ((where & SSL_CB_LOOP) && t->done && t->steps <= STEPS_MAX)
+	if ((where & SSL_CB_LOOP) && t && t->done && t->steps <= STEPS_MAX)
 		t->steps++;
 }
 
@@ -380,7 +382,6 @@ static int attach(struct tls *t)
 	BIO_set_data(bio, t);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
-	SSL_set_app_data(t->ssl, t);
 	return 0;
 }
 

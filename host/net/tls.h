@@ -30,7 +30,8 @@ struct tls {
 	uint8_t steps;    /* private: messages of handshakes after the first, without any data */
 	uint8_t n_errors; /* ro */
 	struct {
-		int depth, code;
+		uint8_t depth;
+		uint16_t code;
 	} errors[TLS_ERRORS]; /* ro: X509_V_ERR_… */
 };
 

@@ -298,8 +298,8 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 	if (ok)
 		return 1;
 	if (t && t->n_errors < TLS_ERRORS) {
-		t->errors[t->n_errors].depth = X509_STORE_CTX_get_error_depth(store);
-		t->errors[t->n_errors++].code = X509_STORE_CTX_get_error(store);
+		t->errors[t->n_errors].depth = (uint8_t)X509_STORE_CTX_get_error_depth(store);
+		t->errors[t->n_errors++].code = (uint16_t)X509_STORE_CTX_get_error(store);
 	}
 	return ctx && ctx->go_on;
 }
