@@ -89,3 +89,10 @@ void log_write(enum log_level level, const char *format, ...)
 	log_writev(level, format, args);
 	va_end(args);
 }
+
+void log_clean(char *text, char lowest, char with)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++)
+		if (*p < (unsigned char)lowest)
+			*p = (unsigned char)with;
+}

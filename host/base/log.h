@@ -34,4 +34,7 @@ void log_writev(enum log_level level, const char *format, va_list args);
 #define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 
+/* Every byte below `lowest` becomes `with`: one event stays one line, one word one word. */
+void log_clean(char *text, char lowest, char with);
+
 #endif

@@ -36,11 +36,8 @@
 
 #include <math.h>
 #include <poll.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 struct keeper keeper;
 
@@ -56,9 +53,7 @@ void keeper_enter(enum host_state state, const char *phase, const char *reason)
 	keeper.since = clock_realtime();
 	snprintf(keeper.phase, sizeof keeper.phase, "%s", phase);
 	snprintf(keeper.reason, sizeof keeper.reason, "%.60s", reason);
-	for (char *p = keeper.reason; *p; p++)
-		if (*p < ' ')
-			*p = ' ';
+	log_clean(keeper.reason, ' ', ' ');
 	if (state != old)
 		log_info("%s -> %s%s%s%s", host_state_name(old), host_state_name(state),
 		    keeper.reason[0] ? " (" : "", keeper.reason, keeper.reason[0] ? ")" : "");

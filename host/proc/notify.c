@@ -47,6 +47,14 @@ void notify_state(const char *words)
 		log_debug("the service manager did not hear %s: %s", words, strerror(errno));
 }
 
+void notify_reloading(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", clock_monotonic() * 1e6);
+	notify_state(text);
+}
+
 void notify_status(void)
 {
 	char text[sizeof notify.status];

@@ -9,14 +9,6 @@
 static struct reader *const r = &keeper.reader;
 static struct ipc_message message;
 
-static void tell_reloading(void)
-{
-	char text[64];
-
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", clock_monotonic() * 1e6);
-	notify_state(text);
-}
-
 static int start(int binary, const char *config_file)
 {
 	struct role role = {.binary = binary, .config_file = config_file};
@@ -50,7 +42,7 @@ int reload_start(void)
 		return -1;
 	if (keeper.loaded) {
 		FAILPOINT("keeper-reload");
-		tell_reloading();
+		notify_reloading();
 	} else {
 		FAILPOINT("keeper-reader");
 	}

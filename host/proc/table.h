@@ -395,6 +395,8 @@ double tickets_clock(double now);
 /* ---- notify.c ---- */
 void notify_init(void);
 void notify_state(const char *words);
+/* RELOADING=1: a reload or an upgrade begins; READY=1 ends it. */
+void notify_reloading(void);
 /* STATUS= from the keeper's state, when it has changed. */
 void notify_status(void);
 double notify_clock(double now);

@@ -93,9 +93,7 @@ static void finish(const char *outcome, bool ok, const char *reason)
 	snprintf(u->at_state, sizeof u->at_state, "%s", upgrade_state_name(u->state));
 	snprintf(u->outcome, sizeof u->outcome, "%s", outcome);
 	snprintf(u->reason, sizeof u->reason, "%s", reason);
-	for (char *p = u->reason; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	log_clean(u->reason, ' ', ' ');
 	u->ended_at = clock_realtime();
 	u->seconds = clock_monotonic() - u->started;
 	snprintf(text, sizeof text, "%s in %s: %s", outcome, u->at_state, u->reason);
@@ -176,14 +174,6 @@ static void read_config(void)
 		fail(strerror(errno));
 }
 
-static void tell_manager(void)
-{
-	char text[64];
-
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", clock_monotonic() * 1e6);
-	notify_state(text);
-}
-
 static struct upgrade_asker asker_of(const struct worker *w, uint32_t id)
 {
 	struct upgrade_asker a = {0};
@@ -205,7 +195,7 @@ static void begin(struct worker *w, uint32_t id)
 	u->asker = asker_of(w, id);
 	u->back_asker = asker_of(NULL, 0);
 	parts_close(&u->parts);
-	tell_manager();
+	notify_reloading();
 	enter(UPGRADE_CHECK, CHECK_LIMIT);
 }
 

@@ -102,9 +102,7 @@ static bool on_state(struct worker *w, struct ipc_message *m)
 		m, "ufss", &state, &left, w->phase, sizeof w->phase, reason, sizeof reason) ||
 	    state > HOST_STOPPED || left < 0 || left > 1e9)
 		return false;
-	for (char *p = w->phase; *p; p++)
-		if (*p <= ' ')
-			*p = '-'; /* it stands in a line of the state file */
+	log_clean(w->phase, '!', '-'); /* it stands in a line of the state file */
 	w->said = (enum host_state)state;
 	follow(w, before, left, reason);
 	return true;
