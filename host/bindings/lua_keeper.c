@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "bindings/lua_host.h"
 #include "bindings/worker_channel.h"
+#include "bindings/worker_signals.h"
 #include "net/loop.h"
 
 #include <arpa/inet.h>
@@ -506,6 +507,14 @@ static int l_leaving(lua_State *L)
 	return push_sent(L, channel_tell(IPC_LEAVING, 0, "us", code, luaL_optstring(L, 2, "")));
 }
 
+/* blame([line [, report, path]]): see worker_signals_blame */
+static int l_blame(lua_State *L)
+{
+	worker_signals_blame(
+	    luaL_optstring(L, 1, NULL), luaL_optstring(L, 2, NULL), luaL_optstring(L, 3, NULL));
+	return 0;
+}
+
 /* child(id, pidfd, survives): the keeper ends it if we cannot */
 static int l_child(lua_State *L)
 {
@@ -577,9 +586,9 @@ int luaopen_host_keeper(lua_State *L)
 	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
 	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
-	    {"on", l_on}, {"ack", l_ack}, {"keep", l_keep}, {"failpoint", l_failpoint},
-	    {"workers", l_workers}, {"child", l_child}, {"child_ended", l_child_ended},
-	    {NULL, NULL}};
+	    {"blame", l_blame}, {"on", l_on}, {"ack", l_ack}, {"keep", l_keep},
+	    {"failpoint", l_failpoint}, {"workers", l_workers}, {"child", l_child},
+	    {"child_ended", l_child_ended}, {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

@@ -10,4 +10,10 @@
 int worker_signals_start(struct ev_loop *loop);
 void worker_signals_stop(struct ev_loop *loop);
 
+/* What runs from now on, for the case that it never returns: when the keeper ends this worker for
+ * its missing beat (SIGABRT), `line` is logged, and `report` written to the file `path` (temp +
+ * rename; NULL: none). Copied; what is too long is cut (line) or left out (report). line NULL:
+ * nothing that could be blamed runs. */
+void worker_signals_blame(const char *line, const char *report, const char *path);
+
 #endif

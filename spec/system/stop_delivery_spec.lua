@@ -100,4 +100,25 @@ describe("a stop", function ()
 		assert.matches("flushed %d%d%d%d%d%d+ bytes of 1 connections", d:log())
 		c:close()
 	end)
+
+	it("names a handler that loops for ever in C, in log and report, and ends with 70", function ()
+		local d <const> = shutdown.start {
+			enable = { "graceful_shutdown", "bomb" }, exit = 70, fds = false,
+			config = "worker_timeout = 1", allow = { "does not return", "SIGABRT", "SIGKILL" },
+			modules = { bomb = [[
+				module:set_global()
+				module:hook("server-stopping", function ()
+					return (("a"):rep(40)):find(("a?"):rep(40) .. ("a"):rep(40))
+				end)
+			]] },
+		}
+		d:signal("TERM")
+		assert.equal(70, d:wait_exit(20))
+		d:wait_log("server%-stopping in mod_bomb %(.*mod_bomb.lua:2%) does not return")
+		local report <const> = shutdown.report(d)
+		assert.same({ "failed", 70 }, { report.result, report.exit })
+		assert.same({ "bomb", "server-stopping" },
+			{ report.errors[1].module, report.errors[1].event })
+		assert.equal("close-clients", report.phases[#report.phases].phase)
+	end)
 end)

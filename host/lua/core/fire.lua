@@ -3,6 +3,7 @@
 -- time.
 
 local async <const> = require "util.async"
+local blame <const> = require "core.blame"
 local holds <const> = require "core.holds"
 local log <const> = require "util.logger".init("events")
 
@@ -45,6 +46,8 @@ local function start(name, handler, event, on_error, ended)
 			ended()
 		end
 	end
+	local origin = fire.origin(handler)
+	blame.enter(name, origin.module, origin.file .. ":" .. origin.line)
 	async.runner(function (data)
 		handler(data)
 		finished()
@@ -54,6 +57,7 @@ local function start(name, handler, event, on_error, ended)
 			finished()
 		end,
 	}):run(event)
+	blame.leave()
 	waited = not done
 	return waited
 end

@@ -4,6 +4,7 @@
 -- the flush) or true (the module closes by itself before the deadline; until then the connection
 -- holds the phase).
 
+local blame <const> = require "core.blame"
 local configmanager <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("goodbye")
 local portmanager <const> = require "core.portmanager"
@@ -65,9 +66,11 @@ local function tell(conn, work)
 	end
 	local event = work.event
 	local to, after = words_for(service_of(conn))
+	blame.enter("ongoodbye", service_of(conn))
 	local ok, result = xpcall(told, debug.traceback, conn, {
 		reason = event.reason, code = event.code, to = to, after = after, deadline = event.deadline,
 	})
+	blame.leave()
 	if not ok then
 		log("error", "ongoodbye of %s: %s", service_of(conn) or "a connection", result)
 		if work.on_error then

@@ -4,8 +4,10 @@
 -- `shutdown-started` with true, else core/stop_run.lua in Prosody's own order. All of them run
 -- under the same deadline, and all of them end in `finished`.
 
+local blame <const> = require "core.blame"
 local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
+local json <const> = require "util.json"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local report <const> = require "core.report"
@@ -20,11 +22,28 @@ local life          -- core/lifecycle.lua, given by init
 local current       -- the stop under way, or the last one
 local waiters = {}  -- functions that are told the end
 
+-- The report of a stop that one handler never let go on.
+local function abandoned(event, module, err)
+	local mine = current
+	if not mine or mine.ended or mine.aborted then
+		return nil
+	end
+	local record = {}
+	for key, value in pairs(mine) do
+		record[key] = value
+	end
+	record.seconds, record.failed = time.monotonic() - mine.started, true
+	record.errors = table.move(mine.errors, 1, #mine.errors, 1, {})
+	report.error(record, event, module, err)
+	return json.encode(report.build(record)), life.report_path()
+end
+
 --- Joins this file to the machine.
 -- @param machine core.lifecycle's own table
 function stop.init(machine)
 	life = machine
 	stop_run.init(machine)
+	blame.init(abandoned)
 end
 
 --- The record of the stop under way or of the last one, or nil.

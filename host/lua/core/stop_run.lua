@@ -3,6 +3,7 @@
 -- the results.
 
 local async <const> = require "util.async"
+local blame <const> = require "core.blame"
 local children <const> = require "core.children"
 local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
@@ -45,6 +46,7 @@ end
 
 local function ended(mine, record)
 	mine.phases[#mine.phases + 1] = record
+	blame.renew()
 	log(record.result == "clean" and "info" or "warn", "stopping: %s ended %s after %.3f s",
 		record.phase, record.result, record.seconds)
 	for _, holder in ipairs(record.holders) do

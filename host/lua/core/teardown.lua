@@ -4,6 +4,7 @@
 -- the events are left to do.
 
 local async <const> = require "util.async"
+local blame <const> = require "core.blame"
 local configmanager <const> = require "core.configmanager"
 local fire <const> = require "core.fire"
 local jobs <const> = require "core.jobs"
@@ -90,7 +91,9 @@ end
 
 local function unload(list, note_error)
 	for _, entry in ipairs(list) do
+		blame.enter("module.unload", entry.name)
 		local ok, done, err = pcall(modulemanager.unload, entry.host, entry.name)
+		blame.leave()
 		if not ok or done == nil and err ~= "module-not-loaded" then
 			err = ok and err or done
 			log("error", "unload of mod_%s: %s", entry.name, tostring(err))
