@@ -1,5 +1,7 @@
 #include "net/http_parts.h"
 
+#include "net/http_target.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -8,22 +10,6 @@ enum {
 };
 
 /* ---- the complete head ---- */
-
-/* reg-name, literal and port: what a host may consist of (RFC 3986 3.2.2), and nothing else. */
-static bool is_host(const char *at, size_t n)
-{
-	static const char more[] = "-._~%:[]!$&'()*+;=";
-
-	for (size_t i = 0; i < n; i++) {
-		char c = at[i];
-		bool word =
-		    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-		if (!word && !(c && strchr(more, c)))
-			return false;
-	}
-	return n > 0;
-}
 
 struct seen {
 	unsigned hosts, codings;
@@ -35,7 +21,7 @@ static int look_at(struct http_parser *p, const struct http_field *f, struct see
 
 	if (http_field_is(p, f, "host", 4)) {
 		seen->hosts++;
-		if (!is_host(value, f->value_len))
+		if (!http_target_is_host(value, f->value_len))
 			return http_refuse(p, 400, "bad host");
 	} else if (http_field_is(p, f, "transfer-encoding", 17)) {
 		seen->codings++;
@@ -62,7 +48,8 @@ int http_check_request(struct http_parser *p)
 		return http_refuse(p, 400, seen.hosts ? "several hosts" : "no host");
 	if (seen.codings > 1 || (seen.codings && p->ll.http_minor == 0))
 		return http_refuse(p, 400, "bad transfer coding");
-	if (memchr(p->text, '#', p->target_len))
+	if (memchr(p->text, '#', p->target_len) ||
+	    (p->target_len == 1 && p->text[0] == '*' && p->ll.method != HTTP_OPTIONS))
 		return http_refuse(p, 400, "bad target");
 	return 0;
 }

@@ -3,6 +3,65 @@
 #include <string.h>
 #include <strings.h>
 
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What a registered name may consist of (RFC 3986 3.2.2). */
+static bool is_name_byte(char c)
+{
+	static const char more[] = "-._~%!$&'()*+;=";
+
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr(more, c));
+}
+
+static size_t name_length(const char *at, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && is_name_byte(at[i]))
+		i++;
+	return i;
+}
+
+/* With its brackets; 0: that is none. */
+static size_t literal_length(const char *at, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && (digit(at[i]) >= 0 || at[i] == ':' || at[i] == '.'))
+		i++;
+	return i > 2 && i < n && at[i] == ']' ? i + 1 : 0;
+}
+
+static bool is_port(const char *at, size_t n)
+{
+	unsigned port = 0;
+
+	if (n > 5)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (at[i] < '0' || at[i] > '9')
+			return false;
+		port = port * 10 + (unsigned)(at[i] - '0');
+	}
+	return port <= 65535;
+}
+
+bool http_target_is_host(const char *at, size_t n)
+{
+	size_t host = n && at[0] == '[' ? literal_length(at, n) : name_length(at, n);
+
+	if (!host)
+		return false;
+	return host == n || (at[host] == ':' && is_port(at + host + 1, n - host - 1));
+}
+
 /* Splits "http://host/path" off; false: that is none. */
 static bool split_absolute(struct http_span *rest, struct http_target *t)
 {
@@ -23,7 +82,7 @@ static bool split_absolute(struct http_span *rest, struct http_target *t)
 		t->host.n = (size_t)(end - t->host.at);
 		rest->n -= (size_t)(end - rest->at);
 		rest->at = end;
-		return t->host.n > 0 && !memchr(t->host.at, '@', t->host.n);
+		return http_target_is_host(t->host.at, t->host.n);
 	}
 	return false;
 }
@@ -49,14 +108,6 @@ bool http_target_split(const char *text, size_t n, struct http_target *t)
 		t->query.n = rest.n - t->path.n - 1;
 	}
 	return true;
-}
-
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 size_t http_target_decode(char *out, const char *at, size_t n)

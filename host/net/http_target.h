@@ -20,6 +20,10 @@ struct http_target {
 /* Splits "/path?query", "http://host/path?query" or "*"; false: it is none of these. */
 bool http_target_split(const char *text, size_t n, struct http_target *t);
 
+/* Whether it is a host with an optional port, as Host and absolute targets have it: a name or an
+ * address in brackets, a port of digits up to 65535 or none behind the colon (RFC 3986 3.2.2). */
+bool http_target_is_host(const char *at, size_t n);
+
 /* A path with a slash in front, slashes once, escapes decoded; `out` has room for n + 1 bytes.
  * Returns how many were written. */
 size_t http_target_decode(char *out, const char *at, size_t n);

@@ -55,6 +55,11 @@ case("an absolute target with a user",
 	"GET http://u@a/ HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
 case("an absolute target of another scheme",
 	"GET ftp://a/ HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
+for _, authority in ipairs { "[::1", "a:99999", "a:b", "", "a\\@b", "a b" } do
+	case(("an absolute target of '%s'"):format(authority),
+		"GET http://" .. authority .. "/ HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
+end
+case("an asterisk for GET", "GET * HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
 case("CONNECT", "CONNECT a:80 HTTP/1.1\r\n" .. host .. "Connection: close\r\n\r\n")
 case("a first line ended by LF", "GET / HTTP/1.1\n" .. host .. "\r\n")
 case("a first line ended by CR", "GET / HTTP/1.1\r" .. host .. "\r\n")
@@ -75,6 +80,10 @@ case("a Host with a space", get .. "Host: a b\r\n\r\n")
 case("a Host with a comma", get .. "Host: a,b\r\n\r\n")
 case("a Host with a slash", get .. "Host: a/b\r\n\r\n")
 case("a Host with a user", get .. "Host: u@a\r\n\r\n")
+for _, value in ipairs { "a:b", "a:99999", "a:80:80", "a:-1", ":80", "[::1", "[::1]x", "[]", "[zz]",
+	"::1", "a\\b", "a#b", "a?b", "a\tb" } do
+	case(("a Host of %q"):format(value), get .. "Host: " .. value .. "\r\n\r\n")
+end
 case("a Host with a byte above 127", get .. "Host: \xc3\xa9\r\n\r\n")
 
 -- Header lines
@@ -96,6 +105,13 @@ header("a byte above 127 in a name", "X\xe9: y")
 header("a parenthesis in a name", "X(y): z")
 header("a quoted name", '"X": y')
 header("a space in a name", "X Y: z")
+header("a bare CR in front of a name", "\rX: y")
+header("a vertical tab in front of a name", "\vTransfer-Encoding: chunked")
+header("a form feed in front of a name", "\fContent-Length: 5")
+header("NUL behind the name of Content-Length", "Content-Length\0: 5")
+header("a vertical tab behind the name of Content-Length", "Content-Length\v: 5")
+header("CR behind the name of Content-Length", "Content-Length\r: 5")
+header("a bare CR in front of the colon of the last line", "X: y\r\n\r: z")
 header("an unknown expectation", "Expect: cookies", 417)
 case("a folded first header", get .. " " .. host .. "\r\n")
 case("a header line ended by LF", get .. "Host: a\nX: y\r\n\r\n")
@@ -114,7 +130,13 @@ for name, value in pairs {
 	["an empty length"] = "", ["a length with words"] = "0 bytes", ["a length in words"] = "none",
 	["a length beyond 64 bits"] = "18446744073709551616",
 	["a length of forty digits"] = ("9"):rep(40), ["a length with an underscore"] = "1_0",
-	["a length with digits apart"] = "0 0",
+	["a length with digits apart"] = "0 0", ["a length behind a vertical tab"] = "\v0",
+	["a length in front of a vertical tab"] = "0\v", ["a length in front of a form feed"] = "0\f",
+	["a length with a comma"] = "0,", ["a length behind a comma"] = ",0",
+	["a length with a semicolon"] = "0;", ["a length with an exponent"] = "0e1",
+	["a length in Arabic digits"] = "\xd9\xa0", ["a length with a no-break space"] = "0\xa0",
+	["a quoted length"] = '"0"', ["a folded length"] = "\r\n 0", ["a length with a comment"] = "0(x)",
+	["a list of lengths over a fold"] = "0\r\n ,0",
 } do
 	body(name, "Content-Length: " .. value .. "\r\n", smuggled)
 end
@@ -123,11 +145,20 @@ for name, value in pairs {
 	["identity"] = "identity", ["gzip"] = "gzip", ["chunked that is not the last"] = "chunked, gzip",
 	["gzip and chunked"] = "gzip, chunked", ["chunked twice in a list"] = "chunked, chunked",
 	["quoted chunked"] = '"chunked"', ["an empty coding"] = "",
-	["chunked with a parameter"] = "chunked;q=1",
+	["chunked with a parameter"] = "chunked;q=1", ["chunked with a comma"] = "chunked,",
+	["chunked behind a comma"] = ",chunked", ["chunked apart"] = "chun ked",
+	["chunked with a vertical tab"] = "chunked\v", ["chunked with NUL"] = "chunked\0",
+	["chunked with a no-break space"] = "chunked\xa0", ["chunked with a semicolon"] = "chunked;",
+	["chunked folded"] = "\r\n chunked", ["identity and chunked"] = "identity, chunked",
+	["chunked and an empty one"] = "chunked\r\nTransfer-Encoding:",
 } do
 	body("Transfer-Encoding: " .. name, "Transfer-Encoding: " .. value .. "\r\n",
 		"0\r\n\r\n" .. smuggled, "4xx")
 end
+body("two lengths of different spelling", "Content-Length: 0\r\ncontent-length: 42\r\n", smuggled)
+body("a length and identity", "Content-Length: 0\r\nTransfer-Encoding: identity\r\n", smuggled)
+body("NUL behind the name of Transfer-Encoding", "Transfer-Encoding\0: chunked\r\n",
+	"0\r\n\r\n" .. smuggled)
 body("two Transfer-Encodings", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
 	"0\r\n\r\n" .. smuggled, "4xx")
 body("two Transfer-Encodings that differ",
@@ -152,6 +183,18 @@ for name, data in pairs {
 	["an underscore in a chunk size"] = "1_0\r\nhello\r\n0\r\n\r\n",
 	["a chunk longer than its size"] = "4\r\nhello\r\n0\r\n\r\n",
 	["a chunk shorter than its size"] = "6\r\nhello\r\n0\r\n\r\n",
+	["a space behind a chunk size"] = "5 \r\nhello\r\n0\r\n\r\n",
+	["a tab behind a chunk size"] = "5\t\r\nhello\r\n0\r\n\r\n",
+	["a vertical tab behind a chunk size"] = "5\v\r\nhello\r\n0\r\n\r\n",
+	["a comma behind a chunk size"] = "5,\r\nhello\r\n0\r\n\r\n",
+	["a chunk size in Arabic digits"] = "\xd9\xa5\r\nhello\r\n0\r\n\r\n",
+	["CR CR LF behind a chunk size"] = "5\r\r\nhello\r\n0\r\n\r\n",
+	["CR CR LF behind a chunk"] = "5\r\nhello\r\r\n0\r\n\r\n",
+	["no line end behind a chunk"] = "5\r\nhello0\r\n\r\n",
+	["a quoted extension that goes over the line"] = '5;a="b\r\nhello\r\n0\r\n\r\n',
+	["a control character in a chunk extension"] = "5;\1\r\nhello\r\n0\r\n\r\n",
+	["CR without LF behind the last chunk"] = "5\r\nhello\r\n0\r\n\rX",
+	["a Transfer-Encoding among the trailers"] = "0\r\nTransfer-Encoding: x\r\n\r\n",
 	["a chunk size ended by LF"] = "5\nhello\r\n0\r\n\r\n",
 	["a chunk ended by LF"] = "5\r\nhello\n0\r\n\r\n",
 	["a chunk ended by CR"] = "5\r\nhello\r0\r\n\r\n",

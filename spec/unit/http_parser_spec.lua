@@ -119,20 +119,62 @@ describe("the HTTP parser", function ()
 		end, { [-1] = false, [0] = false, [1] = 413 }, { body = 100 })
 	end)
 
-	it("takes time in proportion to the input", function ()
-		local function seconds(n)
-			local text = "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-				.. ("1\r\nx\r\n"):rep(n) .. "0\r\n\r\n"
-			local best = math.huge
-			for _ = 1, 5 do
-				local began = os.clock()
-				assert.equal(1, #read { text })
-				best = math.min(best, os.clock() - began)
-			end
-			return best
-		end
-		assert.is_true(seconds(80000) < 8 * seconds(20000))
+	it("keeps trailers apart from headers", function ()
+		local parser <const> = http.parser("request", limits)
+		parser:next("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+			.. "1\r\nx\r\n0\r\nContent-Length: 50\r\nHost: b\r\nX: y\r\n\r\n")
+		local _, request = parser:next()
+		assert.equal("a", request.headers.host)
+		assert.is_nil(request.headers.content_length)
+		assert.is_nil(request.headers.x)
+		assert.is_nil((parser:next()))
 	end)
+
+	-- What makes a request long, n times.
+	local long <const> = {
+		["chunks of one byte"] = function (n)
+			return "Transfer-Encoding: chunked\r\n\r\n" .. ("1\r\nx\r\n"):rep(n) .. "0\r\n\r\n"
+		end,
+		["chunks with extensions"] = function (n)
+			return "Transfer-Encoding: chunked\r\n\r\n" .. ("1;a=b\r\nx\r\n"):rep(n) .. "0\r\n\r\n"
+		end,
+		["headers"] = function (n) return ("X: y\r\n"):rep(n) .. "\r\n" end,
+		["bytes of one header"] = function (n) return "X: " .. ("y"):rep(8 * n) .. "\r\n\r\n" end,
+		["trailers"] = function (n)
+			return "Transfer-Encoding: chunked\r\n\r\n0\r\n" .. ("X: y\r\n"):rep(n) .. "\r\n"
+		end,
+	}
+	local wide <const> = { body = 100000000, line = 8192, header = 1000000, headers = 65535 }
+
+	for name, make in pairs(long) do
+		it(("takes time and memory in proportion to the input: %s"):format(name), function ()
+			local function cost(n, piece)
+				local text = "POST / HTTP/1.1\r\nHost: a\r\n" .. make(n)
+				local best, most = math.huge, 0
+				for _ = 1, 3 do
+					local parser <const> = http.parser("request", wide)
+					collectgarbage()
+					local held, began = collectgarbage("count"), os.clock()
+					for at = 1, #text, piece do
+						local event, status, why = parser:next(text:sub(at, at + piece - 1))
+						while event do
+							assert.not_equal("error", event, why)
+							event, status, why = parser:next()
+						end
+					end
+					best = math.min(best, os.clock() - began)
+					most = math.max(most, collectgarbage("count") - held)
+				end
+				return best, most
+			end
+			for _, piece in ipairs { 1 << 20, 1000 } do
+				local short, small = cost(2500, piece)
+				local time, memory = cost(20000, piece)
+				assert.is_true(time < 24 * short + 0.02, ("%.4f s, then %.4f s"):format(short, time))
+				assert.is_true(memory < 24 * small + 2000, ("%.0f KiB, then %.0f"):format(small, memory))
+			end
+		end)
+	end
 
 	it("makes a request's fields when they are asked for, and keeps what is assigned", function ()
 		local owner <const> = {}
