@@ -233,6 +233,7 @@ local groups <const> = {
 		{ "chat_history", "integer", 20, "lines for newcomers", min = 0 },
 		{ "chat_max_line", "integer", 1024, "bytes of a line", min = 1 },
 		{ "chat_rate", "number", 5, "lines a second, burst 20", above = 0 },
+		{ "ws_echo_max_message", "integer", 65536, "bytes of a message", owner = "ws_echo", min = 125 },
 	}),
 	-- Written by sections, or known to Prosody's own configs and without meaning here.
 	rows("host", "upgrade", {
