@@ -12,8 +12,9 @@ local stop <const> = {}
 
 -- How often a waiting client is told of a phase that has begun.
 local look <const> = 0.15
--- How often one that waits for the sessions is told how many are left.
-local every <const> = 1
+-- How often one that waits for the sessions is told how many are left, when that has changed and
+-- when it has not.
+local every <const>, silence <const> = 1, 15
 -- Time for the answer to leave before the process is ended without a word.
 local flush <const> = 0.05
 
@@ -47,11 +48,12 @@ end
 -- @return function that ends it
 local function follow_phases(session, progress)
 	local last, ended, told
+	local told_at = -math.huge
 	local function tell_left(wait)
-		local now, text <const> = time.monotonic(), idle_progress.text(wait)
-		if not told or now - told >= every then
-			told = now
-			session:event({ left = sessions.total() }, text)
+		local now <const>, left <const> = time.monotonic(), sessions.total()
+		if now - told_at >= (left ~= told and every or silence) then
+			told, told_at = left, now
+			session:event({ left = left }, idle_progress.text(wait))
 		end
 	end
 	local function on_ended(event)
