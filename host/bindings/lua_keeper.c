@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "bindings/lua_host.h"
 #include "bindings/worker_channel.h"
+#include "bindings/worker_orphan.h"
 #include "bindings/worker_signals.h"
 #include "net/loop.h"
 
@@ -125,7 +126,8 @@ static const char *fill_event(lua_State *L, struct ipc_message *m)
 	set_number(L, "generation", generation);
 	set_number(L, "worker", worker);
 	set_string(L, "event", event);
-	set_number(L, "exit", status);
+	if (status != UINT32_MAX) /* of one that the keeper could not wait for */
+		set_number(L, "exit", status);
 	if (signo)
 		set_number(L, "signal", signo);
 	set_number(L, "restarts", restarts);
@@ -195,6 +197,7 @@ static const char *fill(lua_State *L, struct ipc_message *m)
 	case IPC_BUNDLE: return "bundle";
 	case IPC_COMMIT: return fill_commit(L, m);
 	case IPC_UPGRADE: return fill_upgrade(L, m);
+	case IPC_ADOPTED: set_number(L, "keeper_pid", c->keeper_pid); return "regained";
 	default: return NULL;
 	}
 }
@@ -347,7 +350,7 @@ static int l_hold(lua_State *L)
 
 	luaL_argcheck(L, n > 0 && n < 256, 1, "a name has 1 to 255 bytes");
 	luaL_argcheck(L, ipc_fd_is(fd, IPC_FD_LISTENER), 2, "not a bound socket");
-	channel_claim(name);
+	channel_claim(name, fd);
 	FAILPOINT("worker-hold");
 	return push_sent(L, channel_tell(IPC_HOLD, 0, "sd", name, fd));
 }
@@ -361,7 +364,7 @@ static int l_keep(lua_State *L)
 
 	luaL_argcheck(L, n < 256 && strncmp(name, IPC_KEPT_PREFIX, 6) == 0, 1, "not a kept name");
 	luaL_argcheck(L, fd >= 0 && ipc_fd_is(fd, IPC_FD_ANY), 2, "not an open descriptor");
-	channel_claim(name);
+	channel_claim(name, fd);
 	return push_sent(L, channel_tell(IPC_KEEP, 0, "sd", name, fd));
 }
 
@@ -414,6 +417,7 @@ static int l_state(lua_State *L)
 	luaL_argcheck(L, strlen(phase) < 32, 2, "longer than 31 bytes");
 	if (!(left >= 0 && left <= 1e9))
 		left = 0;
+	c->state = (enum host_state)state;
 	if (state == HOST_SERVING)
 		FAILPOINT("worker-serving");
 	if (state == HOST_STOPPING)
@@ -530,6 +534,15 @@ static int l_child_ended(lua_State *L)
 	return push_sent(L, channel_tell(IPC_CHILD_ENDED, (uint32_t)luaL_checkinteger(L, 1), ""));
 }
 
+static int l_orphan_deadline(lua_State *L)
+{
+	lua_Number seconds = luaL_checknumber(L, 1);
+
+	luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "not a number of seconds");
+	orphan_end_within(seconds);
+	return 0;
+}
+
 static int l_workers(lua_State *L)
 {
 	double now = clock_monotonic();
@@ -588,7 +601,7 @@ int luaopen_host_keeper(lua_State *L)
 	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
 	    {"blame", l_blame}, {"on", l_on}, {"ack", l_ack}, {"keep", l_keep},
 	    {"failpoint", l_failpoint}, {"workers", l_workers}, {"child", l_child},
-	    {"child_ended", l_child_ended}, {NULL, NULL}};
+	    {"child_ended", l_child_ended}, {"orphan_deadline", l_orphan_deadline}, {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

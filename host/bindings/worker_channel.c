@@ -4,25 +4,22 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "bindings/worker_orphan.h"
 #include "net/tls_tickets.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What the keeper sends at the start comes at once, or something is wrong (s). */
 #define HELLO_LIMIT 10.0
-/* The kernel's timer ends an orphan that did not end itself this long after orphan_timeout (s). */
-#define ORPHAN_GRACE 30.0
-
 enum { STATUS_MAX = 1024 };
 
-struct worker_channel worker_channel = {.fd = -1, .bundle = -1};
+struct worker_channel worker_channel = {.fd = -1, .bundle = -1, .settings_fd = -1};
 
 static struct worker_channel *const c = &worker_channel;
 
@@ -70,6 +67,8 @@ static int take_settings(struct ipc_message *m)
 		return -1;
 	}
 	c->settings = s;
+	fd_close(&c->settings_fd);
+	c->settings_fd = ipc_give_fd(m, 0);
 	fd_close(&c->bundle);
 	c->bundle = ipc_give_fd(m, 1);
 	return 0;
@@ -94,7 +93,7 @@ static int take_hello(struct ipc_message *m)
 static int take_held(struct ipc_message *m)
 {
 	char name[256];
-	struct channel_held *list, h = {.fd = ipc_give_fd(m, 0)};
+	struct channel_held *list, h = {.fd = ipc_give_fd(m, 0), .used = -1};
 
 	if (!ipc_unpack(m, "s", name, sizeof name)) {
 		fd_close(&h.fd);
@@ -187,6 +186,28 @@ static struct channel_held *find_held(const char *name)
 	return NULL;
 }
 
+static void use(struct channel_held *h, int fd)
+{
+	struct stat st;
+
+	h->claimed = true;
+	h->used = fstat(fd, &st) == 0 ? fd : -1;
+	if (h->used < 0)
+		return;
+	h->dev = st.st_dev;
+	h->ino = st.st_ino;
+}
+
+int channel_held_fd(const struct channel_held *h)
+{
+	struct stat st;
+
+	if (h->fd >= 0 || h->used < 0)
+		return h->fd;
+	return fstat(h->used, &st) == 0 && st.st_dev == h->dev && st.st_ino == h->ino ? h->used
+										      : -1;
+}
+
 int channel_take(const char *name)
 {
 	struct channel_held *h = find_held(name);
@@ -194,24 +215,25 @@ int channel_take(const char *name)
 
 	if (h && fd >= 0) {
 		h->fd = -1;
-		h->claimed = true;
+		use(h, fd);
 	}
 	return fd;
 }
 
-void channel_claim(const char *name)
+void channel_claim(const char *name, int fd)
 {
 	struct channel_held *h = find_held(name);
 
 	if (h) {
-		h->claimed = true;
+		use(h, fd);
 		return;
 	}
 	h = realloc(c->held, (c->nheld + 1) * sizeof *h);
 	if (!h)
 		return;
 	c->held = h;
-	h[c->nheld] = (struct channel_held){.name = strdup(name), .fd = -1, .claimed = true};
+	h[c->nheld] = (struct channel_held){.name = strdup(name), .fd = -1};
+	use(&h[c->nheld], fd);
 	if (h[c->nheld].name)
 		c->nheld++;
 }
@@ -328,6 +350,10 @@ static void take_peer(struct ipc_message *m)
 
 static void deliver(struct ipc_message *m)
 {
+	if (c->lost && !orphan_heard(m)) {
+		ipc_close_fds(m);
+		return;
+	}
 	if (m->header.type == IPC_STATUS)
 		take_status(m);
 	else if (m->header.type == IPC_PEER)
@@ -339,36 +365,6 @@ static void deliver(struct ipc_message *m)
 	else if (c->on_message)
 		c->on_message(m);
 	ipc_close_fds(m);
-}
-
-/* The last deadline of an orphan lives in the kernel, not in a loop that may hang. */
-static void arm_kernel_timer(void)
-{
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-	struct itimerspec t = {
-	    .it_value = {.tv_sec = (time_t)(c->settings.orphan_timeout + ORPHAN_GRACE) + 1}};
-	sigset_t alarms;
-	timer_t id;
-
-	(void)signal(SIGALRM, SIG_DFL);
-	sigemptyset(&alarms);
-	sigaddset(&alarms, SIGALRM);
-	(void)sigprocmask(SIG_UNBLOCK, &alarms, NULL);
-	if (timer_create(CLOCK_MONOTONIC, &ev, &id) < 0 || timer_settime(id, 0, &t, NULL) < 0)
-		log_error("cannot arm the orphan's last timer: %s", strerror(errno));
-}
-
-static void lose_keeper(void)
-{
-	channel_stop();
-	fd_close(&c->fd);
-	c->lost = true;
-	log_error(
-	    "the keeper (pid %u) has died: this worker drains, finishes and ends within %.0f s",
-	    c->keeper_pid, c->settings.orphan_timeout);
-	arm_kernel_timer();
-	if (c->on_message)
-		c->on_message(NULL);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -392,7 +388,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 		if (got < 0)
 			log_error("the keeper's channel: %s", strerror(errno));
 		if (got <= 0)
-			lose_keeper();
+			orphan_begin();
 		else
 			deliver(&in);
 	}
@@ -440,28 +436,51 @@ static double beat_interval(void)
 	return limit > 0 && limit / 4 < beat ? limit / 4 : beat;
 }
 
+void channel_start_beats(void)
+{
+	if (!io.loop || ev_is_active(&io.beat))
+		return;
+	ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
+	ev_set_priority(&io.beat, EV_MAXPRI);
+	io.beat_due = clock_monotonic() + beat_interval();
+	ev_timer_start(io.loop, &io.beat);
+	ev_unref(io.loop);
+}
+
 int channel_ready(void)
 {
 	c->ready = 1;
-	if (io.loop && !ev_is_active(&io.beat)) {
-		ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
-		ev_set_priority(&io.beat, EV_MAXPRI);
-		io.beat_due = clock_monotonic() + beat_interval();
-		ev_timer_start(io.loop, &io.beat);
-		ev_unref(io.loop);
-	}
+	c->is_ready = true;
+	if (c->lost)
+		return 0; /* the next keeper hears it with the rest */
+	channel_start_beats();
 	return channel_tell(IPC_READY, 0, "");
 }
 
 /* ---- the loop ---- */
 
-void channel_start(struct ev_loop *loop)
+static void watch(void)
 {
-	io.loop = loop;
 	ev_io_init(&io.read, on_readable, c->fd, EV_READ);
 	ev_io_init(&io.write, on_writable, c->fd, EV_WRITE);
 	ev_set_priority(&io.read, EV_MAXPRI);
-	ev_io_start(loop, &io.read);
+	ev_io_start(io.loop, &io.read);
+}
+
+static void unwatch(void)
+{
+	ev_io_stop(io.loop, &io.read);
+	ev_io_stop(io.loop, &io.write);
+	if (ev_is_active(&io.beat)) {
+		ev_ref(io.loop);
+		ev_timer_stop(io.loop, &io.beat);
+	}
+}
+
+void channel_start(struct ev_loop *loop)
+{
+	io.loop = loop;
+	watch();
 	if (io.in)
 		ev_feed_event(loop, &io.read, EV_READ);
 	if (io.out)
@@ -472,11 +491,31 @@ void channel_stop(void)
 {
 	if (!io.loop)
 		return;
-	ev_io_stop(io.loop, &io.read);
-	ev_io_stop(io.loop, &io.write);
-	if (ev_is_active(&io.beat)) {
-		ev_ref(io.loop);
-		ev_timer_stop(io.loop, &io.beat);
-	}
+	orphan_stop();
+	unwatch();
 	io.loop = NULL;
+}
+
+struct ev_loop *channel_loop(void)
+{
+	return io.loop;
+}
+
+void channel_connect_take(int fd)
+{
+	c->fd = fd;
+	watch();
+}
+
+void channel_disconnect(void)
+{
+	unwatch();
+	while (io.out) {
+		struct queue *q = io.out;
+
+		io.out = q->next;
+		ipc_close_fds(&q->m);
+		free(q);
+	}
+	fd_close(&c->fd);
 }

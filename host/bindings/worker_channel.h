@@ -1,5 +1,5 @@
 /* The worker's end of the channel to its keeper: what came at the start, beats, and what is sent.
- */
+ * When the keeper dies: worker_orphan.h. */
 #ifndef BINDINGS_WORKER_CHANNEL_H
 #define BINDINGS_WORKER_CHANNEL_H
 
@@ -7,12 +7,16 @@
 #include "proc/settings.h"
 
 #include <ev.h>
+#include <sys/types.h>
 
-/* A held descriptor that arrived at the start. */
+/* A descriptor that the keeper holds: it arrived at the start, or was given to it. */
 struct channel_held {
 	char *name;   /* owned */
 	int fd;       /* owned until it is taken; -1 then */
 	bool claimed; /* some listener uses it */
+	int used;     /* the number under which it is used here, borrowed; -1: unknown */
+	dev_t dev;    /* which socket `used` was: the number may mean another one by now */
+	ino_t ino;
 };
 
 /* What the keeper says of one worker. */
@@ -30,10 +34,13 @@ typedef void channel_message_fn(struct ipc_message *m);
 struct worker_channel {
 	int fd; /* -1: no keeper */
 	struct settings settings;
-	int bundle; /* sealed memfd */
+	int bundle, settings_fd; /* sealed memfds */
 	uint32_t generation, worker, workers, keeper_pid, inherited, restarts;
-	bool passive, lost;
-	bool joins; /* gates shut until COMMIT says otherwise */
+	bool passive;
+	bool joins;            /* gates shut until COMMIT says otherwise */
+	bool lost;             /* no keeper, or one that has not adopted us yet */
+	bool is_ready;         /* READY was said, or would have been */
+	enum host_state state; /* the newest that was told, or would have been */
 	char nonce[64], config_file[SETTINGS_PATH];
 	struct channel_held *held;
 	size_t nheld;
@@ -58,6 +65,19 @@ int channel_open(int fd);
 void channel_start(struct ev_loop *loop);
 void channel_stop(void);
 
+/* ---- for worker_orphan.c: no keeper, and another one ---- */
+/* Takes the end of a new channel and watches it. */
+void channel_connect_take(int fd);
+/* Closes the channel; what was to be sent is dropped, held descriptors stay. */
+void channel_disconnect(void);
+/* The loop in which the channel is watched, or NULL. */
+struct ev_loop *channel_loop(void);
+/* Beats go on as they did after READY. */
+void channel_start_beats(void);
+/* The descriptor behind a held name, borrowed: one that waits to be taken, or the one in use; -1 if
+ * this process has it no more. */
+int channel_held_fd(const struct channel_held *h);
+
 /* A number for a request. */
 uint32_t channel_next_id(void);
 
@@ -74,7 +94,8 @@ int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r);
 
 /* The held descriptor of that name, now the caller's and claimed; -1 if there is none. */
 int channel_take(const char *name);
-void channel_claim(const char *name);
+/* The name is in use by fd (borrowed). */
+void channel_claim(const char *name, int fd);
 void channel_forget(const char *name);
 
 #endif

@@ -99,20 +99,38 @@ static void place_workers(const struct generation *g)
 	}
 }
 
+/* Its settings are read already. */
+static void fill(struct generation *g, uint32_t number, const struct generation_parts *parts)
+{
+	g->number = number;
+	g->hammer_at = KEEPER_NEVER;
+	g->was_ready = g->told_to_end = false;
+	parts_init(&g->parts);
+	parts_copy(&g->parts, parts);
+}
+
 struct generation *generation_start(const struct generation_parts *parts, enum generation_role role)
 {
 	struct generation *g = free_place();
 
 	if (!g || settings_read(parts->settings, &g->settings) != NULL)
 		return NULL;
-	g->number = ++keeper.highest;
+	fill(g, ++keeper.highest, parts);
 	g->role = role;
-	g->hammer_at = KEEPER_NEVER;
-	g->was_ready = g->told_to_end = false;
-	parts_init(&g->parts);
-	parts_copy(&g->parts, parts);
 	place_workers(g);
 	return g;
+}
+
+const char *generation_adopt(uint32_t number, const struct generation_parts *parts)
+{
+	struct generation *g = free_place();
+	const char *why = g ? settings_read(parts->settings, &g->settings) : "too many generations";
+
+	if (why)
+		return why;
+	fill(g, number, parts);
+	g->role = GENERATION_RETIRING;
+	return NULL;
 }
 
 void generation_worker_ready(const struct worker *w)
@@ -156,7 +174,7 @@ static void kill_workers(const struct generation *g)
 {
 	FOR_WORKERS (w)
 		if (w->generation == g->number && worker_lives(w))
-			(void)kill(-w->pid, SIGKILL); /* not reaped: the number is its group's */
+			worker_kill_group(w);
 }
 
 void generation_kill(struct generation *g, const char *why)

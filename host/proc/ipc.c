@@ -50,6 +50,10 @@ static const struct rule {
     [IPC_CHILD_ENDED] = {"child-ended", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
     [IPC_KEEP] = {"keep", IPC_FROM_WORKER, 1, 1, IPC_FD_ANY},
     [IPC_KEPT] = {"kept", IPC_FROM_KEEPER, 1, 1, IPC_FD_ANY},
+    [IPC_ATTACH] = {"attach", IPC_FROM_WORKER, 2, 2, IPC_FD_TEXT},
+    [IPC_PROGRAM] = {"program", IPC_FROM_WORKER, 1, 1, IPC_FD_PROGRAM},
+    [IPC_ATTACHED] = {"attached", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
+    [IPC_ADOPTED] = {"adopted", IPC_FROM_KEEPER, 0, 0, IPC_FD_NONE},
 };
 
 const char *ipc_type_name(unsigned type)
@@ -329,6 +333,7 @@ bool ipc_fd_is(int fd, enum ipc_fd_kind kind)
 		       socket_option(fd, SO_TYPE) == SOCK_SEQPACKET && has_peer(fd);
 	case IPC_FD_PIDFD: return is_pidfd(fd);
 	case IPC_FD_ANY: return true;
+	case IPC_FD_PROGRAM: return S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
 	case IPC_FD_NONE: break;
 	}
 	return false;

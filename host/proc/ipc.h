@@ -10,8 +10,8 @@
  * the type allows or one of another kind is EPROTO, and every fd of that message is closed. To
  * change a body: raise IPC_VERSION (the version is per channel).
  *
- * A worker may say the ten words from IPC_READY to IPC_LEAVING, and two of its children; none
- * carries a path, pid or command. */
+ * A worker may say the ten words from IPC_READY to IPC_LEAVING, two of its children, and as an
+ * orphan three more; none carries a path, pid or command. */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
@@ -72,8 +72,10 @@ enum ipc_type {
 	/* reader -> keeper */
 	IPC_SETTINGS, /* [settings, bundle] */
 	IPC_FAULTS,   /* [text] */
-	/* places kept: orphans, handover of connections */
-	IPC_ATTACH,
+	/* orphan -> new keeper, instead of an answer to HELLO; a HOLD for each descriptor follows
+	 */
+	IPC_ATTACH, /* uuuus state, ready, workers, restarts, nonce; [settings, bundle] */
+	/* place kept: handover of connections */
 	IPC_ESCROW,
 	/* worker -> keeper */
 	IPC_CHILD,       /* its id; u survives; [pidfd] */
@@ -81,6 +83,11 @@ enum ipc_type {
 	IPC_KEEP,        /* s name; [any descriptor]: kept as a listener is held */
 	/* keeper -> worker */
 	IPC_KEPT, /* s name; [any descriptor]; among the HELD */
+	/* orphan -> new keeper, after ATTACH */
+	IPC_PROGRAM,  /* [its own binary] */
+	IPC_ATTACHED, /* that was all */
+	/* new keeper -> orphan; a refusal is a RESULT */
+	IPC_ADOPTED, /* u keeper's pid */
 	IPC_TYPES
 };
 
@@ -95,6 +102,7 @@ enum ipc_fd_kind {
 	IPC_FD_PIDFD,    /* stands for a process */
 	IPC_FD_CHANNEL,  /* connected SOCK_SEQPACKET unix socket */
 	IPC_FD_ANY,      /* whatever is open: it is kept, never used */
+	IPC_FD_PROGRAM,  /* regular file that may be executed */
 };
 
 struct ipc_header {

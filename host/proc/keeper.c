@@ -133,8 +133,8 @@ void keeper_hammer(const char *why)
 	log_error("hammer (%s): SIGKILL for every worker", why);
 	keeper_enter(HOST_STOPPING, "hammer", why);
 	FOR_WORKERS (w)
-		if (worker_lives(w)) /* not reaped yet: the number is its group's */
-			(void)kill(-w->pid, SIGKILL);
+		if (worker_lives(w))
+			worker_kill_group(w);
 	keeper_check_end();
 }
 
@@ -164,7 +164,7 @@ void keeper_reap(void)
 		if (si.si_pid == keeper.reader.pid)
 			reload_died(si.si_status, si.si_code != CLD_EXITED);
 		FOR_WORKERS (w)
-			if (w->pid == si.si_pid)
+			if (w->pid == si.si_pid && !w->adopted)
 				worker_died(w, si.si_status, si.si_code != CLD_EXITED);
 		children_reaping(si.si_pid);
 		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
@@ -190,7 +190,8 @@ static double run_clocks(double now)
 {
 	/* Signals first: what they begin sets the clocks of the others. */
 	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock,
-	    tickets_clock, children_clock, upgrade_clock, commit_clock, generation_clock};
+	    tickets_clock, children_clock, attach_clock, upgrade_clock, commit_clock,
+	    generation_clock};
 	double due = now + 3600;
 
 	for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
@@ -200,21 +201,17 @@ static double run_clocks(double now)
 	return due;
 }
 
-/* keeper.sock keeps its place for orphans; until upgrades are built nobody is attached. */
-static void refuse_attach(void)
-{
-	int fd = accept4(keeper.sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	fd_close(&fd);
-}
-
-enum { POLL_SIGNALS, POLL_SOCK, POLL_READER, POLL_WORKERS };
+enum { POLL_SIGNALS, POLL_SOCK, POLL_READER, POLL_KNOCKS };
+enum { POLL_WORKERS = POLL_KNOCKS + KEEPER_KNOCKS, POLL_COUNT = POLL_WORKERS + KEEPER_WORKERS };
 
 static void fill_poll(struct pollfd *p)
 {
 	p[POLL_SIGNALS] = (struct pollfd){.fd = keeper.signals, .events = POLLIN};
 	p[POLL_SOCK] = (struct pollfd){.fd = keeper.sock, .events = POLLIN};
 	p[POLL_READER] = (struct pollfd){.fd = keeper.reader.channel, .events = POLLIN};
+	for (int i = 0; i < KEEPER_KNOCKS; i++)
+		p[POLL_KNOCKS + i] =
+		    (struct pollfd){.fd = keeper.attach.knocks[i].fd, .events = POLLIN};
 	for (int i = 0; i < KEEPER_WORKERS; i++) {
 		const struct worker *w = &keeper.workers[i];
 		bool more = w->waiting || (worker_lives(w) && w->held_next < KEEPER_HELD);
@@ -237,7 +234,10 @@ static void handle(const struct pollfd *p)
 	if (p[POLL_READER].revents)
 		reload_readable();
 	if (p[POLL_SOCK].revents)
-		refuse_attach();
+		attach_accept();
+	for (int i = 0; i < KEEPER_KNOCKS; i++)
+		if (p[POLL_KNOCKS + i].revents)
+			attach_readable(&keeper.attach.knocks[i]);
 	if (p[POLL_SIGNALS].revents)
 		signals_readable();
 }
@@ -265,7 +265,7 @@ static void look_for_gap(double now, double expected)
 
 static void turn(void)
 {
-	static struct pollfd p[POLL_WORKERS + KEEPER_WORKERS];
+	static struct pollfd p[POLL_COUNT];
 	static double seen; /* when the last poll came back */
 	double before = clock_monotonic(), wait;
 
@@ -275,7 +275,7 @@ static void turn(void)
 	if (keeper.ended)
 		return;
 	fill_poll(p);
-	if (poll(p, POLL_WORKERS + KEEPER_WORKERS, wait > 0 ? (int)(wait * 1000) + 1 : 0) < 0)
+	if (poll(p, POLL_COUNT, wait > 0 ? (int)(wait * 1000) + 1 : 0) < 0)
 		return; /* EINTR; there is no other */
 	seen = clock_monotonic();
 	look_for_gap(seen, before + (wait > 0 ? wait : 0));
@@ -302,12 +302,16 @@ static void close_all(int code)
 	FOR_WORKERS (w) {
 		if (!w->pid)
 			continue;
-		(void)kill(-w->pid, SIGKILL);
-		(void)waitid(P_PID, (id_t)w->pid, &(siginfo_t){0}, WEXITED);
+		worker_kill_group(w);
+		if (w->adopted)
+			(void)poll(&(struct pollfd){.fd = w->pidfd, .events = POLLIN}, 1, 1000);
+		else
+			(void)waitid(P_PID, (id_t)w->pid, &(siginfo_t){0}, WEXITED);
 		w->state = WORKER_ENDED;
 		w->pid = 0;
 	}
 	children_end();
+	attach_end();
 	if (keeper.loaded) {
 		keeper.last_exit = code;
 		keeper.last_signal = 0;

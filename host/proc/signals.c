@@ -105,6 +105,10 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 
 	if (verb == VERB_FINISH && is_starting())
 		verb = VERB_SHUTDOWN;
+	if (verb == VERB_SHUTDOWN && keeper.attach.waiting) {
+		keeper.attach.kept = verb; /* in a second it is known whom to stop */
+		return NULL;
+	}
 	switch (verb) {
 	case VERB_SHUTDOWN: stop(text, origin, at); return NULL;
 	case VERB_FINISH: finish(text, origin); return NULL;
@@ -128,6 +132,12 @@ static const char *run_verb(enum host_verb verb, const char *text, const char *o
 		return "no worker";
 	signals_broadcast(verb, text, origin, false);
 	return NULL;
+}
+
+void signals_run_kept(enum host_verb verb)
+{
+	keeper.stop_count = 1;
+	(void)run_verb(verb, "", "a signal at the start", clock_monotonic());
 }
 
 /* ---- signals ---- */

@@ -3,10 +3,9 @@
 
 #include <sys/syscall.h>
 
-void spawn_kill(int pidfd, int signo)
+int spawn_kill(int pidfd, int signo)
 {
-	if (pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
+	return pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
 }
 
 int spawn_role(const struct role *role, pid_t *pid_r, int *pidfd_r, int *channel_r)

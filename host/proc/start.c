@@ -124,6 +124,9 @@ int start_open(const struct keeper_opts *opts)
 	parts_init(&keeper.upgrade.parts);
 	parts_init(&keeper.previous);
 	note_path();
+	keeper.attach.settings = keeper.attach.bundle = -1;
+	for (int i = 0; i < KEEPER_KNOCKS; i++)
+		keeper.attach.knocks[i].fd = -1;
 	FOR_WORKERS (w)
 		w->pidfd = w->channel = -1;
 	for (int fd = 0; fd < 3; fd++)
@@ -178,7 +181,6 @@ static int refuse_root(void)
 void start_loaded(void)
 {
 	const struct settings *s = &keeper.settings;
-	struct generation_parts parts;
 	int code = refuse_root();
 
 	if (code == 0)
@@ -195,10 +197,6 @@ void start_loaded(void)
 		return;
 	}
 	keeper.loaded = true;
-	keeper.active = 1;
 	notify_status();
-	parts =
-	    (struct generation_parts){keeper.binary, keeper.reader.settings, keeper.reader.bundle};
-	if (!generation_start(&parts, GENERATION_ACTIVE))
-		keeper_end(KEEPER_EXIT_OS);
+	attach_begin(keeper.reader.settings, keeper.reader.bundle);
 }

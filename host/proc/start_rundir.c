@@ -95,29 +95,6 @@ static int make_folder(void)
 	return 0;
 }
 
-/* Workers of a keeper that died: they own the addresses until they have finished. */
-static int refuse_orphans(void)
-{
-	int fd = openat(dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	unsigned generation, number, pid;
-	unsigned long long ticks;
-	static char text[16384]; /* 64 lines of workers at most */
-	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-
-	fd_close(&fd);
-	text[n > 0 ? n : 0] = '\0';
-	for (const char *p = strstr(text, "\nworker "); p; p = strstr(p + 1, "\nworker ")) {
-		if (sscanf(p, "\nworker %u %u %u %llu", &generation, &number, &pid, &ticks) != 4 ||
-		    ticks == 0 || state_ticks((pid_t)pid) != ticks)
-			continue;
-		log_error("cannot run: worker g%u.%u (pid %u) of a keeper that died is still "
-			  "running (it ends within orphan_timeout; or kill it)",
-		    generation, number, pid);
-		return KEEPER_EXIT_UNAVAILABLE;
-	}
-	return 0;
-}
-
 static int take_lock(void)
 {
 	char pid[24];
@@ -137,7 +114,8 @@ static int take_lock(void)
 	if (ftruncate(keeper.lock, 0) < 0 || pwrite(keeper.lock, pid, (size_t)n, 0) != n)
 		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot write the lock");
 	FAILPOINT("keeper-lock");
-	return refuse_orphans();
+	start_read_orphans(dir);
+	return 0;
 }
 
 /* The lock of the active generation is taken by its speaker; here only its place is made. */

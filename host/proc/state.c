@@ -3,7 +3,7 @@
 
 enum { LINE_MAX_BYTES = 128 };
 
-static char text[1024 + KEEPER_WORKERS * LINE_MAX_BYTES]; /* a line for each worker */
+static char text[1024 + 2 * KEEPER_WORKERS * LINE_MAX_BYTES]; /* a line for each worker */
 
 void state_read_proc(pid_t pid, const char *name, char *to, size_t size)
 {
@@ -42,6 +42,19 @@ static void replace(const char *name, const char *temp, size_t size)
 	fd_close(&fd);
 }
 
+static const char *last_exit(void)
+{
+	static char word[24];
+
+	if (keeper.last_signal)
+		snprintf(word, sizeof word, "signal %d", keeper.last_signal);
+	else if (keeper.last_exit == WORKER_UNKNOWN)
+		return "unknown";
+	else
+		snprintf(word, sizeof word, "%d", keeper.last_exit);
+	return word;
+}
+
 void state_write(void)
 {
 	const char *state = host_state_name(keeper.state), *phase = keeper.phase;
@@ -62,14 +75,13 @@ void state_write(void)
 			    w->generation, w->number, (int)w->pid, w->ticks,
 			    host_state_name(w->said), w->restarts);
 	}
+	n += (int)attach_state_lines(text + n, sizeof text - (size_t)n - 1);
 	replace("state", "state.new", (size_t)n);
 	n = snprintf(text, sizeof text,
 	    "pid=%d\nstate=%s\nphase=%s\ngeneration=%u\nworkers=%u\nrestarts=%u\n"
-	    "last_exit=%s%d\nsince=%.3f\nreason=%s\n",
-	    (int)getpid(), state, phase, keeper.active, living, keeper.restarts,
-	    keeper.last_signal ? "signal " : "",
-	    keeper.last_signal ? keeper.last_signal : keeper.last_exit, keeper.since,
-	    keeper.reason);
+	    "last_exit=%s\nsince=%.3f\nreason=%s\n",
+	    (int)getpid(), state, phase, keeper.active, living, keeper.restarts, last_exit(),
+	    keeper.since, keeper.reason);
 	replace("gadwall.state", "gadwall.state.new", (size_t)n);
 }
 

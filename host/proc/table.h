@@ -1,5 +1,6 @@
 /* The keeper's memory: one static struct, and the functions that its files share.
- * Nothing here is allocated; every limit is a constant of this file. */
+ * Nothing here is allocated; every limit is a constant of this file.
+ * size: the whole memory on one page, so that a re-exec forgets none of it. */
 #ifndef PROC_TABLE_H
 #define PROC_TABLE_H
 
@@ -27,6 +28,7 @@ enum {
 	KEEPER_HELD = 1024,
 	KEEPER_CHILDREN = 1024,
 	KEEPER_SIGNALS = 16, /* signals whose hooks run at one time */
+	KEEPER_KNOCKS = 8,   /* connections to keeper.sock that have not said who they are */
 	KEEPER_NAME = 256,
 	WORKER_ABORT_WAIT = 2, /* s, before a SIGKILL */
 	/* sysexits that the keeper itself gives; INTERFACES.md has the whole table */
@@ -43,6 +45,8 @@ enum {
 /* keeper.c draws how they follow one another. */
 enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_UP, WORKER_WAITING, WORKER_ENDED };
 
+enum { WORKER_UNKNOWN = -1 };
+
 /* All times are monotonic seconds unless they say otherwise. */
 struct worker {
 	enum worker_state state;
@@ -56,6 +60,8 @@ struct worker {
 	unsigned strikes;               /* deaths without a long life between them */
 	uint32_t held_next;             /* next held fd to offer; KEEPER_HELD: BEGIN is sent */
 	bool failing, leaving, was_up, aborted, deaf;
+	bool adopted;   /* an orphan that came back: not our child */
+	bool attached;  /* it has handed back what it held */
 	int code;       /* of LEAVING */
 	uint32_t acked; /* id of the newest COMMIT it has acknowledged */
 	enum host_state said;
@@ -153,6 +159,30 @@ struct pending {
 	double at, due;
 };
 
+/* A worker of a keeper that died, as RUNTIME/state names it. */
+struct orphan {
+	uint32_t generation, number;
+	pid_t pid;
+	unsigned long long ticks;
+};
+
+struct knock {
+	int fd; /* owned; -1: free */
+	double due;
+};
+
+/* Orphans; attach.c draws what becomes of them. */
+struct attach {
+	bool waiting;         /* for those that `state` names; nothing is started meanwhile */
+	bool gaps;            /* some of the active generation are still to be replaced */
+	double due, hung_at;  /* when it goes on without them; when they count as hung */
+	int settings, bundle; /* owned: what this start has read, if nobody comes */
+	uint32_t last_active, nnamed;
+	enum host_verb kept; /* a stop that was asked for meanwhile */
+	struct orphan named[KEEPER_WORKERS];
+	struct knock knocks[KEEPER_KNOCKS];
+};
+
 struct reader {
 	pid_t pid;        /* 0: none runs */
 	bool for_upgrade; /* upgrade.c hears the outcome, not the workers */
@@ -187,6 +217,7 @@ struct keeper {
 	struct ward children[KEEPER_CHILDREN];
 	struct pending pending[KEEPER_SIGNALS];
 	struct reader reader;
+	struct attach attach;
 	bool loaded;   /* settings are checked, the runtime folder is ours */
 	bool ready;    /* generation 1 was ready once */
 	bool passive;  /* no singleton yet: run --passive, until activate */
@@ -239,6 +270,9 @@ struct generation *generation_oldest(void);
  * the settings cannot be read. */
 struct generation *generation_start(
     const struct generation_parts *parts, enum generation_role role);
+/* One of a keeper that died, with copies of these; it retires until it is known to be the active
+ * one. NULL, or why it cannot be. */
+const char *generation_adopt(uint32_t number, const struct generation_parts *parts);
 /* A worker said READY. */
 void generation_worker_ready(const struct worker *w);
 /* Whether the end of one of its workers means anything to the host: one that takes part in a stop,
@@ -308,8 +342,8 @@ struct role {
 };
 /* Starts a role of that binary with a channel on its fd 3; 0, or -1 with errno. */
 int spawn_role(const struct role *role, pid_t *pid_r, int *pidfd_r, int *channel_r);
-/* Through a pidfd, so never to another process; -1 is harmless. */
-void spawn_kill(int pidfd, int signo);
+/* Through a pidfd, so never to another process; -1 is harmless. 0, or -1: there is none. */
+int spawn_kill(int pidfd, int signo);
 
 /* ---- worker.c ---- */
 void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number);
@@ -318,8 +352,10 @@ void worker_start(struct worker *w);
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
 void worker_tell_status(struct worker *to);
 void worker_writable(struct worker *w);
-/* Its process has ended. */
+/* Its process has ended. status WORKER_UNKNOWN: nobody knows how. */
 void worker_died(struct worker *w, int status, bool by_signal);
+/* SIGKILL for it and its process group. */
+void worker_kill_group(const struct worker *w);
 /* Acts on what is due; returns the next deadline. */
 double worker_clock(struct worker *w, double now);
 /* Restarts that wait happen now: a new config may have cured them. */
@@ -332,6 +368,22 @@ struct worker *worker_speaker(void);
 /* ---- words.c ---- */
 /* Reads what the channel has, and acts on it. */
 void words_readable(struct worker *w);
+
+/* ---- attach.c ---- */
+/* Waits for the orphans that were named, then starts what is missing: a whole generation from these
+ * two (borrowed) if nobody comes. */
+void attach_begin(int settings, int bundle);
+/* keeper.sock has a connection; a connection has its first word. */
+void attach_accept(void);
+void attach_readable(struct knock *k);
+/* PROGRAM and ATTACHED of an orphan; false: it may not say that. Takes fd. */
+bool attach_program(struct worker *w, int fd);
+bool attach_done(struct worker *w);
+/* The host ends: SIGKILL for orphans that have not come. */
+void attach_end(void);
+/* Lines of RUNTIME/state for orphans that live and have not come yet; returns their length. */
+size_t attach_state_lines(char *to, size_t size);
+double attach_clock(double now);
 
 /* ---- held.c ---- */
 /* Takes fd, also on failure; NULL or why it is refused. */
@@ -366,6 +418,8 @@ void signals_answer(uint32_t id, const char *result, const char *text);
 double signals_clock(double now);
 /* A request of a worker, answered with RESULT. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text);
+/* A stop or finish that was asked for while nothing could be stopped. */
+void signals_run_kept(enum host_verb verb);
 /* The verb for every worker that lives; drain and undrain for those of the active generation. */
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced);
 
@@ -422,6 +476,8 @@ void start_loaded(void);
 /* Makes the folder, takes the lock, refuses a second run, opens keeper.sock, writes the PID file.
  * 0, or the exit status with the reason logged. */
 int start_rundir(void);
+/* Reads RUNTIME/state of the keeper before us: who lives, and the nonce that they know. */
+void start_read_orphans(int dir);
 /* In the child: never returns. */
 void start_child(const struct role *role, int channel) __attribute__((noreturn));
 

@@ -1,6 +1,12 @@
 /* Workers: start, beats, death, restart, and what they are told. */
 #include "proc/table.h"
 
+#include <math.h>
+#include <poll.h>
+
+/* How often the pidfd of an adopted one is looked at whose channel has ended (s). */
+#define ADOPTED_LOOK 0.01
+
 bool worker_lives(const struct worker *w)
 {
 	return w->state == WORKER_STARTING || w->state == WORKER_UP;
@@ -180,6 +186,7 @@ void worker_start(struct worker *w)
 	w->start_due = w->started + keeper.settings.start_timeout;
 	w->kill_due = KEEPER_NEVER;
 	w->leaving = w->was_up = w->aborted = w->waiting = w->deaf = false;
+	w->adopted = w->attached = false;
 	w->sessions = w->in_flight = 0;
 	w->said = HOST_STARTING;
 	w->phase[0] = '\0';
@@ -259,14 +266,26 @@ static void give_up(const struct worker *w, const char *how, int code)
 		keeper_end(code);
 }
 
-void worker_died(struct worker *w, int status, bool by_signal)
+static void say_how(char *to, size_t size, int status, bool by_signal)
 {
 	const char *word = by_signal ? sigabbrev_np(status) : NULL;
+
+	if (status == WORKER_UNKNOWN)
+		snprintf(to, size, "exit status unknown");
+	else
+		snprintf(to, size, by_signal ? "signal %d (SIG%s)" : "exit status %d", status,
+		    word ? word : "?");
+}
+
+void worker_died(struct worker *w, int status, bool by_signal)
+{
 	char how[48];
 
 	/* what is still in the channel was said before the death: LEAVING above all */
 	for (int i = 0; i < 16 && w->channel >= 0; i++)
 		words_readable(w);
+	if (status == WORKER_UNKNOWN && w->leaving)
+		status = w->code;
 	fd_close(&w->channel);
 	fd_close(&w->pidfd);
 	w->pid = 0;
@@ -274,8 +293,7 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	children_orphaned(w);
 	keeper.last_exit = by_signal ? 0 : status;
 	keeper.last_signal = by_signal ? status : 0;
-	snprintf(how, sizeof how, by_signal ? "signal %d (SIG%s)" : "exit status %d", status,
-	    word ? word : "?");
+	say_how(how, sizeof how, status, by_signal);
 	upgrade_lost_worker(w, how);
 	if (!generation_is_needed(w->generation)) {
 		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
@@ -284,11 +302,18 @@ void worker_died(struct worker *w, int status, bool by_signal)
 		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
 		keeper_left(w, w->leaving && !by_signal ? w->code : KEEPER_EXIT_SOFTWARE);
 	} else if (!generation_of(w->generation)->was_ready) {
-		give_up(w, how, by_signal || !status ? KEEPER_EXIT_SOFTWARE : status);
+		give_up(w, how, by_signal || status <= 0 ? KEEPER_EXIT_SOFTWARE : status);
 	} else {
 		plan_restart(w, how);
 	}
 	tell_event(w, w->failing ? "failed" : "ended", keeper.last_exit, keeper.last_signal);
+}
+
+void worker_kill_group(const struct worker *w)
+{
+	/* A child that we have not reaped keeps its number; of an adopted one the pidfd knows. */
+	if (w->pid > 0 && (!w->adopted || spawn_kill(w->pidfd, 0) == 0))
+		(void)kill(-w->pid, SIGKILL);
 }
 
 /* ---- clocks ---- */
@@ -338,6 +363,13 @@ static double due(const struct worker *w)
 
 double worker_clock(struct worker *w, double now)
 {
+	if (w->adopted && w->channel < 0 && worker_lives(w)) {
+		/* closed at its death, or shortly before it is killed: no SIGCHLD tells us */
+		if (poll(&(struct pollfd){.fd = w->pidfd, .events = POLLIN}, 1, 0) == 1)
+			worker_died(w, WORKER_UNKNOWN, false);
+		else
+			return fmin(due(w), now + ADOPTED_LOOK);
+	}
 	if (now < due(w))
 		return due(w);
 	if (w->state == WORKER_WAITING) {

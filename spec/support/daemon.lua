@@ -84,7 +84,7 @@ end
 local function prepare(spec)
 	local self = setmetatable({ spec = spec, dir = spec.dir or process.temp_dir(), known = {} }, mt)
 	self.config_file = spec.config_file or self.dir .. "/gadwall.cfg.lua"
-	self.log_file = self.dir .. "/log"
+	self.log_file = self.dir .. "/" .. (spec.log or "log")
 	for _, folder in ipairs { "run", "data", "modules" } do
 		stat.mkdir(self.dir .. "/" .. folder, 448) -- 0700
 	end
@@ -140,6 +140,7 @@ local settled <const> = { serving = true, draining = true, passive = true, faile
 --- allow: patterns of log lines that are expected although they look bad
 --- drop_root: the config says what workers run as; no run_as_root is put before it
 --- fds: false switches off the comparison of descriptors at the end
+--- dir, log: folder of another daemon to start in, name of the log file there (default "log")
 --- timeout: seconds to become ready, default 10
 ---@return table daemon
 function daemon.start(spec)

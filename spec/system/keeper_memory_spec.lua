@@ -37,10 +37,11 @@ describe("the keeper", function ()
 		return lines
 	end
 
-	it("has fewer than 1,500 lines of code that run after its start", function ()
+	-- 1,500 were planned; to be no parent of an adopted worker costs some in the same files.
+	it("has fewer than 1,600 lines of code that run after its start", function ()
 		local lines = code_lines { "held", "keeper", "notify", "reload", "signals", "spawn", "state",
 			"words", "worker" }
-		assert.is_true(lines < 1500, lines .. " lines")
+		assert.is_true(lines < 1600, lines .. " lines")
 	end)
 
 	it("has what later parts add in files of their own", function ()
@@ -48,6 +49,8 @@ describe("the keeper", function ()
 		assert.is_true(upgrade < 850, upgrade .. " lines for upgrades")
 		local more = code_lines { "children", "tickets" }
 		assert.is_true(more < 300, more .. " lines for children and session tickets")
+		local orphans = code_lines { "attach" }
+		assert.is_true(orphans < 450, orphans .. " lines for workers of a keeper that died")
 	end)
 
 	it("maps no memory that it shares with a worker, and no Lua state", function ()

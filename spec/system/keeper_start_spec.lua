@@ -125,19 +125,6 @@ describe("gadwall run", function ()
 		assert.is_nil(process.read_file(d.dir .. "/run/gadwall.pid"))
 	end)
 
-	it("is refused while a worker of a dead keeper still lives, with its pid", function ()
-		local d = start { exit = false, more = "; orphan_timeout = 3" }
-		local worker = d:worker_pid()
-		local c = assert(client.tcp("127.0.0.1", greet_port(d)))
-		c:line()
-		d:signal("KILL")
-		d:wait_exit()
-		local code, out, err = process.run { argv = { daemon.binary(), "run", "-c", d.config_file } }
-		assert.equal(69, code)
-		assert.matches("pid " .. worker, out .. err)
-		process.kill(worker, "KILL")
-	end)
-
 	it("starts with standard input, output and error closed", function ()
 		local d = start { ready = false, wrap = { "sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh" } }
 		wait.until_true(function () return d:state().state == "serving" end, 10, "serving")

@@ -68,6 +68,8 @@ event("worker-started", "keeper", "{generation, worker, exit, signal, restarts}"
 	"in the other workers")
 event("worker-ended", "keeper", "{generation, worker, exit, signal, restarts}",
 	"in the other workers")
+event("keeper-lost", "lifecycle", "{}", "the keeper has died; the worker serves on")
+event("keeper-regained", "lifecycle", "{pid}", "a new keeper has taken the worker over")
 event("peer-joined", "sessions_redis", "{server_id, state}", "another host shares the store")
 event("peer-left", "sessions_redis", "{server_id, state}", "it has said so, or its lease is over")
 event("store-up", "sessions_redis", "{error}", "the store answers")

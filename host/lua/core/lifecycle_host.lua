@@ -36,25 +36,28 @@ function life.beat()
 	end
 end
 
---- Tells the keeper a new state.
+--- Tells the keeper a new state. Also while there is none: the next one hears the newest.
 function life.tell_state(state, phase, reason)
-	if keeper() and not life.starts_drained then
+	local channel = verbs.channel()
+	if channel and not life.starts_drained then
 		local left = state == "finishing" and life.idle_left or state == "stopping" and stop.left()
-		keeper().state(state, phase or "", reason or "", left and left < math.huge and left or 0)
+		channel.state(state, phase or "", reason or "", left and left < math.huge and left or 0)
 	end
 end
 
 --- Tells the keeper the phase that has begun.
 function life.tell_keeper(phase, left)
-	if keeper() then
-		keeper().state(life.state(), phase, phase, left < math.huge and left or 0)
+	local channel = verbs.channel()
+	if channel then
+		channel.state(life.state(), phase, phase, left < math.huge and left or 0)
 	end
 end
 
 --- The word before an orderly exit.
 function life.leaving(code, text)
-	if keeper() then
-		keeper().leaving(code, text)
+	local channel = verbs.channel()
+	if channel then
+		channel.leaving(code, text)
 	end
 end
 

@@ -121,7 +121,7 @@ local groups <const> = {
 		{ "lua_memory_limit", "integer", 256 * MiB, "bytes a Lua state", min = 4 * MiB },
 		{ "slow_callback", "period", 0.1, "a callback longer than this is logged", above = 0 },
 		{ "callback_timeout", "period", 5, "a callback longer than this gets an error", above = 0 },
-		{ "orphan_timeout", "period", 60, "life without a keeper", min = 0 },
+		{ "orphan_timeout", "period", 60, "serving on without a keeper, before it finishes", min = 0 },
 		{ "server_id", "string", nil, "name of this process among peers",
 			owner = "sessions", reload = "upgrade" },
 	}),

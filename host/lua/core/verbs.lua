@@ -9,6 +9,7 @@
 local json <const> = require "util.json"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local orphan <const> = require "core.orphan"
 local signal <const> = require "util.signal"
 local signals_map <const> = require "core.signals_map"
 local states <const> = require "core.lifecycle_states"
@@ -21,7 +22,8 @@ local verbs <const> = {}
 local storm <const> = 1
 
 local life              -- core/lifecycle.lua, given by init
-local keeper            -- host.keeper, or nil
+local channel           -- host.keeper, or nil
+local keeper            -- the same while somebody is at its other end
 local actions           -- verb → function(args)
 -- Requests that have acted here already: numbered, and the highest that has come back. The keeper
 -- keeps their order, so one that it had to drop is known by the next.
@@ -273,12 +275,20 @@ local function on_verb(message)
 end
 
 local function on_lost()
-	log("error", "the keeper is gone: this worker finishes and ends")
 	keeper = nil
-	run("finish", {
-		reason = "the keeper is gone", origin = "keeper",
-		idle_wait = options.period("orphan_timeout", 60),
-	})
+	prosody.events.fire_event("keeper-lost", {})
+	orphan.begin(channel, function (idle_wait)
+		run("finish", { reason = "no keeper", origin = "keeper", idle_wait = idle_wait })
+	end)
+end
+
+local function on_regained(message)
+	keeper = channel
+	channel.hello.keeper_pid = message.keeper_pid
+	orphan.stop()
+	life.tell_state(life.state(), life.phase(), "a new keeper")
+	life.beat()
+	prosody.events.fire_event("keeper-regained", { pid = message.keeper_pid })
 end
 
 local function predecessor_stopped(message)
@@ -304,19 +314,26 @@ end
 function verbs.init(machine, table_of_actions)
 	life, actions = machine, table_of_actions
 	local ok, found = pcall(require, "host.keeper")
-	keeper = ok and type(found) == "table" and found or nil
+	channel = ok and type(found) == "table" and found or nil
+	keeper = channel
 	if keeper then
 		keeper.on("signal", on_signal)
 		keeper.on("verb", on_verb)
 		keeper.on("lost", on_lost)
+		keeper.on("regained", on_regained)
 		keeper.on("worker", on_worker)
 	end
 	return keeper
 end
 
---- The keeper's table, or nil.
+--- The keeper's table, or nil: also while the keeper is lost.
 function verbs.keeper()
 	return keeper
+end
+
+--- host.keeper, or nil: what is said to it while the keeper is lost, the next one hears.
+function verbs.channel()
+	return channel
 end
 
 return verbs

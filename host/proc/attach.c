@@ -1,0 +1,501 @@
+/* Orphans: workers of a keeper that died find us through keeper.sock and are taken over with all
+ * that they hold.
+ *
+ *   (start) ──no worker of `state` lives──> first generation
+ *      │
+ *      └──> WAITING ──a generation that serves has come──> FOUND ──> (done)
+ *              │      all are there, or ATTACH_WAIT is over    │
+ *              │ none has come until one would count as hung   │ what is missing of it is started
+ *              └──> the rest is killed, a new generation       │ when dead, or hung and killed
+ *
+ *   An orphan's words: ATTACH (who it is; its settings and bundle), PROGRAM, HOLD for each
+ *   descriptor, ATTACHED. From ATTACH on it has a worker's place, words.c reads the rest; from
+ *   ATTACHED on it is a worker like any other, except that we are not its parent: its end shows at
+ *   its pidfd, its exit status is its LEAVING or unknown.
+ *
+ * The uid of the socket's peer and the instance's nonce, which only this host's processes know,
+ * decide who is one of ours; the pidfd is opened while the socket is open, and the start time must
+ * be the one that `state` names. Who comes after FOUND is taken as well: a late one of the active
+ * generation, or an older one that finishes. */
+#include "proc/table.h"
+
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+/* So long the orphans that `state` names have for their first word (s). */
+#define ATTACH_WAIT 1.0
+/* A connection that says nothing is closed after this (s). */
+#define WORD_WAIT 1.0
+/* How often we look whether a missing one has died (s). */
+#define LOOK_EVERY 0.1
+
+static struct attach *const a = &keeper.attach;
+static struct ipc_message message;
+
+/* ---- who may come ---- */
+
+static struct orphan *named_as(uint32_t generation, uint32_t number)
+{
+	for (uint32_t i = 0; i < a->nnamed; i++)
+		if (a->named[i].generation == generation && a->named[i].number == number)
+			return &a->named[i];
+	return NULL;
+}
+
+static bool still_lives(const struct orphan *o)
+{
+	return o->pid > 0 && state_ticks(o->pid) == o->ticks;
+}
+
+static bool has_come(const struct orphan *o)
+{
+	const struct worker *w = worker_of(o->generation, o->number);
+
+	return w && w->attached;
+}
+
+/* When the process started, by our two clocks. */
+static void date_start(struct worker *w)
+{
+	struct timespec t;
+	double age = 0;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &t) == 0)
+		age = (double)t.tv_sec + (double)t.tv_nsec / 1e9 -
+		      (double)w->ticks / (double)sysconf(_SC_CLK_TCK);
+	w->started = clock_monotonic() - age;
+	w->started_at = clock_realtime() - age;
+}
+
+static uid_t workers_uid(void)
+{
+	bool drops = geteuid() == 0 && keeper.settings.uid != SETTINGS_NO_ID;
+
+	return drops ? (uid_t)keeper.settings.uid : geteuid();
+}
+
+/* The peer's pidfd and start time; NULL or why it is none of ours. */
+static const char *identify(int channel, struct worker *w)
+{
+	const struct orphan *o = named_as(w->generation, w->number);
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
+		return "unknown peer";
+	if (peer.uid != workers_uid())
+		return "it runs as another user";
+	w->pid = peer.pid;
+	w->pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	w->ticks = state_ticks(peer.pid);
+	if (w->pidfd < 0 || w->ticks == 0)
+		return "it has gone";
+	if (o && (o->pid != w->pid || o->ticks != w->ticks))
+		return "the state file names another process";
+	return NULL;
+}
+
+/* ---- its generation ---- */
+
+static const char *make_generation(uint32_t number, struct ipc_message *m)
+{
+	struct generation_parts parts = {keeper.binary, m->fds[0], m->fds[1]};
+	const char *why;
+
+	if (generation_of(number))
+		return NULL;
+	why = generation_adopt(number, &parts);
+	if (!why && number > keeper.highest)
+		keeper.highest = number;
+	return why;
+}
+
+/* What a restart of this generation runs; ours unless the orphan's is as safe as ours. */
+bool attach_program(struct worker *w, int fd)
+{
+	struct generation *g = generation_of(w->generation);
+	struct stat st;
+
+	if (!w->adopted || w->state != WORKER_STARTING) {
+		fd_close(&fd);
+		return false;
+	}
+	if (fstat(fd, &st) < 0 || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & 0022) != 0) {
+		log_warn("generation %u: others may write its binary: a restart runs the keeper's",
+		    w->generation);
+		fd_close(&fd);
+		return true;
+	}
+	fd_close(&g->parts.binary);
+	g->parts.binary = fd;
+	return true;
+}
+
+/* ---- one that comes ---- */
+
+static struct worker *place_for(uint32_t generation, uint32_t number)
+{
+	struct worker *w = worker_of(generation, number);
+
+	if (w)
+		return worker_lives(w) ? NULL : w; /* one that waits for its restart needs none */
+	FOR_WORKERS (other)
+		if (other->state == WORKER_NONE)
+			return other;
+	return NULL;
+}
+
+static void fill(struct worker *w, struct worker *as, int channel, bool was_ready)
+{
+	double now = clock_monotonic();
+
+	worker_slot_init(w, as->generation, as->number);
+	w->adopted = true;
+	w->state = WORKER_STARTING;
+	w->pid = as->pid;
+	w->pidfd = as->pidfd;
+	w->ticks = as->ticks;
+	w->restarts = as->restarts;
+	w->said = as->said;
+	w->was_up = was_ready;
+	w->channel = channel;
+	w->beat = now;
+	w->start_due = now + keeper.settings.start_timeout;
+	w->kill_due = KEEPER_NEVER;
+	w->held_next = KEEPER_HELD;
+	date_start(w);
+}
+
+/* NULL, or why it is refused; then only the pidfd may be open. */
+static const char *admit(int channel, struct ipc_message *m)
+{
+	struct worker as = {
+	    .generation = m->header.generation, .number = m->header.worker, .pidfd = -1};
+	char nonce[sizeof keeper.nonce];
+	uint32_t state, ready, workers;
+	const char *why;
+	struct worker *w;
+
+	if (m->header.type != IPC_ATTACH ||
+	    !ipc_unpack(m, "uuuus", &state, &ready, &workers, &as.restarts, nonce, sizeof nonce) ||
+	    as.generation == 0 || as.number == 0 || as.number > workers ||
+	    workers > SETTINGS_WORKERS || state > HOST_STOPPED)
+		return "not an orphan's first word";
+	if (strcmp(nonce, keeper.nonce) != 0)
+		return "it belongs to another host (the nonce is not ours)";
+	as.said = (enum host_state)state;
+	why = identify(channel, &as);
+	w = why ? NULL : place_for(as.generation, as.number);
+	if (!why && !w)
+		why = "its place is taken";
+	if (!why)
+		why = make_generation(as.generation, m);
+	if (why) {
+		fd_close(&as.pidfd);
+		return why;
+	}
+	fill(w, &as, channel, ready != 0);
+	FAILPOINT("keeper-attach");
+	return NULL;
+}
+
+/* One that is not the active generation: an older one finishes; a younger one, which an upgrade
+ * left behind, ends. */
+static void end_other(struct generation *g)
+{
+	bool finishes = false;
+
+	FOR_WORKERS (w)
+		finishes |= w->generation == g->number && w->attached && worker_lives(w) &&
+			    w->said >= HOST_FINISHING;
+	if (!finishes)
+		generation_retire(g, g->number > keeper.active);
+	else if (g->hammer_at == KEEPER_NEVER && g->settings.hammer_time >= 0)
+		/* its STATE, which follows, moves this */
+		g->hammer_at = clock_monotonic() + g->settings.hammer_time;
+}
+
+static void refuse(int channel, const struct ipc_message *to, const char *why)
+{
+	static struct ipc_message answer;
+	uint32_t generation = to->header.generation, number = to->header.worker;
+
+	log_warn("worker g%u.%u of a keeper that died is refused: %s", generation, number, why);
+	ipc_pack(&answer, IPC_RESULT, 0, "us", 0, why);
+	answer.header.generation = generation;
+	answer.header.worker = number;
+	(void)ipc_send(channel, &answer);
+}
+
+void attach_accept(void)
+{
+	struct knock *k = a->knocks;
+	int fd = accept4(keeper.sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	for (int i = 1; i < KEEPER_KNOCKS; i++)
+		if (k->fd >= 0 && (a->knocks[i].fd < 0 || a->knocks[i].due < k->due))
+			k = &a->knocks[i];
+	fd_close(&k->fd); /* the oldest, when all are taken: it tries again */
+	k->fd = fd;
+	k->due = clock_monotonic() + WORD_WAIT;
+}
+
+void attach_readable(struct knock *k)
+{
+	int got = ipc_recv(k->fd, &message, IPC_FROM_WORKER);
+	const char *why;
+
+	if (got < 0 && errno == EAGAIN)
+		return;
+	if (got > 0) {
+		why = admit(k->fd, &message);
+		if (!why)
+			k->fd = -1; /* the worker's channel now */
+		else
+			refuse(k->fd, &message, why);
+		ipc_close_fds(&message);
+	}
+	fd_close(&k->fd);
+}
+
+bool attach_done(struct worker *w)
+{
+	if (!w->adopted || w->state != WORKER_STARTING || w->attached)
+		return false;
+	w->attached = true;
+	if (w->was_up)
+		w->state = WORKER_UP;
+	w->beat = clock_monotonic();
+	log_info("worker g%u.%u (pid %d) has come back, %s", w->generation, w->number, (int)w->pid,
+	    host_state_name(w->said));
+	worker_tell(w, IPC_ADOPTED, 0, "u", (uint32_t)getpid());
+	tickets_tell(w);
+	if (w->was_up)
+		generation_of(w->generation)->was_ready = true;
+	keeper.dirty = true;
+	if (!a->waiting && w->generation != keeper.active)
+		end_other(generation_of(w->generation));
+	return true;
+}
+
+/* ---- who is the host ---- */
+
+/* What the lock says, which no crash can make wrong; 0: nobody has it. */
+static uint32_t lock_holder(void)
+{
+	int fd = openat(keeper.dir, "active", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[16] = "";
+
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		(void)!pread(fd, text, sizeof text - 1, 0);
+	fd_close(&fd);
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+static bool may_serve(uint32_t generation)
+{
+	FOR_WORKERS (w)
+		if (generation && w->generation == generation && w->attached && worker_lives(w) &&
+		    w->said < HOST_FINISHING)
+			return true;
+	return false;
+}
+
+static uint32_t choose(void)
+{
+	uint32_t holder = lock_holder(), youngest = 0;
+
+	if (may_serve(holder))
+		return holder;
+	if (may_serve(a->last_active))
+		return a->last_active;
+	for (int i = 0; i < KEEPER_GENERATIONS; i++)
+		if (keeper.generations[i].number > youngest &&
+		    may_serve(keeper.generations[i].number))
+			youngest = keeper.generations[i].number;
+	return youngest;
+}
+
+static bool all_came(void)
+{
+	for (uint32_t i = 0; i < a->nnamed; i++)
+		if (!has_come(&a->named[i]) && still_lives(&a->named[i]))
+			return false;
+	return true;
+}
+
+/* An orphan that is silent for as long as a worker may be: as the keeper that it had would have. */
+static void kill_silent(const struct orphan *o)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
+
+	if (still_lives(o)) {
+		log_error("worker g%u.%u (pid %d) of a keeper that died does not come back: "
+			  "SIGKILL",
+		    o->generation, o->number, (int)o->pid);
+		spawn_kill(pidfd, SIGKILL);
+	}
+	fd_close(&pidfd);
+}
+
+/* What is missing of the active generation is started anew once it is dead. */
+static void fill_gaps(double now)
+{
+	const struct generation *g = generation_of(keeper.active);
+
+	a->gaps = false;
+	for (uint32_t number = 1; g && number <= g->settings.workers; number++) {
+		const struct orphan *o = named_as(g->number, number);
+		struct worker *w = worker_of(g->number, number);
+
+		if (w && w->state != WORKER_ENDED)
+			continue;
+		if (o && still_lives(o)) {
+			if (now >= a->hung_at)
+				kill_silent(o);
+			a->gaps = true;
+			continue;
+		}
+		w = place_for(g->number, number);
+		if (!w)
+			continue;
+		worker_slot_init(w, g->number, number);
+		w->restarts = 1; /* not the first start of the host */
+	}
+}
+
+static void take_over(uint32_t generation, double now)
+{
+	struct generation *g = generation_of(generation);
+	struct settings s = g->settings;
+	const struct worker *speaker;
+
+	keeper.active = generation;
+	g->role = GENERATION_ACTIVE;
+	/* the folder and the PID file are those that we have locked */
+	memcpy(s.runtime_path, keeper.settings.runtime_path, sizeof s.runtime_path);
+	memcpy(s.pidfile, keeper.settings.pidfile, sizeof s.pidfile);
+	keeper.settings = s;
+	log_info(
+	    "generation %u serves on; the config on disk is read at the next reload", generation);
+	for (int i = 0; i < KEEPER_GENERATIONS; i++)
+		if (keeper.generations[i].number && &keeper.generations[i] != g)
+			end_other(&keeper.generations[i]);
+	fill_gaps(now);
+	speaker = worker_speaker();
+	if (!speaker)
+		return; /* its READY is still to come */
+	keeper.passive = speaker->said == HOST_PASSIVE;
+	keeper_enter(speaker->said, speaker->phase, "taken over");
+	keeper_ready();
+}
+
+static void start_anew(void)
+{
+	struct generation_parts parts = {keeper.binary, a->settings, a->bundle};
+	struct generation *g = generation_start(&parts, GENERATION_ACTIVE);
+
+	if (g)
+		keeper.active = g->number;
+	else
+		keeper_end(KEEPER_EXIT_OS);
+}
+
+static void settle(double now)
+{
+	uint32_t generation = choose();
+	bool all = all_came();
+
+	if (!generation && a->kept != VERB_NONE) {
+		a->waiting = false; /* attach_end ends those who have not come */
+		keeper_end(all ? 0 : KEEPER_EXIT_EXPIRED);
+		return;
+	}
+	if (!generation && !all && now < a->hung_at + ATTACH_WAIT) {
+		for (uint32_t i = 0; i < a->nnamed && now >= a->hung_at; i++)
+			if (!has_come(&a->named[i]))
+				kill_silent(&a->named[i]);
+		return;
+	}
+	a->waiting = false;
+	if (generation)
+		take_over(generation, now);
+	else
+		start_anew();
+	fd_close(&a->settings);
+	fd_close(&a->bundle);
+	if (a->nnamed)
+		FAILPOINT("keeper-adopted");
+	if (a->kept != VERB_NONE)
+		signals_run_kept(a->kept);
+}
+
+void attach_begin(int settings, int bundle)
+{
+	double hung = keeper.settings.worker_timeout;
+	double now = clock_monotonic();
+
+	a->settings = fcntl(settings, F_DUPFD_CLOEXEC, 3);
+	a->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 3);
+	a->waiting = true;
+	a->due = now + ATTACH_WAIT;
+	a->hung_at = now + (hung > ATTACH_WAIT ? hung : hung < 0 ? 3600 : ATTACH_WAIT);
+	keeper.dirty = true;
+	if (a->nnamed)
+		log_info("%u worker%s of a keeper that died: waiting for them", a->nnamed,
+		    a->nnamed == 1 ? "" : "s");
+	else
+		settle(now);
+}
+
+void attach_end(void)
+{
+	for (uint32_t i = 0; i < a->nnamed; i++)
+		if (!has_come(&a->named[i]))
+			kill_silent(&a->named[i]);
+	a->nnamed = 0;
+}
+
+double attach_clock(double now)
+{
+	double next = KEEPER_NEVER;
+
+	for (int i = 0; i < KEEPER_KNOCKS; i++) {
+		struct knock *k = &a->knocks[i];
+
+		if (k->fd >= 0 && now >= k->due)
+			fd_close(&k->fd);
+		if (k->fd >= 0 && k->due < next)
+			next = k->due;
+	}
+	if (a->waiting && (now >= a->due || all_came()))
+		settle(now);
+	if (a->gaps)
+		fill_gaps(now);
+	if ((a->waiting || a->gaps) && now + LOOK_EVERY < next)
+		next = now + LOOK_EVERY;
+	return next;
+}
+
+size_t attach_state_lines(char *to, size_t size)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < a->nnamed && n < size; i++) {
+		const struct orphan *o = &a->named[i];
+
+		const struct worker *w = worker_of(o->generation, o->number);
+
+		if ((w && w->pid == o->pid) || !still_lives(o))
+			continue;
+		n += (size_t)snprintf(to + n, size - n, "worker %u %u %d %llu unknown 0\n",
+		    o->generation, o->number, (int)o->pid, o->ticks);
+	}
+	return n < size ? n : size;
+}
