@@ -178,7 +178,8 @@ end
 
 module:hook("lifecycle-changed", function (event)
 	beat_soon()
-	if event.from ~= "passive" or event.to ~= "serving" then
+	-- In an upgrade the keeper says when, and the predecessor has given up what it had.
+	if event.from ~= "passive" or event.to ~= "serving" or event.origin == "keeper" then
 		return
 	end
 	for _, peer in ipairs(peers.list()) do

@@ -49,11 +49,14 @@ registry.module = [[
 ---@param args table|nil of `gadwall run`
 ---@return table daemon
 function registry.host(path, more, args)
-	return daemon.start { modules = { reg = registry.module }, args = args, config = ([[
+	-- A passive host that is activated gains a descriptor: the lock of the active generation.
+	return daemon.start { modules = { reg = registry.module }, args = args, fds = not args,
+		config = ([[
 		modules_enabled = { "admin_socket", "admin_shell", "echo", "lameduck", "graceful_shutdown",
 			"sessions_redis", "reg" }
 		echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }; lameduck_period = 0.1
 		redis = { path = %q }; session_lease = 6; redis_backoff = { 0.05, 0.5 }; redis_timeout = 1
+		slow_callback = 2 -- a loaded machine takes its time
 		%s ]]):format(path, more or "") }
 end
 
@@ -71,8 +74,9 @@ end
 
 --- For `after_each`: the hosts, then their Redis.
 function registry.finish_all()
-	daemon.finish_all()
+	local ok, err = pcall(daemon.finish_all)
 	redis.finish_all()
+	if not ok then error(err, 0) end
 end
 
 --- Waits for a line "heard …".

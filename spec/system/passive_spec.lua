@@ -1,6 +1,7 @@
 -- `run --passive`, `activate`, and who runs the singletons.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
+local stat <const> = require "posix.sys.stat"
 local wait <const> = require "spec.support.wait"
 
 local solo <const> = [[
@@ -16,7 +17,7 @@ local config <const> = [[
 
 local function start(passive, more)
 	return daemon.start { modules = { solo = solo }, config = config .. (more or ""),
-		args = passive and { "--passive" } or {} }
+		args = passive and { "--passive" } or {}, fds = not passive }
 end
 
 -- "+-": started, stopped.
@@ -30,6 +31,14 @@ end
 
 local function story_becomes(d, want)
 	wait.until_true(function () return story(d) == want end, 10, "the story " .. want)
+end
+
+-- Whether its worker holds the lock of the active generation.
+local function holds_the_lock(d)
+	local active <const> = stat.stat(d.dir .. "/run/active")
+	local locks <const> = process.read_file("/proc/locks")
+	return active ~= nil and locks:find((" %d [%%x:]+:%d 0 EOF"):format(d:worker_pid(),
+		active.st_ino)) ~= nil
 end
 
 local function echoes(d)
@@ -47,9 +56,11 @@ describe("a passive host", function ()
 		assert.is_true(d:status().ready)
 		assert.is_true(echoes(d))
 		assert.equal("", story(d))
+		assert.is_false(holds_the_lock(d))
 		assert.equal(0, (d:run("activate")))
 		assert.equal("serving", d:status().state)
 		story_becomes(d, "+")
+		assert.is_true(holds_the_lock(d))
 		assert.is_true(echoes(d))
 	end)
 

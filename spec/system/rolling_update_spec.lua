@@ -110,6 +110,21 @@ describe("a rolling update of two hosts", function ()
 		a:wait_log("adopted parcel returned from", 20)
 	end)
 
+	it("is what an upgrade does too: the next generation has the entries of the last", function ()
+		local r <const> = redis.start()
+		local a <const> = registry.host(r.path, "upgrade_probation = 0.2")
+		local before <const> = a:status().server_id
+		registry.ask(a, "reg set parcel kept")
+		wait.until_true(function () return r:command("HLEN", "gadwall:entries:" .. before .. ":reg") == 1
+		end, 20, "the entry in Redis")
+		assert.equal(0, (a:run("upgrade")))
+		a:wait_log("adopted parcel kept from " .. before:gsub("%-", "%%-"), 20)
+		assert.not_equal(before, a:status().server_id)
+		registry.finds(a, "parcel", a:status().server_id .. " kept")
+		assert.same({}, a:log_lines("still serves"))
+		a:rebase_fds()
+	end)
+
 	it("warns who is activated beside a host that serves", function ()
 		local r <const> = redis.start()
 		local a <const>, b <const> = registry.host(r.path),

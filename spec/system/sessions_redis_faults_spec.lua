@@ -168,7 +168,7 @@ describe("a host whose Redis is no Redis but", function ()
 		it(what .. " serves on, with a loop that waits for nobody", function ()
 			local a <const> = against(answers)
 			assert.equal("true", ask(a, "reg set one first"))
-			local deadline <const> = wait.now() + 4
+			local deadline <const> = wait.now() + 2.5
 			while wait.now() < deadline do
 				assert.is_true(registry.echoes(a))
 				assert.equal(a:status().server_id .. " first", ask(a, "reg find one"))

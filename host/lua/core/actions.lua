@@ -86,6 +86,7 @@ end
 function by_verb.activate(args)
 	local what, err = life.allowed("activate")
 	if what == "run" then
+		start.become_active()
 		life.enter("serving", args.reason or "activated", args.origin)
 		prosody.events.fire_event("generation-activated", { generation = prosody.generation })
 	end

@@ -46,9 +46,10 @@ local function may_be_ready()
 	return loaded and not started and set.size == 0 and life.state() == "starting"
 end
 
--- The right to run singletons is taken before the first of them hears that the host is ready.
-local function become_active(hello)
-	if (hello.worker or 1) ~= 1 or hello.passive then
+--- Takes the right to run singletons, if this worker is the one; before the first of them hears
+-- that the host is ready, or activated.
+function start.become_active()
+	if (prosody.worker or 1) ~= 1 then
 		return
 	end
 	local ok, err, holder = active_lock.take()
@@ -84,8 +85,8 @@ local function tell_ready(drain)
 	ready_at = time.monotonic()
 	if hello.joins then
 		give_up_unclaimed(keeper)
-	elseif keeper then
-		become_active(hello)
+	elseif keeper and not hello.passive then
+		start.become_active()
 	end
 	if hello.passive or hello.joins then
 		life.enter("passive", "ready")
