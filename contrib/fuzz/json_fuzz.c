@@ -1,5 +1,6 @@
-/* Fuzzes util.json and util.jsonpointer: what is read is written and read again to the same (but for
- * keys that are no strings, whose order is chance), and what is refused is refused with words. */
+/* Fuzzes util.json and util.jsonpointer: what is read is written and read again to the same (but
+ * for keys that are no strings, whose order is chance), and what is refused is refused with words.
+ */
 
 static const char loader[] =
     "local json = require 'util.json'\n"

@@ -15,10 +15,10 @@ int luaopen_host_hashes(lua_State *L);
  * methods: get_type() ("rsaEncryption", "id-ecPublicKey", "ED25519"), bits(), public_pem(),
  * private_pem() (raises where there is only the public half), public_raw() -> point or nil,
  * derive(peer) -> secret.
- * SCHEME_sign(key, text) -> signature or nil, SCHEME_verify(key, text, signature) -> bool, or nil if
- * it cannot be one; ed25519, ecdsa_sha256 to 512, rsassa_pkcs1_sha256 to 512, rsassa_pss_sha256 to
- * 512; a key of another type raises. parse_ecdsa_signature(der, width) -> r, s of `width` bytes or
- * nil; build_ecdsa_signature(r, s) -> der. */
+ * SCHEME_sign(key, text) -> signature or nil, SCHEME_verify(key, text, signature) -> bool, or nil
+ * if it cannot be one; ed25519, ecdsa_sha256 to 512, rsassa_pkcs1_sha256 to 512, rsassa_pss_sha256
+ * to 512; a key of another type raises. parse_ecdsa_signature(der, width) -> r, s of `width` bytes
+ * or nil; build_ecdsa_signature(r, s) -> der. */
 int luaopen_host_crypto(lua_State *L);
 
 /* aes_128_gcm, aes_256_gcm, aes_256_ctr, each _encrypt(key, iv, text) -> text with its tag and
