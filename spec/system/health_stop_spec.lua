@@ -100,8 +100,8 @@ describe("the state of a host", function ()
 		end
 		assert.equal(0, refused, table.concat(seen))
 		assert.is_true(served > 3, served .. " served")
-		assert.is_true(down_at < (closed_at or math.huge), ("503 at %d, closed at %s"):format(down_at,
-			tostring(closed_at)))
+		assert.is_true(down_at < (closed_at or math.huge),
+			("503 at %d, closed at %s"):format(down_at, tostring(closed_at)))
 		assert.equal(0, d:wait_exit(20))
 	end)
 
