@@ -50,9 +50,25 @@ static bool is_name(const char *name)
 	return n > 0 && n < KEEPER_NAME;
 }
 
+/* The same socket under another name, which nobody uses: it came from the service manager. */
+static struct held *find_twin(int fd)
+{
+	for (struct held *h = keeper.held; h < keeper.held + KEEPER_HELD; h++)
+		if (h->fd >= 0 && !h->users && same_socket(h->fd, fd))
+			return h;
+	return NULL;
+}
+
+static void name_it(struct held *h, const char *name, uint32_t generation)
+{
+	memcpy(h->name, name, strlen(name) + 1);
+	h->users = held_bit(generation);
+	notify_store(name, h->fd);
+}
+
 const char *held_take(const char *name, int fd, uint32_t generation)
 {
-	struct held *h = find(name);
+	struct held *h = find(name), *twin = find_twin(fd);
 
 	if (!h || !is_name(name)) {
 		close(fd);
@@ -63,10 +79,19 @@ const char *held_take(const char *name, int fd, uint32_t generation)
 		h->users |= held_bit(generation);
 		return NULL;
 	}
+	if (twin && h->fd < 0) {
+		close(fd);
+		if (!generation)
+			return NULL; /* passed twice */
+		notify_unstore(twin->name);
+		name_it(twin, name, generation);
+		return NULL;
+	}
+	if (h->fd >= 0)
+		notify_unstore(name);
 	fd_close(&h->fd); /* given up and bound anew: the new socket is the one in use */
 	h->fd = fd;
-	h->users = held_bit(generation);
-	memcpy(h->name, name, strlen(name) + 1);
+	name_it(h, name, generation);
 	return NULL;
 }
 
@@ -78,8 +103,10 @@ void held_drop(const char *name, uint32_t generation)
 		if (h->fd < 0 || (name && strcmp(h->name, name) != 0))
 			continue;
 		h->users &= ~held_bit(generation);
-		if (!h->users)
-			fd_close(&h->fd);
+		if (h->users)
+			continue;
+		notify_unstore(h->name);
+		fd_close(&h->fd);
 	}
 }
 

@@ -1,4 +1,5 @@
-/* sd_notify: READY, RELOADING, STOPPING, STATUS, WATCHDOG to the service manager, if there is one.
+/* sd_notify: READY, RELOADING, STOPPING, STATUS, WATCHDOG, FDSTORE to the service manager, if there
+ * is one.
  */
 #include "proc/table.h"
 
@@ -47,6 +48,40 @@ void notify_state(const char *words)
 		log_debug("the service manager did not hear %s: %s", words, strerror(errno));
 }
 
+void notify_store(const char *name, int fd)
+{
+	char text[KEEPER_NAME + 40];
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {.cmsg_level = SOL_SOCKET,
+			 .cmsg_type = SCM_RIGHTS,
+			 .cmsg_len = CMSG_LEN(sizeof fd)}};
+	/* FDPOLL=0: one that does not listen yet looks hung up to poll(2), and would be dropped */
+	int n = snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	struct iovec iov = {.iov_base = text, .iov_len = (size_t)n};
+	struct msghdr m = {.msg_name = &notify.address,
+	    .msg_namelen = notify.size,
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof control.room};
+
+	if (notify.fd < 0)
+		return;
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof fd);
+	if (sendmsg(notify.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_warn("the service manager does not store %s: %s", name, strerror(errno));
+}
+
+void notify_unstore(const char *name)
+{
+	char text[KEEPER_NAME + 40];
+
+	snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	notify_state(text);
+}
+
 void notify_reloading(void)
 {
 	char text[64];
@@ -66,7 +101,7 @@ void notify_status(void)
 			living++;
 			sessions += w->sessions;
 		}
-	if (keeper.stopping && sessions < before)
+	if (keeper.told_stopping && sessions < before)
 		notify_state("EXTEND_TIMEOUT_USEC=15000000"); /* it goes on: the hammer is ours */
 	before = sessions;
 	snprintf(text, sizeof text, "STATUS=%s%s%s, generation %u, %u worker%s, %u session%s",

@@ -59,7 +59,7 @@ static void adopt_listen_fds(void)
 		make_unique(name);
 		(void)close(LISTEN_FDS_START + i);
 		why = "not a bound socket";
-		if (ipc_fd_is(fd, IPC_FD_LISTENER))
+		if (held_is_kept(name) || ipc_fd_is(fd, IPC_FD_LISTENER))
 			why = held_take(name, fd, 0);
 		else
 			fd_close(&fd);

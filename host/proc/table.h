@@ -449,6 +449,10 @@ double tickets_clock(double now);
 /* ---- notify.c ---- */
 void notify_init(void);
 void notify_state(const char *words);
+/* The service manager keeps a dup under that name, so that it outlives a crash of ours; or lets go
+ * of what it keeps. It comes back as LISTEN_FDS. */
+void notify_store(const char *name, int fd);
+void notify_unstore(const char *name);
 /* RELOADING=1: a reload or an upgrade begins; READY=1 ends it. */
 void notify_reloading(void);
 /* STATUS= from the keeper's state, when it has changed. */

@@ -97,6 +97,43 @@ describe("the service manager", function ()
 		d:signal("CONT")
 	end)
 
+	it("is asked to keep each listener, and to drop it when it is closed", function ()
+		local d = daemon.start { env = { NOTIFY_SOCKET = manager.path }, config =
+			'modules_enabled = { "echo" }; echo_ports = { 0 }; interfaces = { "127.0.0.1" }' }
+		local name <const> = "echo/127%.0%.0%.1/0/1"
+		local function heard(pattern)
+			for _, text in ipairs(drain()) do
+				if text:find(pattern) then return true end
+			end
+		end
+		wait.until_true(function () return heard("^FDSTORE=1\nFDPOLL=0\nFDNAME=" .. name .. "$") end,
+			5, "FDSTORE")
+		assert.is_nil(heard("^FDSTOREREMOVE"))
+		d:write_config("modules_enabled = {}")
+		d:signal("HUP")
+		wait.until_true(function () return heard("^FDSTOREREMOVE=1\nFDNAME=" .. name .. "$") end, 10,
+			"FDSTOREREMOVE")
+	end)
+
+	it("hears that a finish goes on while sessions fall", function ()
+		local d = daemon.start { env = { NOTIFY_SOCKET = manager.path }, config =
+			[[ modules_enabled = { "echo" }; echo_ports = { 0 }; interfaces = { "127.0.0.1" };
+			worker_timeout = 4; worker_heartbeat = 0.1 ]] }
+		local a, b <const> = d:connect("echo"), d:connect("echo")
+		for _, c in ipairs { a, b } do
+			c:send("x\n")
+			c:line()
+		end
+		wait.until_true(function () return count("STATUS=serving, generation 1, 1 worker, 2") > 0 end,
+			10, "two sessions")
+		d:signal("USR1")
+		wait.until_true(function () return words():find("STOPPING") end, 10, "the finish")
+		a:close()
+		wait.until_true(function () return count("EXTEND_TIMEOUT_USEC=") > 0 end, 10, "an extension")
+		b:close()
+		assert.equal(0, d:wait_exit(20))
+	end)
+
 	it("is not inherited by workers", function ()
 		local d = daemon.start { env = { NOTIFY_SOCKET = manager.path, WATCHDOG_USEC = "9000000" } }
 		local env = process.read_file(("/proc/%d/environ"):format(d:worker_pid())) or ""
