@@ -191,6 +191,7 @@ install: build-run
 	mv $(LIBDIR)/modules/README.md $(DOCDIR)/modules.md
 	$(INSTALL) -m 644 contrib/examples/*.lua $(DOCDIR)/examples/
 	sed 's|@PREFIX@|$(PREFIX)|g' contrib/systemd/gadwall.service >$(UNITDIR)/gadwall.service
+	$(INSTALL) -m 644 contrib/systemd/gadwall.socket $(UNITDIR)/gadwall.socket
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || \
 		$(INSTALL) -D -m 644 "$$page" "$(MANDIR)/man$${page##*.}/$${page##*/}" || exit 1; done
 	$(INSTALL) -d $(COMPLETE)/bash-completion/completions $(COMPLETE)/zsh/site-functions \
@@ -200,7 +201,7 @@ install: build-run
 	$(BUILD)/gadwall completion fish >$(COMPLETE)/fish/vendor_completions.d/gadwall.fish
 
 uninstall:
-	rm -f $(BINDIR)/gadwall $(UNITDIR)/gadwall.service $(MANDIR)/man[1-8]/gadwall*.[1-8] \
+	rm -f $(BINDIR)/gadwall $(UNITDIR)/gadwall.service $(UNITDIR)/gadwall.socket $(MANDIR)/man[1-8]/gadwall*.[1-8] \
 		$(COMPLETE)/bash-completion/completions/gadwall \
 		$(COMPLETE)/zsh/site-functions/_gadwall $(COMPLETE)/fish/vendor_completions.d/gadwall.fish
 	rm -rf $(LIBDIR) $(DOCDIR)
