@@ -190,18 +190,26 @@ static void end_start(const char *why, int code)
 		log_error("cannot start: %s", why);
 }
 
+static const char *how_it_ended(int status, bool by_signal)
+{
+	if (by_signal)
+		return r->due == KEEPER_NEVER || status == SIGALRM ? "the config took too long"
+								   : "the reader has died";
+	if (status == KEEPER_EXIT_OS)
+		return "the program cannot be run, the log has the reason";
+	return "the config has faults";
+}
+
 void reload_died(int status, bool by_signal)
 {
-	char text[64];
+	char text[80];
 
 	reload_readable();
 	fd_close(&r->channel);
 	fd_close(&r->pidfd);
 	r->pid = 0;
-	snprintf(text, sizeof text,
-	    by_signal ? "the config took too long (signal %d)"
-		      : "the config has faults (status %d)",
-	    status);
+	snprintf(text, sizeof text, "%s (%s %d)", how_it_ended(status, by_signal),
+	    by_signal ? "signal" : "status", status);
 	if (r->for_upgrade)
 		upgrade_read(status ? text : NULL);
 	else if (keeper.loaded)

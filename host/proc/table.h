@@ -60,10 +60,11 @@ struct worker {
 	unsigned strikes;               /* deaths without a long life between them */
 	uint32_t held_next;             /* next held fd to offer; KEEPER_HELD: BEGIN is sent */
 	bool failing, leaving, was_up, aborted, deaf;
-	bool adopted;   /* an orphan that came back: not our child */
-	bool attached;  /* it has handed back what it held */
-	int code;       /* of LEAVING */
-	uint32_t acked; /* id of the newest COMMIT it has acknowledged */
+	bool adopted;         /* an orphan that came back: not our child */
+	bool attached;        /* it has handed back what it held */
+	int code;             /* of LEAVING */
+	char last_words[256]; /* its text; "" */
+	uint32_t acked;       /* id of the newest COMMIT it has acknowledged */
 	enum host_state said;
 	char phase[32];
 	uint32_t ready, sessions, in_flight; /* of the newest beat */
@@ -146,7 +147,7 @@ struct upgrade {
 	double started, due, pause;                  /* pause: s in which nobody accepted */
 	struct upgrade_asker asker, back_asker;      /* of the upgrade, and of its rollback */
 	uint32_t committed, failed, rolled_back;     /* how many ended so */
-	char outcome[16], at_state[16], reason[160]; /* of the last one; "": there was none */
+	char outcome[16], at_state[16], reason[320]; /* of the last one; "": there was none */
 	double ended_at, seconds;                    /* realtime; how long it took */
 };
 

@@ -88,7 +88,7 @@ static void reply(struct upgrade_asker *a, bool ok, const char *text)
 /* The end of an upgrade, however it ended. */
 static void finish(const char *outcome, bool ok, const char *reason)
 {
-	char text[240];
+	char text[400];
 
 	snprintf(u->at_state, sizeof u->at_state, "%s", upgrade_state_name(u->state));
 	snprintf(u->outcome, sizeof u->outcome, "%s", outcome);
@@ -312,9 +312,8 @@ void upgrade_read(const char *why)
 	if (u->state != UPGRADE_CHECK)
 		return;
 	if (!why)
-		why = settings_read(keeper.reader.settings, &s);
-	if (!why && keeper.reader.bundle < 0)
-		why = "the reader handed nothing over";
+		why = keeper.reader.bundle < 0 ? "the reader handed nothing over"
+					       : settings_read(keeper.reader.settings, &s);
 	if (!why && strcmp(s.runtime_path, keeper.settings.runtime_path) != 0)
 		why = "runtime_path cannot change in an upgrade";
 	if (why) {
@@ -382,7 +381,7 @@ static void settle(void)
 
 void upgrade_committed(double pause)
 {
-	char text[200];
+	char text[400];
 
 	if (!u->back) {
 		u->pause = pause;
@@ -391,7 +390,7 @@ void upgrade_committed(double pause)
 			settle();
 		return;
 	}
-	snprintf(text, sizeof text, "generation %u is active again: %.130s", u->from, u->reason);
+	snprintf(text, sizeof text, "generation %u is active again: %.300s", u->from, u->reason);
 	u->rolled_back++;
 	finish("rolled-back", false, text);
 	retire_other(u->target);
@@ -409,9 +408,9 @@ static void take_back(const char *why)
 
 void upgrade_lost_worker(const struct worker *w, const char *how)
 {
-	char why[120];
+	char why[360];
 
-	snprintf(why, sizeof why, "worker g%u.%u: %.90s", w->generation, w->number, how);
+	snprintf(why, sizeof why, "worker g%u.%u: %.300s", w->generation, w->number, how);
 	if (u->state == UPGRADE_NONE)
 		return;
 	if (u->state == UPGRADE_COMMIT) {

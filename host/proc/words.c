@@ -159,6 +159,7 @@ static bool on_leaving(struct worker *w, struct ipc_message *m)
 		return false;
 	w->leaving = true;
 	w->code = (int)(code & 0xff);
+	snprintf(w->last_words, sizeof w->last_words, "%.255s", text);
 	return true;
 }
 

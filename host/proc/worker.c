@@ -189,7 +189,7 @@ void worker_start(struct worker *w)
 	w->adopted = w->attached = false;
 	w->sessions = w->in_flight = 0;
 	w->said = HOST_STARTING;
-	w->phase[0] = '\0';
+	w->phase[0] = w->last_words[0] = '\0';
 	w->held_next = KEEPER_HELD; /* HELLO comes first */
 	log_info("worker g%u.%u started, pid %d", w->generation, w->number, (int)w->pid);
 	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->settings.workers,
@@ -279,7 +279,7 @@ static void say_how(char *to, size_t size, int status, bool by_signal)
 
 void worker_died(struct worker *w, int status, bool by_signal)
 {
-	char how[48];
+	char how[48], why[320];
 
 	/* what is still in the channel was said before the death: LEAVING above all */
 	for (int i = 0; i < 16 && w->channel >= 0; i++)
@@ -294,7 +294,8 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	keeper.last_exit = by_signal ? 0 : status;
 	keeper.last_signal = by_signal ? status : 0;
 	say_how(how, sizeof how, status, by_signal);
-	upgrade_lost_worker(w, how);
+	snprintf(why, sizeof why, "%s%s%s", how, w->last_words[0] ? ": " : "", w->last_words);
+	upgrade_lost_worker(w, why);
 	if (!generation_is_needed(w->generation)) {
 		log_info("worker g%u.%u ended: %s", w->generation, w->number, how);
 		keeper_check_end();

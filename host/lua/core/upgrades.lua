@@ -20,10 +20,10 @@ local function fire(name, event)
 end
 
 local function payload(message, state, reason)
-	return { state = state, from = message.from, generation = message.from, target = message.target,
+	return { state = state, from = message.from, generation = message.from,
+		target = message.target ~= 0 and message.target or nil,
 		number = message.id, reason = reason ~= "" and reason or nil,
-		deadline = message.left >= 0 and time.monotonic() + message.left or nil,
-		failed_state = message.at_state ~= "" and message.at_state or nil }
+		deadline = message.left >= 0 and time.monotonic() + message.left or nil }
 end
 
 -- Names of an outcome: as an event and as the value of `state`.
@@ -54,6 +54,7 @@ local function tell_outcome(message)
 	end
 	said, told = "none", message.id
 	local event <const> = payload(message, outcome.state, message.reason)
+	event.failed_state = outcome.event and message.at_state or nil -- none of one that was good
 	fire("upgrade-state", event)
 	if outcome.event then
 		fire(outcome.event, event)

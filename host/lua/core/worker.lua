@@ -171,16 +171,31 @@ local function is_first_start(hello)
 end
 
 --- 6. Ports.
+-- @return nil, or why the start has failed
 local function open_ports(hello)
 	local ok, failures = require "core.portmanager".open_all()
 	if ok or not is_first_start(hello) then
-		return true
+		return nil
 	end
+	local text
 	for _, failure in ipairs(failures) do
-		io.stderr:write(("gadwall: cannot listen on %s for service '%s': %s\n"):format(
-			failure.address, failure.service, failure.message))
+		local line <const> = ("cannot listen on %s for service '%s': %s"):format(failure.address,
+			failure.service, failure.message)
+		io.stderr:write("gadwall: ", line, "\n")
+		text = text or line
 	end
-	return nil
+	return text or "not every service listens"
+end
+
+-- A module that does not load is a fault that a host lives with, but no reason to give up the
+-- older generation, which has it: nil, or the first of them.
+local function failed_module(hello)
+	for _, entry in ipairs(hello.joins and require "core.modulemanager".list() or {}) do
+		if not entry.loaded then
+			return ("module '%s' does not load: %s"):format(entry.module,
+				entry.message:match("^[^\n]*"))
+		end
+	end
 end
 
 --- Everything after the config, in the main runner so that handlers may wait.
@@ -208,8 +223,13 @@ local function start(keeper, hello, fail)
 	if lifecycle.state() ~= "starting" then
 		return
 	end
-	if not open_ports(hello) then
-		return fail(EX_UNAVAILABLE)
+	local broken <const> = failed_module(hello)
+	if broken then
+		return fail(EX_SOFTWARE, broken)
+	end
+	local closed <const> = open_ports(hello)
+	if closed then
+		return fail(EX_UNAVAILABLE, closed)
 	end
 	lifecycle.loaded()
 end
@@ -233,9 +253,9 @@ return function (file)
 	async.set_nexttick(function (fn) timer.add_task(0, fn) end)
 	async.set_schedule_function(timer.add_task)
 	require "util.promise".set_nexttick(function (fn) timer.add_task(0, fn) end)
-	local failed
-	local function fail(code)
-		failed = code
+	local failed, why
+	local function fail(code, text)
+		failed, why = code, text
 		loop.quit()
 	end
 	prosody.main_thread = async.runner(function (fn) return fn() end, {
@@ -252,7 +272,7 @@ return function (file)
 	end
 	if failed then
 		if keeper then
-			keeper.leaving(failed, "")
+			keeper.leaving(failed, why or "")
 		end
 		return failed
 	end
