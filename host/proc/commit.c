@@ -92,11 +92,8 @@ static void record(void)
 	keeper.active = to->number;
 	to->role = GENERATION_ACTIVE;
 	to->hammer_at = KEEPER_NEVER;
-	if (from) {
+	if (from)
 		from->role = c->back ? GENERATION_RETIRING : GENERATION_YIELDED;
-		if (!c->back)
-			parts_copy(&keeper.previous, &from->parts);
-	}
 	take_settings(to);
 	state_write();
 	FAILPOINT("keeper-record");

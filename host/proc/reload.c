@@ -197,6 +197,8 @@ static const char *how_it_ended(int status, bool by_signal)
 								   : "the reader has died";
 	if (status == KEEPER_EXIT_OS)
 		return "the program cannot be run, the log has the reason";
+	if (status == KEEPER_EXIT_SOFTWARE)
+		return "the reader has failed, the log has the reason";
 	return "the config has faults";
 }
 

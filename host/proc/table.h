@@ -141,7 +141,8 @@ struct upgrade {
 	enum upgrade_state state;
 	uint32_t number; /* of this one, or of the last; counts up for ever */
 	uint32_t from, target;
-	struct generation_parts parts;   /* of the new generation, until it has its own */
+	struct generation_parts parts;   /* of the new generation, until it has its own; from the
+					    commit on copies of what the older one has */
 	char config_file[SETTINGS_PATH]; /* of an upgrade to another config; "": the one in force */
 	bool dry_run, back, reading;
 	double started, due, pause;                  /* pause: s in which nobody accepted */

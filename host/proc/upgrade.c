@@ -362,14 +362,21 @@ static void retire_other(uint32_t number)
 		generation_retire(g, false);
 }
 
+/* The new generation stays: what it has replaced is what a rollback runs from now on. One that is
+ * taken back in probation leaves the rollback's choice as it was. */
+static void keep_previous(void)
+{
+	fd_swap(&keeper.previous.binary, &u->parts.binary);
+	fd_swap(&keeper.previous.settings, &u->parts.settings);
+	fd_swap(&keeper.previous.bundle, &u->parts.bundle);
+}
+
 /* Probation is over, and it was good. */
 static void settle(void)
 {
-	struct generation *from = generation_of(u->from);
 	char text[120];
 
-	if (from)
-		parts_copy(&keeper.previous, &from->parts);
+	keep_previous();
 	if (u->config_file[0])
 		memcpy(keeper.config_file, u->config_file, sizeof keeper.config_file);
 	u->committed++;
@@ -385,6 +392,7 @@ void upgrade_committed(double pause)
 
 	if (!u->back) {
 		u->pause = pause;
+		parts_copy(&u->parts, &generation_of(u->from)->parts);
 		enter(UPGRADE_PROBATION, keeper.settings.upgrade_probation);
 		if (keeper.settings.upgrade_probation <= 0)
 			settle();
@@ -438,6 +446,7 @@ void upgrade_abandon(const char *why)
 		return;
 	}
 	/* both generations hear the stop; there is nothing left to prove */
+	keep_previous();
 	u->committed++;
 	finish("committed", true, "the stop ends the probation");
 }

@@ -9,10 +9,12 @@ local wait <const> = require "spec.support.wait"
 -- A signal for every verb: it reaches the keeper in each state, also without a worker.
 local signal_of <const> = {
 	reload = "HUP", drain = "WINCH", undrain = "URG", finish = "USR1", stop = "TERM",
+	upgrade = "ALRM", rollback = "TTIN",
 }
 
 local config <const> = [[
-	signals = { SIGWINCH = "drain", SIGURG = "undrain" }
+	signals = { SIGWINCH = "drain", SIGURG = "undrain", SIGALRM = "upgrade", SIGTTIN = "rollback" }
+	upgrade_probation = 0
 	lameduck_period = 0.3; restart_limit = { 2, 30 }; restart_backoff = { 20, 20 }
 	shutdown_timeout = 5
 ]]

@@ -58,9 +58,10 @@ end)
 
 local config <const> = [[
 modules_enabled = { %s }
-http_ports = { 0 }; https_ports = {}; http_interfaces = { "127.0.0.1" }; http_default_host = "localhost"
+http_ports = { 0 }; http_interfaces = { "127.0.0.1" }; http_default_host = "localhost"
+https_ports = {}
 echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }; remote_interfaces = { "127.0.0.1" }
-upgrade_probation = 0; witness_folder = %q
+%s; witness_folder = %q
 restart_limit = { 16, 1 }; restart_backoff = { 0.1, 0.1 }
 ]]
 
@@ -85,8 +86,10 @@ function upgrade.start(spec)
 	spec.own = spec.config or ""
 	spec.allow = table.move(allowed, 1, #allowed, #(spec.allow or {}) + 1, spec.allow or {})
 	function spec.text(more)
-		return config:format(table.concat(names, ", "), folder) .. spec.own .. "\n" .. (more or "")
-			.. '\nVirtualHost "localhost"\n'
+		local probation <const> = (spec.own .. (more or "")):find "upgrade_probation" and ""
+			or "upgrade_probation = 0"
+		return config:format(table.concat(names, ", "), probation, folder) .. spec.own .. "\n"
+			.. (more or "") .. '\nVirtualHost "localhost"\n'
 	end
 	spec.config = spec.text()
 	local d <const> = daemon.start(spec)
@@ -147,6 +150,15 @@ end
 function upgrade.wait_generation(d, number)
 	wait.until_true(function () return upgrade.generation(d) == number end, 20,
 		("generation %d answers\n%s"):format(number, d:log()))
+end
+
+--- Pid of a worker of that generation (number 1 unless another is asked for), or nil.
+function upgrade.worker(d, generation, number)
+	local title <const> = ("gadwall: worker g%d.%d"):format(generation, number or 1)
+	for _, info in ipairs(d:children()) do
+		local words <const> = process.read_file(("/proc/%d/cmdline"):format(info.pid)) or ""
+		if words:sub(1, #title) == title and info.state ~= "Z" then return info.pid end
+	end
 end
 
 --- Waits until only so many generations have workers.

@@ -115,6 +115,28 @@ local function drain_again()
 	idle.drain("as before the upgrade", "keeper")
 end
 
+-- Taking back: what the other one has drained and undrained meanwhile counts, if it could say so.
+local function drain_as(drains, reason)
+	local drained = drains.host
+	if not drains.saved then
+		drained = was_drained
+	end
+	if not drained then
+		idle.undrain(reason, "keeper")
+	else -- we drain already, but the keeper has heard of the other one only
+		life.tell_state(life.state(), nil, reason)
+	end
+	local wanted <const> = {}
+	for _, service in ipairs(drains.services) do
+		wanted[service] = true
+	end
+	for service in pairs(drains.saved and idle.services() or {}) do
+		if not wanted[service] then
+			idle.undrain_service(service, reason, "keeper")
+		end
+	end
+end
+
 local function go_on(message, reason)
 	local server_listen <const> = require "net.server_listen"
 	local came_back <const> = successor ~= nil
@@ -124,8 +146,8 @@ local function go_on(message, reason)
 	local drains <const> = handover.take_drains()
 	if not came_back then
 		start.activated(reason, drains.host and drain_again or nil)
-	elseif not was_drained then
-		idle.undrain(reason, "keeper")
+	else
+		drain_as(drains, reason)
 	end
 	for _, service in ipairs(drains.services) do
 		idle.drain_service(service, "as before the upgrade", "keeper")

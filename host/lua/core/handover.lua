@@ -169,11 +169,12 @@ function handover.restore(text)
 end
 
 --- What the older generation had drained; told once.
--- @return { host = bool, services = list of names }
+-- @return { host = bool, services = list of names, saved = bool: whether it could say so }
 function handover.take_drains()
-	local saved <const> = drains or { host = false, services = {} }
+	local found <const> = drains or { host = false, services = {} }
+	found.saved = drains ~= nil
 	drains = nil
-	return saved
+	return found
 end
 
 return handover
