@@ -201,6 +201,22 @@ static void begin(struct worker *w, uint32_t id)
 
 /* ---- refusals ---- */
 
+/* A generation costs the keeper that many descriptors at most, besides new listeners: its parts,
+ * the reader with what it hands over, saved state, and two for each worker. */
+enum { GENERATION_FDS = 16 + 2 * SETTINGS_WORKERS };
+
+/* Asked for before anything is sent that could be lost on the way (SCM_RIGHTS). */
+static bool has_descriptors(void)
+{
+	int fds[GENERATION_FDS], n = 0;
+
+	while (n < GENERATION_FDS && (fds[n] = fcntl(keeper.dir, F_DUPFD_CLOEXEC, 3)) >= 0)
+		n++;
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n == GENERATION_FDS;
+}
+
 static const char *refusal(void)
 {
 	static char text[120];
@@ -218,6 +234,12 @@ static const char *refusal(void)
 	if (u->state != UPGRADE_NONE) {
 		snprintf(text, sizeof text, "already upgrading (generation %u, state %s)",
 		    u->target, upgrade_state_name(u->state));
+		return text;
+	}
+	if (!has_descriptors()) {
+		snprintf(text, sizeof text,
+		    "the file limit (%ld) leaves no room for another generation",
+		    sysconf(_SC_OPEN_MAX));
 		return text;
 	}
 	if (!keeper.settings.cap_refuses || generation_count() < keeper.settings.max_generations)
