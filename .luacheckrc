@@ -8,6 +8,7 @@ files["modules"] = { read_globals = { "module", "prosody" },
 	globals = { "module.load", "module.unload", "module.save", "module.restore", "module.ready",
 		"module.command", "module.add_host", "module.environment", "module.keep_connections" } }
 files["contrib/examples"] = files["modules"]
+files["contrib/demo/mod_demo.lua"] = files["modules"]
 files["contrib/examples/*.cfg.lua"] = { allow_defined_top = true, global = false }
 files["spec"] = { std = "+busted", max_cyclomatic_complexity = false }
 exclude_files = { "build/", ".deps/", "dist/", "run/", "spec/data/", "contrib/fuzz/corpus/" }

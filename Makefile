@@ -71,6 +71,7 @@ help:
 	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
 	@echo 'make soak         the specs tagged slow and soak, one after the other'
+	@echo 'make demo         drain, upgrade, rollback, kills and stop under load, counted by clients; UNSAFE=1'
 	@echo 'make compat       try Prosody'"'"'s modules, write the table in modules/README.md'
 	@echo 'make compat-stored STORED=DIR  compare modules of such a folder with real Prosody'
 	@echo 'make compat-specs run the specs of Prosody'"'"'s source tree on our libraries'
@@ -132,6 +133,10 @@ test-asan: build-asan
 
 soak: build-test
 	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=1800 $(RUN_TESTS)
+
+# The release binary: what users run. UNSAFE=1 shows what a plain kill loses.
+demo: build-run
+	@$(BUILD)/gadwall lua contrib/demo/demo.lua $(BUILD)/gadwall $(if $(UNSAFE),--unsafe)
 
 compat: build-test
 	@GADWALL=build/test/gadwall $(LUA) contrib/dev/compat.lua
