@@ -57,9 +57,9 @@ struct listener {
 /* Makes it CLOSED, with no descriptor. */
 void listener_init(struct listener *listener, struct loop *loop, const struct listener_ops *ops);
 
-/* Takes a bound, listening fd. open: accepts at once, else the gate is shut, and the fd may begin to
- * listen later, before the gate opens. own_path: a Unix path
- * may be unlinked at the close. 0, or -1 with errno (not a listening socket); fd is closed then. */
+/* Takes a bound, listening fd. open: accepts at once, else the gate is shut, and the fd may begin
+ * to listen later, before the gate opens. own_path: a Unix path may be unlinked at the close. 0, or
+ * -1 with errno (not a listening socket); fd is closed then. */
 int listener_serve_take(
     struct listener *listener, int fd, enum conn_class klass, bool open, bool own_path);
 

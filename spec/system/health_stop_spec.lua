@@ -106,7 +106,8 @@ describe("the state of a host", function ()
 	end)
 
 	it("is answered while a slow reader takes the last bytes", function ()
-		local d = start { enable = { "pour" }, exit = false, allow = { "callback", "pour" }, modules = { pour = [[
+		local d = start { enable = { "pour" }, exit = false, allow = { "callback", "pour" },
+			modules = { pour = [[
 			local listener = {}
 			function listener.onconnect(conn) conn:write(("x"):rep(8000000)) end
 			module:provides("net", { name = "pour", default_port = 0, private = true,

@@ -36,7 +36,9 @@ describe("status --json", function()
 		assert.equal(1, o.schema)
 		assert.equal("serving", o.state)
 		assert.equal(null, o.stop)
-		assert.equal(null, o.upgrade)
+		has_all(o.upgrade, { "state", "number", "from", "target", "left", "last" })
+		assert.equal(null, o.upgrade.state)
+		assert.equal(null, o.upgrade.last)
 		local worker <const> = o.generations[1].workers[1]
 		has_all(worker, { "worker", "pid", "state", "restarts", "heartbeat_age", "lua_bytes",
 			"rss_bytes", "loop_lag_p99" })
