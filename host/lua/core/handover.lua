@@ -11,6 +11,7 @@ local hashes <const> = require "util.hashes"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("upgrade")
 local options <const> = require "core.options"
+local probation <const> = require "core.probation"
 local serialization <const> = require "util.serialization"
 local time <const> = require "util.time"
 
@@ -90,21 +91,26 @@ local function pack(entry, deadline)
 	return ENTRY:pack(key_of(entry), entry.name, entry.version, hashes.sha256(text), text)
 end
 
--- What the host itself passes on: what is drained.
-local function core_entry()
-	return { module = "-", host = "*", name = "drains", version = 1, vital = false,
-		save = function ()
-			local services = {}
-			for name in pairs(idle.services()) do
-				services[#services + 1] = name
-			end
-			return { host = idle.draining(), services = services }
-		end,
-		restore = function (saved) drains = saved end }
+-- What the host itself passes on: what is drained, and which health checks pass.
+local function core_entries()
+	return {
+		{ module = "-", host = "*", name = "drains", version = 1, vital = false,
+			save = function ()
+				local services = {}
+				for name in pairs(idle.services()) do
+					services[#services + 1] = name
+				end
+				return { host = idle.draining(), services = services }
+			end,
+			restore = function (saved) drains = saved end },
+		{ module = "-", host = "*", name = "probation", version = 1, vital = false,
+			save = probation.save, restore = probation.restore },
+	}
 end
 
 local function all()
-	return table.move(registered, 1, #registered, 2, { core_entry() })
+	local list <const> = core_entries()
+	return table.move(registered, 1, #registered, #list + 1, list)
 end
 
 --- Everything that is registered, as one text.

@@ -1,7 +1,7 @@
 --- Descriptors that modules keep over an upgrade, and over the death of a worker
--- (`module:keep_fd`): pipes, timers, memfds, connected sockets. The keeper holds a dup under the module's name; whoever
--- is started next gets it and may ask for it. What a new generation has not asked for when it is
--- ready stays the older one's, and closes with it.
+-- (`module:keep_fd`): pipes, timers, memfds, connected sockets. The keeper holds a dup under the
+-- module's name; whoever is started next gets it and may ask for it. What a new generation has not
+-- asked for when it is ready stays the older one's, and closes with it.
 
 local kept_fds <const> = {}
 

@@ -7,6 +7,7 @@ local foreign <const> = require "core.foreign"
 local holds <const> = require "core.holds"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local probation <const> = require "core.probation"
 local sessions <const> = require "core.sessions"
 local stop <const> = require "core.stop"
 local timer <const> = require "util.timer"
@@ -32,6 +33,7 @@ function life.beat()
 	if keeper() then
 		keeper().beat {
 			ready = life.ready(), sessions = sessions.connections(), in_flight = sessions.total(),
+			failing = probation.failing(),
 		}
 	end
 end
