@@ -13,6 +13,7 @@
 -- yielded   the other one is the service: drains with its gates shut.
 -- retire    lets go of the listeners, finishes its sessions, ends without evicting.
 -- end       the same at once: its time is over.
+-- lost      no keeper: whoever gets the lock is the service.
 
 local active_lock <const> = require "core.active_lock"
 local async <const> = require "util.async"
@@ -200,6 +201,50 @@ steps["end"] = function ()
 		verb = "finish", evict = false, now = true }
 end
 
+-- The keeper has gone, perhaps in the middle of an upgrade: the lock says who is the service. Who
+-- had let it go, or never had it, may have it now if nobody else does.
+
+local others_decide <const> = 1 -- s: other workers of the generation look who has got the lock
+
+local function wins_lock()
+	if is_speaker() then
+		return active_lock.take() == true
+	end
+	async.sleep(others_decide)
+	return active_lock.holder() == prosody.generation
+end
+
+-- What this one was before: "joined", "yielding" or "yielded"; nil: the service, or finishing.
+local function part_of_upgrade()
+	if joins then
+		return "joined"
+	elseif kept_names and life.state() ~= "finishing" and life.state() ~= "stopping" then
+		return successor and "yielded" or "yielding"
+	end
+end
+
+function steps.lost()
+	local part <const> = part_of_upgrade()
+	if not part then
+		return
+	end
+	local serves <const> = (part ~= "joined" or life.state() == "passive") and wins_lock()
+	local other <const> = { generation = successor or active_lock.holder() or 0 }
+	if serves then
+		log("warn", "No keeper, and no other generation is the service: this one is")
+		if part == "joined" then
+			require "net.server_listen".listen_pending()
+		end
+		go_on(other, "no keeper")
+		singletons.begin()
+	elseif part == "joined" then
+		log("warn", "No keeper, and generation %d is the service: this one ends", other.generation)
+		steps["end"]()
+	elseif part == "yielding" then
+		steps.yielded(other)
+	end
+end
+
 -- Messages ----------------------------------------------------------------------------------------
 
 local acknowledged <const> = { yield = true, take = true }
@@ -239,6 +284,7 @@ function generation.init(machine, of_worker)
 	end, 50)
 	-- One runner: a step that waits (for the lock) holds back the next one.
 	local runner <const> = async.runner(run)
+	prosody.events.add_handler("keeper-lost", function () runner:run { step = "lost" } end)
 	keeper.on("commit", function (message)
 		if steps[message.step] then
 			runner:run(message)
