@@ -51,7 +51,7 @@ local function new_host(flags)
 	local folder <const> = process.temp_dir()
 	for _, name in ipairs(flags or {}) do process.write_file(folder .. "/" .. name, "") end
 	local spec <const> = {
-		config = config, exit = false, fds = false, allow = { "SIGKILL", "signal 9" },
+		config = config, exit = false, fds = false, allow = { "SIGKILL", "signal 9", "A callback took" },
 		enable = { "graceful_shutdown", "lameduck", "gate" },
 		modules = { gate = gate:format(folder) },
 	}

@@ -25,7 +25,8 @@ describe("an upgrade that fails", function ()
 	it("because its worker does not take brings the old one back", function ()
 		local d <const> = start {}
 		for mode, words in pairs {
-			["ready-exit"] = "die", ["take-exit"] = "has died", ["take-hang"] = "did not take within 2 s",
+			["ready-exit"] = "new generation has", ["take-exit"] = "new generation has",
+			["take-hang"] = "did not take within 2 s",
 		} do
 			upgrade.link(upgrade.fake(d.folder, mode), d.next)
 			fails(d, "failed in commit: .*" .. words, " stop 1 start 1")
