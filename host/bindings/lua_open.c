@@ -16,6 +16,7 @@
 	X(lock)                                                                                    \
 	X(loop)                                                                                    \
 	X(net)                                                                                     \
+	X(peers)                                                                                   \
 	X(process)                                                                                 \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \

@@ -6,6 +6,7 @@
 #include "base/title.h"
 #include "bindings/lua_host.h"
 #include "bindings/worker_channel.h"
+#include "bindings/worker_peers.h"
 #include "bindings/worker_signals.h"
 #include "net/loop.h"
 
@@ -86,6 +87,7 @@ int role_worker(int argc, char **argv)
 	FAILPOINT("worker-exit");
 	lua_host_free(&L);
 	worker_signals_stop(loop->ev);
+	peers_stop();
 	channel_stop();
 	loop_main_free();
 	return code;

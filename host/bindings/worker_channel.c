@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "bindings/worker_orphan.h"
+#include "bindings/worker_peers.h"
 #include "net/tls_tickets.h"
 
 #include <errno.h>
@@ -156,8 +157,6 @@ int channel_open(int fd)
 	int done = 0;
 
 	c->fd = fd;
-	for (int i = 0; i < SETTINGS_WORKERS; i++)
-		c->peers[i] = -1;
 	if (fd_set_flags(fd) < 0)
 		return -1;
 	while (done == 0) {
@@ -342,10 +341,8 @@ static void take_peer(struct ipc_message *m)
 {
 	uint32_t number;
 
-	if (!ipc_unpack(m, "u", &number) || number < 1 || number > SETTINGS_WORKERS)
-		return;
-	fd_close(&c->peers[number - 1]);
-	c->peers[number - 1] = ipc_give_fd(m, 0);
+	if (ipc_unpack(m, "u", &number))
+		peers_take(number, ipc_give_fd(m, 0));
 }
 
 static void deliver(struct ipc_message *m)

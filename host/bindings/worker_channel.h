@@ -46,9 +46,6 @@ struct worker_channel {
 	size_t nheld;
 	struct channel_status *status;
 	size_t nstatus;
-	/* channels to the generation's other workers, by number less 1; owned, -1: none. Nobody
-	 * speaks on them yet: console, status and metrics of all workers will */
-	int peers[SETTINGS_WORKERS];
 	/* numbers for the next beat; written by lua_keeper.c */
 	uint32_t ready, sessions, in_flight;
 	char failing[128]; /* the probation check that fails, and why; "" */

@@ -107,6 +107,102 @@ describe("workers = 2", function ()
 	end)
 end)
 
+-- Answers "tell TEXT" with an event in every worker, "flood N" with N of 1 KiB, "bad", "large".
+local teller <const> = [[
+	module:set_global()
+	module:hook("told", function (event)
+		if event.text ~= "flood" then
+			module:log("info", "worker %d heard %s of %d, second %s", prosody.worker, event.text,
+				event.from, tostring(event.list[2]))
+		end
+		return event.text
+	end)
+	local function tell(text, filler)
+		return module:fire_event_all("told", { text = text, from = prosody.worker,
+			list = { 1, 2.5 }, filler = filler })
+	end
+	local say = {}
+	function say.tell(text) return tell(text) end
+	function say.flood(count)
+		for _ = 1, tonumber(count) do tell("flood", ("x"):rep(1024)) end
+		return "flooded"
+	end
+	function say.bad()
+		return select(2, pcall(tell, "bad", print)):match("not plain: .*")
+	end
+	function say.large() return select(2, tell("large", ("x"):rep(70000))) end
+	module:provides("net", { name = "teller", default_port = 0, listener = {
+		onincoming = function (conn, data)
+			local word, arg = data:match("^(%l+) ?(%w*)")
+			conn:write(tostring(say[word](arg)) .. "\n")
+		end,
+	} })
+]]
+
+local function start_teller(workers, allow)
+	return daemon.start { fds = false, modules = { teller = teller }, allow = allow, config = ([[
+		workers = %d
+		modules_enabled = { "admin_shell", "teller" }; teller_interfaces = { "127.0.0.1" }
+	]]):format(workers) }
+end
+
+local function ask(c, text)
+	c:send(text .. "\n")
+	return c:line()
+end
+
+describe("module:fire_event_all", function ()
+	after_each(daemon.finish_all)
+
+	it("fires once in every worker, the own included, and returns what the own returns", function ()
+		local d <const> = start_teller(3)
+		wait.until_true(function () return #status(d).generations[1].workers == 3 end, 10)
+		local c <const> = d:connect(d:port "teller")
+		for round = 1, 5 do
+			assert.equal("round" .. round, ask(c, "tell round" .. round))
+		end
+		for worker = 1, 3 do
+			d:wait_log(("worker %d heard round5 of %%d, second 2.5"):format(worker))
+		end
+		assert.equal(15, #d:log_lines "heard round")
+		assert.equal('not plain: Can\'t serialize function', ask(c, "bad"))
+		assert.matches("70%d%d%d bytes; at most 65280", ask(c, "large"))
+		assert.equal(0, #d:log_lines "heard bad" + #d:log_lines "heard large")
+		d:stop()
+	end)
+
+	it("drops what a stopped worker does not read, says so, and holds nobody up", function ()
+		local d <const> = start_teller(2, { "does not read", "A callback took" })
+		local list <const> = both(d, "serving")
+		process.kill(list[2].pid, "STOP")
+		local c
+		repeat -- the stopped one may be given connections too; those wait
+			c = d:connect(d:port "teller")
+			c:send "tell begin\n"
+		until c:line(2) == "begin"
+		assert.equal("flooded", ask(c, "flood 500"))
+		d:wait_log "worker 2 does not read: %d+ message%(s%) to it dropped"
+		assert.is_true(#d:log_lines "does not read" <= 5)
+		process.kill(list[2].pid, "CONT")
+		assert.equal("after", ask(c, "tell after"))
+		wait.until_true(function ()
+			return ask(c, "tell again") == "again" and #d:log_lines "worker 2 heard again" > 0
+		end, 10, "the second worker hears again")
+		d:stop()
+	end)
+
+	it("reaches a worker that was restarted", function ()
+		local d <const> = start_teller(2)
+		process.kill(both(d, "serving")[2].pid, "KILL")
+		local c
+		wait.until_true(function ()
+			c = d:connect(d:port "teller")
+			return ask(c, "tell back") and #d:log_lines "worker 2 heard back" > 0
+		end, 10, "the new second worker hears")
+		d:stop()
+	end)
+end)
+
 describe("the table of events", function ()
 	it("says of every event what it means", function ()
 		for _, row in ipairs(events.list) do

@@ -29,12 +29,14 @@
 -- The legal moves are data: core/lifecycle_states.lua. Policy only: no descriptor is held here.
 
 local actions <const> = require "core.actions"
+local fire_all <const> = require "core.fire_all"
 local foreign <const> = require "core.foreign"
 local generation <const> = require "core.generation"
 local handover <const> = require "core.handover"
 local idle <const> = require "core.idle"
 local kept_fds <const> = require "core.kept_fds"
 local log <const> = require "util.logger".init("lifecycle")
+local peers <const> = require "core.peers"
 local plan <const> = require "core.plan"
 local requests <const> = require "core.requests"
 local start <const> = require "core.start"
@@ -214,6 +216,8 @@ function lifecycle.init()
 	life.init(keeper)
 	generation.init(life, keeper)
 	upgrades.init(keeper, generation.is_active)
+	peers.init(keeper)
+	fire_all.init()
 	life.set_word("state", "starting")
 	foreign.install(prosody, function (reason, code, guarded)
 		if guarded or not stop.is_wrapped_call() then

@@ -58,13 +58,9 @@ function api:open_registry(options)
 	return require "core.registry".open(self:registry_name(), options)
 end
 
---- Fires an event in all workers of the generation, this one included.
+--- Fires an event in all workers of the generation, this one included; see core.fire_all.
 function api:fire_event_all(event, data)
-	local ok, lifecycle = pcall(require, "core.lifecycle")
-	if ok and lifecycle.module_fire_event_all then
-		return lifecycle.module_fire_event_all(self, event, data)
-	end
-	return self:fire_event(event, data)
+	return require "core.fire_all".fire(self, event, data)
 end
 
 --- Tasks of mod_cron: { name, when = "hourly" | "daily" | "weekly", run }.

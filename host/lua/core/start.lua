@@ -6,6 +6,7 @@ local fire <const> = require "core.fire"
 local holds <const> = require "core.holds"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local peers <const> = require "core.peers"
 local stop <const> = require "core.stop"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
@@ -96,6 +97,7 @@ local function tell_ready(drain)
 	if keeper then
 		keeper.ready()
 	end
+	peers.announce()
 	life.beat()
 end
 
