@@ -46,4 +46,35 @@ describe("an upgrade that fails", function ()
 		upgrade.stop(d)
 		process.remove_tree(folder)
 	end)
+
+	it("that its asker named is run by a keeper that is not root, and by no other", function ()
+		local d = upgrade.start()
+		local code, _, err = d:run("upgrade", "--binary", daemon.binary())
+		if unistd.geteuid() == 0 then
+			assert.equal(1, code)
+			assert.matches("a root keeper takes no path from a worker: set upgrade_binary", err)
+			upgrade.stop(d, 0)
+		else
+			assert.equal(0, code, err)
+			upgrade.stop(d)
+		end
+		local dir <const> = process.temp_dir()
+		local program <const> = daemon.relocated(dir)
+		assert(process.run { argv = { "sh", "-c", [[
+			mkdir "$1/run" "$1/data" "$1/modules" "$1/witness" && cp "$1/bin/gadwall" "$1/bin/other" &&
+			{ [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$1"; } && chmod a+rx "$1"
+		]], "sh", dir } } == 0)
+		d = upgrade.start { dir = dir, folder = dir .. "/witness", binary = program,
+			wrap = unistd.geteuid() == 0 and { "setpriv", "--reuid=65534", "--regid=65534",
+				"--clear-groups" } or nil }
+		code, _, err = d:run("upgrade", "--binary", dir .. "/bin/other")
+		assert.equal(0, code, err)
+		upgrade.wait_alone(d)
+		assert.equal(dir .. "/bin/other", unistd.readlink("/proc/" .. upgrade.worker(d, 2) .. "/exe"))
+		code, _, err = d:run("upgrade", "--binary", dir .. "/bin/none")
+		assert.equal(1, code)
+		assert.matches("failed in check: .*/bin/none: No such file or directory", err)
+		upgrade.stop(d)
+		process.remove_tree(dir)
+	end)
 end)
