@@ -53,27 +53,22 @@ static struct worker *reset_keeper(int channel)
 	struct worker *w = keeper.workers;
 
 	memset(&keeper, 0, sizeof keeper);
-	keeper.opts = &opts;
-	keeper.signals = keeper.lock = keeper.sock = keeper.pidfile = keeper.binary = -1;
-	keeper.hammer_at = KEEPER_NEVER;
+	start_memory(&opts);
 	keeper.loaded = keeper.ready = true;
 	keeper.state = HOST_SERVING;
 	keeper.active = 1;
 	keeper.settings.limit_count = 1;
-	keeper.dir = keeper.reader.channel = keeper.reader.pidfd = -1;
-	keeper.reader.settings = keeper.reader.bundle = keeper.reader.faults = -1;
-	for (int i = 0; i < KEEPER_HELD; i++)
-		keeper.held[i].fd = -1;
+	keeper.settings.max_generations = KEEPER_GENERATIONS;
 	keeper.reader.pid = SPARE_PID;
-	FOR_WORKERS (each)
-		each->pidfd = each->channel = -1;
-	for (int i = 0; i < KEEPER_GENERATIONS; i++)
-		keeper.generations[i] = (struct generation){.number = (uint32_t)i + 1,
-		    .workers = 1,
-		    .binary = -1,
-		    .settings = -1,
-		    .bundle = -1,
-		    .was_ready = true};
+	for (int i = 0; i < KEEPER_GENERATIONS; i++) {
+		struct generation *g = &keeper.generations[i];
+
+		g->number = (uint32_t)i + 1;
+		g->role = i ? GENERATION_RETIRING : GENERATION_ACTIVE;
+		g->settings.workers = 1;
+		g->hammer_at = KEEPER_NEVER;
+		g->was_ready = true;
+	}
 	worker_slot_init(w, 1, 1);
 	w->state = WORKER_STARTING;
 	w->pid = SPARE_PID;

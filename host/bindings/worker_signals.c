@@ -88,8 +88,8 @@ void worker_signals_blame(const char *line, const char *report, const char *path
 	blamed.path[0] = '\0';
 	if (report && path && strlen(report) < sizeof blamed.report &&
 	    strlen(path) < sizeof blamed.path) {
-		strcpy(blamed.report, report);
-		strcpy(blamed.path, path);
+		memcpy(blamed.report, report, strlen(report) + 1);
+		memcpy(blamed.path, path, strlen(path) + 1);
 		snprintf(blamed.temporary, sizeof blamed.temporary, "%s.tmp", path);
 	}
 	blamed.armed = 1;

@@ -181,6 +181,7 @@ void keeper_restart_clocks(double late)
 	}
 	if (keeper.hammer_at != KEEPER_NEVER)
 		keeper.hammer_at += late;
+	upgrade_restart_clocks(late);
 	if (late > 0)
 		log_warn("the keeper was held up for %.1f s: all clocks start anew", late);
 }

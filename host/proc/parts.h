@@ -86,6 +86,8 @@ void upgrade_tell(struct worker *w);
 /* "check", "spawn" …; "none". */
 const char *upgrade_state_name(enum upgrade_state state);
 double upgrade_clock(double now);
+/* Its deadlines, the commit's and those of generations that retire, after a suspend. */
+void upgrade_restart_clocks(double late);
 
 /* ---- commit.c ---- */
 /* Begins; upgrade_committed or upgrade_commit_failed follows within 4 s, perhaps at once. */
@@ -237,6 +239,8 @@ void state_read_proc(pid_t pid, const char *name, char *to, size_t size);
 unsigned long long state_ticks(pid_t pid);
 
 /* ---- start*.c: what runs before the loop turns, or in a child before exec ---- */
+/* The keeper's memory, with no descriptor in it. */
+void start_memory(const struct keeper_opts *opts);
 /* Descriptors, signals, our own binary; 0, or -1 with errno. */
 int start_open(const struct keeper_opts *opts);
 

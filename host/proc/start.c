@@ -102,17 +102,14 @@ static void note_path(void)
 		keeper.path[0] = '\0';
 }
 
-int start_open(const struct keeper_opts *opts)
+void start_memory(const struct keeper_opts *opts)
 {
-	enum { FILES_MIN = 128 };
 	struct reader *r = &keeper.reader;
-	unsigned char nonce[16];
-	size_t files = fd_raise_limit();
 
 	keeper.opts = opts;
 	keeper.passive = opts->passive;
 	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
-	keeper.tickets = -1;
+	keeper.tickets = keeper.binary = -1;
 	keeper.hammer_at = KEEPER_NEVER;
 	for (int i = 0; i < KEEPER_HELD; i++)
 		keeper.held[i].fd = -1;
@@ -123,12 +120,23 @@ int start_open(const struct keeper_opts *opts)
 	keeper.upgrade.due = KEEPER_NEVER;
 	parts_init(&keeper.upgrade.parts);
 	parts_init(&keeper.previous);
-	note_path();
+	for (int i = 0; i < KEEPER_GENERATIONS; i++)
+		parts_init(&keeper.generations[i].parts);
 	keeper.attach.settings = keeper.attach.bundle = -1;
 	for (int i = 0; i < KEEPER_KNOCKS; i++)
 		keeper.attach.knocks[i].fd = -1;
 	FOR_WORKERS (w)
 		w->pidfd = w->channel = -1;
+}
+
+int start_open(const struct keeper_opts *opts)
+{
+	enum { FILES_MIN = 128 };
+	unsigned char nonce[16];
+	size_t files = fd_raise_limit();
+
+	start_memory(opts);
+	note_path();
 	for (int fd = 0; fd < 3; fd++)
 		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
 	adopt_listen_fds();

@@ -506,6 +506,16 @@ const char *upgrade_rollback(struct worker *w, uint32_t id)
 
 /* ---- clock ---- */
 
+void upgrade_restart_clocks(double late)
+{
+	if (u->due != KEEPER_NEVER)
+		u->due += late;
+	keeper.commit.due += late;
+	for (int i = 0; i < KEEPER_GENERATIONS; i++)
+		if (keeper.generations[i].hammer_at != KEEPER_NEVER)
+			keeper.generations[i].hammer_at += late;
+}
+
 double upgrade_clock(double now)
 {
 	char why[80];

@@ -32,7 +32,8 @@ local function words(ctx)
 	return argv
 end
 
--- The outcome of upgrade `number` from the status of whoever answers now; nil: not known yet.
+-- The outcome of upgrade `number` from the status of whoever answers now; nil: not known yet;
+-- false: it never will be, because another keeper counts anew.
 local function ask_outcome(found, number)
 	local connection <const> = client.connect(found.socket)
 	if not connection then
@@ -44,6 +45,9 @@ local function ask_outcome(found, number)
 	local status <const> = answer and client.value(answer.result) or {}
 	local upgrade <const> = client.value(status.upgrade) or {}
 	local last <const> = client.value(upgrade.last) or {}
+	if answer and (client.value(upgrade.number) or 0) < number then
+		return false
+	end
 	return last.number == number and last or nil
 end
 
@@ -57,6 +61,10 @@ local function find_outcome(ctx, found, number)
 		elseif last then
 			return ctx.ui:fail(exit.failed, ("upgrade %s in %s: %s"):format(last.outcome, last.state,
 				last.reason), last)
+		end
+		if last == false then
+			return ctx.ui:refuse(exit.failed, ctx.command.name, "the keeper that ran it has died",
+				"'gadwall status' shows which generation serves")
 		end
 		sys.wait({}, look_every)
 	until sys.clock() > deadline

@@ -58,6 +58,15 @@ local function on_result(message)
 	end
 end
 
+-- Whoever takes its place knows nothing of what was asked.
+local function on_lost()
+	for id in pairs(waiting) do
+		settle(id, { ok = false, text = "the keeper has died; what it had begun may have been undone" })
+	end
+end
+
+local hears_loss = false
+
 --- Begins to hear answers; called when the console loads.
 -- @return whether there is a keeper
 function keeper_call.start()
@@ -65,6 +74,10 @@ function keeper_call.start()
 	keeper = ok and type(found) == "table" and found.hello and found or nil
 	if keeper then
 		keeper.on("result", on_result)
+	end
+	if not hears_loss then
+		hears_loss = true
+		prosody.events.add_handler("keeper-lost", on_lost)
 	end
 	return keeper ~= nil
 end
