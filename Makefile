@@ -53,7 +53,7 @@ C_PROC     := $(sort $(wildcard host/proc/*.c))
 C_BINDINGS := $(sort $(wildcard host/bindings/*.c))
 C_SRC      := host/main.c $(C_BASE) $(C_NET) $(C_PROC) $(C_BINDINGS)
 C_FUZZ     := $(sort $(wildcard contrib/fuzz/*.c))
-C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h contrib/fuzz/*.h)) $(C_FUZZ)
+C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h contrib/fuzz/*.h contrib/bench/*.[ch])) $(C_FUZZ)
 OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o \
               $(LLHTTP_SRC:.deps/src/%.c=$(BUILD)/obj/%.o)
 EMBED      := $(sort $(shell find host/lua -name '*.lua'))
@@ -78,6 +78,7 @@ help:
 	@echo 'make lint         format, static analysis, layers, spelling, man pages'
 	@echo 'make format       clang-format over all C files'
 	@echo 'make fuzz-smoke   every fuzz target for 20 s (FUZZ_TIME); fuzz/NAME builds one'
+	@echo 'make bench        beside raw C and other servers: CPU, latency, memory (contrib/bench/README.md)'
 	@echo 'make install      to DESTDIR/PREFIX ($(PREFIX)); uninstall takes it away again'
 	@echo 'make dist clean   a tarball of the committed files; remove what was built'
 	@echo 'Variables: BUILD (folder), FAILPOINTS=1, SAN=1, WERROR=1, DEPS=auto|ask|no, JOBS'
@@ -177,7 +178,7 @@ lint-man: lint-deps
 .PHONY: compat compat-specs compat-stored format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
 SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid,modul,versoin,hel
 
-include contrib/fuzz/fuzz.mk
+include contrib/fuzz/fuzz.mk contrib/bench/bench.mk
 
 INSTALL   ?= install
 BINDIR    := $(DESTDIR)$(PREFIX)/bin

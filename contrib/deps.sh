@@ -1,6 +1,6 @@
 #!/bin/sh
 # contrib/deps.sh GROUP...: see that what a group needs is here, and get what is missing.
-# Groups: build test lint peers fuzz.
+# Groups: build test lint peers fuzz bench.
 #   DEPS=auto (default)  says what is missing and what it runs, then runs it
 #   DEPS=ask             asks first         DEPS=no  only says what is missing, and fails
 # It probes (compiles, requires) instead of asking dpkg, so other prefixes and distributions work.
@@ -78,19 +78,28 @@ want_fuzz() {
 }
 # A peer is run or read beside the tests, from .deps/peers/: never installed, never left running.
 # redis-server's program and two of its libraries are packages of their own.
+want_peers_of() {
+	for p in "$@"; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done
+}
 want_peers() {
-	for p in prosody prosody-modules lua-sec libfaketime prosody-specs redis-server redis-tools liblzf1 \
-		libjemalloc2; do
-		[ -e "$deps/peers/.$p" ] || peers="$peers $p"
-	done
+	want_peers_of prosody prosody-modules lua-sec libfaketime prosody-specs redis-server redis-tools \
+		liblzf1 libjemalloc2
+}
+
+# What `make bench` compares with. nginx's Lua needs LuaJIT and two of its libraries; node only where there is none.
+want_bench() {
+	want_peers_of prosody lua-sec nginx libnginx-mod-http-lua libnginx-mod-http-ndk libnginx-mod-stream \
+		libluajit2-5.1-2 libluajit2-5.1-common lua-resty-core lua-resty-lrucache haproxy libopentracing-c-wrapper0 \
+		libopentracing1 liblua5.3-0 libpcre2-8-0 libpcre3 lua-luv libuv1 lua-cqueues
+	have node || want_peers_of nodejs
 }
 
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 miss=; own=; peers=
-[ $# -gt 0 ] || { say "usage: contrib/deps.sh GROUP... (build test lint peers fuzz)"; exit 2; }
+[ $# -gt 0 ] || { say "usage: contrib/deps.sh GROUP... (build test lint peers fuzz bench)"; exit 2; }
 for group in "$@"; do case $group in
-	build | test | lint | peers | fuzz) "want_$group" ;;
-	*) say "unknown group '$group' (build, test, lint, peers, fuzz)"; exit 2 ;;
+	build | test | lint | peers | fuzz | bench) "want_$group" ;;
+	*) say "unknown group '$group' (build, test, lint, peers, fuzz, bench)"; exit 2 ;;
 esac; done
 [ "${DEPS_AGAIN:-}" = yes ] && peers=
 [ -n "$miss$own$peers" ] || exit 0
@@ -120,7 +129,7 @@ for o in $own; do case $o in
 	posix) say "missing: luaposix for Lua 5.4; Debian 13's package lua-posix $posix_version will be unpacked into .deps/" ;;
 	llhttp) say "missing: llhttp's C source; the package node-llhttp will be unpacked into .deps/src/" ;;
 esac; done
-[ -z "$peers" ] || say "missing peers for tests:$peers (will be unpacked into .deps/peers/)"
+[ -z "$peers" ] || say "missing peers:$peers (will be unpacked into .deps/peers/)"
 case $DEPS in
 	no) say "DEPS=no: nothing was installed"; exit 1 ;;
 	ask) printf 'deps: go on? [y/N] ' >&2; read -r answer || answer=; case $answer in y* | Y*) ;; *) exit 1 ;; esac ;;
@@ -173,5 +182,5 @@ get_peer() {
 	(cd "$t/$1" && apt-get -qq -o APT::Sandbox::User=root download "$1" >&2) && dpkg-deb -x "$t/$1"/*.deb "$deps/peers" && : >"$deps/peers/.$1"
 }
 for o in $own; do "get_$o" || exit 1; done
-for p in $peers; do get_peer "$p" || say "peer $p cannot be had here: its tests are skipped"; done
+for p in $peers; do get_peer "$p" || say "peer $p cannot be had here: what needs it is skipped"; done
 cd "$here"; DEPS=no DEPS_AGAIN=yes exec contrib/deps.sh "$@"

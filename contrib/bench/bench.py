@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""bench.py - gadwall beside raw C and other servers, in one interleaved run. See README.md.
+
+usage: bench.py [--gadwall PROGRAM] [--list] [ITEM...]      (ITEMs: also BENCH_ONLY="ITEM ...")
+environment: BENCH_ROUNDS=5  BENCH_SECONDS=1 (a measurement)  BENCH_SERVERS="NAME ..."
+  BENCH_REDO=2 (how often a refused round is tried again)  BENCH_IDLE=9000 (idle connections)
+  BENCH_OUT=build/bench (bench.json, bench.svg), and the limits in measure.py"""
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics as st
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import measure
+import report
+import servers
+from servers import BIN, RUN, SERVERS, Server
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "1"))
+REDO = int(os.environ.get("BENCH_REDO", "2"))
+IDLE = int(os.environ.get("BENCH_IDLE", "9000"))
+OUT = os.environ.get("BENCH_OUT", BIN)
+ONLY = os.environ.get("BENCH_SERVERS", "").split()
+
+
+@dataclass
+class Item:
+    """A kind of work: which servers, and the load generator with its arguments. `cpu_only`: the
+    generator needs more CPU for it than a server, so it is the limit of every round: the CPU per
+    operation is kept, rate and latency are not reported."""
+    role: str
+    what: str
+    argv: list = field(default_factory=list)
+    cpu_only: bool = False
+
+
+def echo(connections, depth, *more):
+    return ["load", "-c", connections, "-d", depth, "-t", SECONDS, "-w", 0.25, *more]
+
+
+ITEMS = {
+    "echo-64-1": Item("echo", "TCP echo of 64 bytes, 64 connections", echo(64, 1)),
+    "echo-64-16": Item("echo", "the same, 16 messages in flight on each", echo(64, 16)),
+    "echo-1000-1": Item("echo", "1,000 connections", echo(1000, 1)),
+    "echo-1000-16": Item("echo", "1,000 connections, 16 in flight", echo(1000, 16)),
+    "line-64-16": Item("line", "one Lua callback a line, 64 connections, 16 in flight", echo(64, 16)),
+    "http-64": Item("http", "HTTP keep-alive GET, 64 connections", echo(64, 1, "-H", "/")),
+    "http-256": Item("http", "256 connections", echo(256, 1, "-H", "/")),
+    "http-headers": Item("http", "64 connections, 8 browser headers",
+        echo(64, 1, "-H", "/", "-B")),
+    "churn": Item("echo", "connect, one message, close", ["churn", "-t", SECONDS, "-n", 100000], True),
+    "tls-echo": Item("tls", "TLS echo of 64 bytes, 64 connections", echo(64, 1, "-T")),
+    "tls-handshake": Item("tls", "TLS full handshake (ECDSA P-256), one message, close",
+        ["churn", "-T", "-R", "-t", SECONDS, "-n", 20000], True),
+}
+
+
+def start_all(role):
+    """Servers of a role that are here and came up; the others are named."""
+    running = {}
+    for name in SERVERS[role]:
+        lack = servers.missing(role, name)
+        if ONLY and name not in ONLY:
+            continue
+        if lack:
+            print(f"skipped: {name} ({role}): {lack} is not here")
+            continue
+        server = Server(role, name)
+        if server.wait():
+            running[name] = server
+        else:
+            print(f"skipped: {name} ({role}) did not start: {server.last_words()}")
+            server.stop()
+    return running
+
+
+def stop_all(running):
+    for server in running.values():
+        server.stop()
+
+
+def believed(item, server):
+    """One round, tried again while it is refused; the last try tells why."""
+    for _ in range(REDO + 1):
+        result = measure.once(server, item.argv)
+        if item.cpu_only and result["refused"] == "generator":
+            result["refused"], result["limited"] = None, True
+        if not result["refused"]:
+            break
+    return result
+
+
+def run_items(names):
+    """All servers of a role run beside each other, one at a time is measured, and every round
+    goes through all of them, there and back."""
+    found = {}
+    for role in dict.fromkeys(ITEMS[n].role for n in names):
+        running = start_all(role)
+        try:
+            time.sleep(0.5)
+            for name in (n for n in names if ITEMS[n].role == role):
+                results = {s: [] for s in running}
+                for r in range(ROUNDS):
+                    for s in list(running)[::1 if r % 2 == 0 else -1]:
+                        results[s].append(believed(ITEMS[name], running[s]))
+                found[name] = report.summary(ITEMS[name], results)
+                found[name]["rounds"] = results
+                report.table(name, found[name], ROUNDS)
+                sys.stdout.flush()
+        finally:
+            stop_all(running)
+    return found
+
+
+def check_generators():
+    """The generators must see every 1,000th answer missing, and must not see what is not so."""
+    cases = {"echo": ["load", "-t", 0.3, "-w", 0.1], "pipelined echo": ["load", "-d", 16, "-t", 0.3],
+        "HTTP": ["load", "-H", "/", "-t", 0.3], "churn": ["churn", "-t", 1, "-n", 3000]}
+    for loses in (False, True):
+        for case, argv in cases.items():
+            options = (["-H"] if case == "HTTP" else []) + (["-L", "1000"] if loses else [])
+            port = servers.free_port()
+            server = subprocess.Popen([os.path.join(BIN, "rawecho"), "-p", str(port), "-l", "60",
+                *options])
+            try:
+                while not servers.answers(port) and server.poll() is None:
+                    time.sleep(0.01)
+                result = measure.generate([argv[0], "-p", port, *argv[1:]])
+            finally:
+                server.terminate()
+                server.wait()
+            if "failed" in result or bool(result["lost"] or result["errs"]) != loses:
+                sys.exit(f"bench: the generator of {case} is not to be trusted: a server that loses "
+                    f"{'every 1,000th' if loses else 'no'} answer gave {result}")
+    print("generators: a server that loses every 1,000th answer is found out (echo, pipelined "
+        "echo, HTTP, churn)")
+
+
+def hold_argv(role):
+    return {"http": ["-H", "/"], "tls": ["-T", "-m", "64"]}.get(role, ["-m", "64"])
+
+
+def idle_memory(role, name):
+    """What one server takes with nothing to do, by idle connection, and after they are gone."""
+    server = Server(role, name)
+    try:
+        if not server.wait():
+            return {"failed": server.last_words()}
+        time.sleep(0.5)
+        pids = server.pids()
+        rss0, pss0 = measure.memory(pids)
+        hold = subprocess.Popen(["taskset", "-c", measure.CLIENT_CORE, os.path.join(BIN, "hold"),
+            "-p", str(server.port), "-c", str(IDLE), "-t", "120", *hold_argv(role)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ready = hold.stdout.readline()
+        time.sleep(1)
+        rss1, pss1 = measure.memory(pids)
+        _, err = hold.communicate(timeout=30)
+        time.sleep(1)
+        rss2, _ = measure.memory(pids)
+        if not ready:
+            return {"failed": err.strip()}
+        return {"idle_rss": rss0, "idle_pss": pss0, "per_rss": (rss1 - rss0) / IDLE,
+            "per_pss": (pss1 - pss0) / IDLE, "after_rss": rss2,
+            "pss_by_process": [measure.memory([p])[1] for p in pids]}
+    finally:
+        server.stop()
+
+
+def run_memory():
+    MiB = 1048576
+    print(f"\n## memory: {IDLE} idle connections after one message each; PSS by process: keeper, worker")
+    print(f"{'server':22}{'B/conn':>8}{'(PSS)':>8}{'idle RSS':>10}{'PSS MiB':>9}{'after/idle':>11}  processes")
+    out = {}
+    for role in ("echo", "http", "tls"):
+        for name in SERVERS[role]:
+            if servers.missing(role, name) or (ONLY and name not in ONLY):
+                continue
+            f = out[f"{role} {name}"] = idle_memory(role, name)
+            if "failed" in f:
+                print(f"{role + ' ' + name:22} not reported: {f['failed']}")
+                continue
+            each = " ".join(f"{p / MiB:.1f}" for p in f["pss_by_process"])
+            print(f"{role + ' ' + name:22}{f['per_rss']:8.0f}{f['per_pss']:8.0f}{f['idle_rss'] / MiB:10.2f}"
+                f"{f['idle_pss'] / MiB:9.2f}{f['after_rss'] / f['idle_rss']:11.2f}  {each}", flush=True)
+    return out
+
+
+def first_answer(server, question):
+    """Milliseconds from exec to the first answer."""
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        with socket.socket() as s:
+            s.settimeout(5)
+            try:
+                s.connect(("127.0.0.1", server.port))
+                s.sendall(question)
+                if s.recv(4096):
+                    return (time.perf_counter() - server.began) * 1e3
+            except OSError:
+                time.sleep(0.0002)
+    return None
+
+
+def run_start():
+    print(f"\n## start: ms from exec to the first answer, of {ROUNDS}")
+    questions = {"echo": b"x" * 63 + b"\n", "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"}
+    times = {}
+    for _ in range(ROUNDS):
+        for role, question in questions.items():
+            for name in SERVERS[role]:
+                if servers.missing(role, name) or (ONLY and name not in ONLY):
+                    continue
+                server = Server(role, name)
+                try:
+                    ms = first_answer(server, question)
+                finally:
+                    server.stop()
+                if ms:
+                    times.setdefault(f"{role} {name}", []).append(ms)
+    for name, ms in times.items():
+        print(f"{name:22} median {st.median(ms):8.2f}  least {min(ms):8.2f}")
+    return times
+
+
+def run_timers():
+    """1,000,000 timers added, moved and cancelled: raw libev in C, gadwall and Prosody from Lua."""
+    script = os.path.join(servers.HERE, "peers/timers.lua")
+    runs = {"raw-libev": [os.path.join(BIN, "timers")], "gadwall": [servers.GADWALL, "lua", script]}
+    if os.path.isdir(servers.PROSODY):
+        runs["prosody"] = [shutil.which("lua5.4"), script]
+    out = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, argv in runs.items():
+            argv = argv + ["1000000"] + ([servers.PROSODY] if name == "prosody" else [])
+            run = subprocess.run(["taskset", "-c", "0", *argv], capture_output=True, text=True,
+                timeout=120, check=True)
+            out[name].append({k: float(v) for k, v in re.findall(r'"(\w+)":([\d.]+)', run.stdout)})
+    print("\n## timers: 1,000,000, ns each (median)")
+    for name, rounds in out.items():
+        add, move, cancel = (st.median(r[k] for r in rounds) for k in ("add_ns", "resched_ns", "cancel_ns"))
+        print(f"{name:15} add {add:7.1f}  reschedule {move:7.1f}  cancel {cancel:7.1f}  "
+            f"add and cancel {add + cancel:7.1f}")
+    return out
+
+
+EXTRA = {"memory": run_memory, "start": run_start, "timers": run_timers}
+
+
+def main():
+    argv = sys.argv[1:]
+    if "--gadwall" in argv:
+        at = argv.index("--gadwall")
+        servers.GADWALL = os.path.abspath(argv[at + 1])
+        del argv[at:at + 2]
+    if "--list" in argv:
+        print("\n".join(f"{n:14} {i.what}" for n, i in ITEMS.items()), *EXTRA, sep="\n")
+        return
+    names = argv or os.environ.get("BENCH_ONLY", "").split() or [*ITEMS, *EXTRA]
+    unknown = [n for n in names if n not in ITEMS and n not in EXTRA]
+    if unknown:
+        sys.exit(f"bench: no item {', '.join(unknown)}; there are: {' '.join([*ITEMS, *EXTRA])}")
+    if os.cpu_count() < 2:
+        sys.exit("bench: one core for the server and one for the load are needed")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 20000), limit))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1)) # so that what was started is stopped
+    shutil.rmtree(RUN, ignore_errors=True)
+    os.makedirs(RUN)
+    print(f"bench: {ROUNDS} rounds of {SECONDS} s; load average {os.getloadavg()[0]:.1f}; limits "
+        + " ".join(f"{k}={v}" for k, v in measure.LIMITS.items()))
+    check_generators()
+    run = {"load": os.getloadavg(), "rounds": ROUNDS, "seconds": SECONDS, "limits": measure.LIMITS}
+    run["items"] = run_items([n for n in names if n in ITEMS])
+    for name in names:
+        if name in EXTRA:
+            run[name] = EXTRA[name]()
+    os.makedirs(OUT, exist_ok=True)
+    report.write_json(os.path.join(OUT, "bench.json"), run)
+    report.write_svg(os.path.join(OUT, "bench.svg"), run["items"])
+    print(f"\nload average {os.getloadavg()[0]:.1f}; wrote {OUT}/bench.json and bench.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+/* churn - connection churn generator, 127.0.0.1 only: connect, (TLS handshake,)
+ * one message, wait for the reply, close; -c slots in parallel.
+ *
+ *   churn -p PORT [-c slots] [-n conns] [-t maxsecs] [-s msgsize] [-R (close with RST)]
+ *         [-P serverpid,...] [-T tls, -2 TLS1.2 only] [-H (HTTP GET, Connection: close; until EOF)]
+ * [-0 no message]
+ *
+ * When -t is over what is under way has a second to come: "lost" is what never did, "errs" what
+ * was cut or refused. Prints one line of JSON; exit 3 if either is not 0. At most 60 s. */
+#include "lg.h"
+
+#include <openssl/ssl.h>
+
+typedef struct {
+	int fd, st;
+	size_t got;
+	uint64_t t0;
+	SSL *ssl;
+} slot;
+static int port, nslot = 64, size = 64, rst, tls, http, nomsg, tls12;
+static uint64_t nmax = 10000, started, finished, errs;
+static double tmax = 10;
+static const char *pids;
+static int ep;
+static char msg[65536], buf[65536];
+static size_t msglen;
+static hist H;
+static SSL_CTX *ctx;
+
+static void start(slot *s)
+{
+	if (started >= nmax) {
+		s->fd = -1;
+		return;
+	}
+	started++;
+	s->t0 = now_ns();
+	s->got = 0;
+	s->st = 0;
+	s->fd = tcp_start(port);
+	if (s->fd < 0) {
+		errs++;
+		return;
+	}
+	if (tls) {
+		s->ssl = SSL_new(ctx);
+		SSL_set_fd(s->ssl, s->fd);
+		SSL_set_connect_state(s->ssl);
+	}
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = s};
+	epoll_ctl(ep, EPOLL_CTL_ADD, s->fd, &ev);
+}
+
+static void finish(slot *s, int ok)
+{
+	if (ok) {
+		finished++;
+		h_add(&H, now_ns() - s->t0);
+	} else
+		errs++;
+	if (s->ssl) {
+		SSL_set_quiet_shutdown(s->ssl, 1);
+		SSL_free(s->ssl);
+		s->ssl = NULL;
+	}
+	if (rst) {
+		struct linger l = {1, 0};
+		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	}
+	close(s->fd);
+	start(s);
+}
+
+static void step(slot *s, uint32_t ev)
+{
+	if (s->st == 0) {
+		if (!(ev & EPOLLOUT) && !tls) {
+			if (ev & (EPOLLERR | EPOLLHUP))
+				finish(s, 0);
+			return;
+		}
+		if (tls) {
+			int r = SSL_do_handshake(s->ssl);
+			if (r != 1) {
+				int e = SSL_get_error(s->ssl, r);
+				if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+					finish(s, 0);
+				return;
+			}
+		}
+		s->st = 1;
+		if (nomsg) {
+			finish(s, 1);
+			return;
+		}
+		ssize_t k = tls ? SSL_write(s->ssl, msg, (int)msglen)
+				: send(s->fd, msg, msglen, MSG_NOSIGNAL);
+		if (k != (ssize_t)msglen) {
+			finish(s, 0);
+			return;
+		}
+	}
+	if (!(ev & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	for (;;) {
+		ssize_t n;
+		if (tls) {
+			n = SSL_read(s->ssl, buf, sizeof buf);
+			if (n <= 0) {
+				int e = SSL_get_error(s->ssl, (int)n);
+				if (e == SSL_ERROR_WANT_READ)
+					return;
+				n = 0;
+			}
+		} else {
+			n = recv(s->fd, buf, sizeof buf, 0);
+			if (n < 0 && errno == EAGAIN)
+				return;
+		}
+		if (n <= 0) {
+			finish(s, http && s->got > 0);
+			return;
+		}
+		s->got += n;
+		if (!http && s->got >= msglen) {
+			finish(s, 1);
+			return;
+		}
+	}
+}
+
+static void take_events(void)
+{
+	struct epoll_event evs[512];
+	int n = epoll_wait(ep, evs, 512, 50);
+	for (int i = 0; i < n; i++) {
+		slot *s = evs[i].data.ptr;
+		if (s->fd >= 0)
+			step(s, evs[i].events);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	for (int o; (o = getopt(argc, argv, "p:c:n:t:s:RTH02P:")) != -1;)
+		switch (o) {
+		case 'p': port = atoi(optarg); break;
+		case 'c': nslot = atoi(optarg); break;
+		case 'n': nmax = strtoull(optarg, 0, 10); break;
+		case 't': tmax = atof(optarg); break;
+		case 's': size = atoi(optarg); break;
+		case 'R': rst = 1; break;
+		case 'T': tls = 1; break;
+		case 'P': pids = optarg; break;
+		case '2': tls12 = 1; break;
+		case 'H': http = 1; break;
+		case '0': nomsg = 1; break;
+		default: return 2;
+		}
+	if (tmax > 60)
+		tmax = 60;
+	if (http)
+		msglen = snprintf(msg, sizeof msg,
+		    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+	else {
+		msglen = size;
+		memset(msg, 'x', size);
+		msg[size - 1] = '\n';
+	}
+	if (tls) {
+		ctx = SSL_CTX_new(TLS_client_method());
+		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+		if (tls12)
+			SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	}
+	ep = epoll_create1(0);
+	slot *ss = calloc(nslot, sizeof *ss);
+	uint64_t t0 = now_ns(), te = t0 + (uint64_t)(tmax * 1e9);
+	double c0 = cpu_s(), s0 = proc_cpu(pids);
+	for (int i = 0; i < nslot; i++)
+		start(&ss[i]);
+	while (finished + errs < nmax && now_ns() < te && errs < 1000)
+		take_events();
+	double el = (now_ns() - t0) / 1e9, cc = (cpu_s() - c0) / el, sc = proc_cpu(pids) - s0;
+	uint64_t measured = finished, end = now_ns() + 1000000000ull;
+	/* What is under way when time is up has a second to come; what does not is lost. */
+	nmax = started;
+	while (finished + errs < started && now_ns() < end)
+		take_events();
+	uint64_t lost = started - finished - errs;
+	printf("{\"msgs\":%llu,\"elapsed\":%.4f,\"rate\":%.0f,\"client_cpu\":%.3f,\"server_cpu\":%."
+	       "3f,\"us_per\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"errs\":%llu,\"lost\":%"
+	       "llu}\n",
+	    (unsigned long long)measured, el, measured / el, cc, sc / el,
+	    measured ? sc * 1e6 / measured : 0, h_pct_us(&H, 50), h_pct_us(&H, 99),
+	    h_pct_us(&H, 99.9), (unsigned long long)errs, (unsigned long long)lost);
+	return errs || lost ? 3 : 0;
+}

@@ -1,0 +1,104 @@
+"""What a run found, as text, JSON and SVG."""
+import json
+import statistics as st
+from html import escape
+
+BASE = "raw-libev"
+OURS = ("gadwall",)
+
+
+def counted(rounds):
+    return [r for r in rounds if r and not r["refused"]]
+
+
+def ratios(rounds, base, key="us_per"):
+    """Base by own, of the rounds in which both count: above 1 is cheaper than the base."""
+    return [b[key] / a[key] for a, b in zip(rounds, base)
+        if a and b and not a["refused"] and not b["refused"] and a[key]]
+
+
+def summary(item, results):
+    """Figures of each server in one item; a server without enough rounds only says why."""
+    out = {}
+    for name, rounds in results.items():
+        good = counted(rounds)
+        if len(good) * 2 <= len(rounds):
+            why = [r["refused"].split(":")[0] for r in rounds if r and r["refused"]]
+            texts = [r["refused"] for r in rounds if r and r["refused"] and ":" in r["refused"]]
+            out[name] = {"refused": {w: why.count(w) for w in sorted(set(why))}, "text": texts[:1]}
+            continue
+        figures = {"us": st.median(r["us_per"] for r in good), "rounds": len(good)}
+        if not any(r.get("limited") for r in good):
+            for key in ("rate", "p50", "p99", "p999", "server_cpu", "client_cpu"):
+                figures[key] = st.median(r[key] for r in good)
+        ratio = ratios(rounds, results.get(BASE, []))
+        if ratio:
+            figures["of_raw"] = st.median(ratio)
+        out[name] = figures
+    peers = [n for n in out if "us" in out[n] and not n.startswith("raw") and n not in OURS]
+    best = min(peers, key=lambda n: out[n]["us"], default=None)
+    for name, figures in out.items():
+        ratio = best and "us" in figures and ratios(results[name], results[best])
+        if ratio:
+            figures["of_best"] = st.median(ratio)
+    return {"servers": out, "best_peer": best, "what": item.what}
+
+
+def cell(figures, key, form):
+    return form.format(figures[key]) if key in figures else "-"
+
+
+def table(name, result, rounds):
+    """Prints one item."""
+    print(f"\n## {name}: {result['what']}; best peer: {result['best_peer'] or 'none'}")
+    print(f"{'server':15}{'CPU us/op':>10}{'x raw':>7}{'x best':>7}{'ops/s':>10}{'busy':>6}"
+        f"{'p50':>9}{'p99':>9}{'p99.9':>9} us  rounds")
+    for server, f in result["servers"].items():
+        if "us" not in f:
+            print(f"{server:15} not reported: {f['refused']} {' '.join(f['text'])}")
+            continue
+        print(f"{server:15}{f['us']:10.3f}{cell(f, 'of_raw', '{:.3f}'):>7}"
+            f"{cell(f, 'of_best', '{:.2f}'):>7}{cell(f, 'rate', '{:.0f}'):>10}"
+            f"{cell(f, 'server_cpu', '{:.2f}'):>6}{cell(f, 'p50', '{:.0f}'):>9}"
+            f"{cell(f, 'p99', '{:.0f}'):>9}{cell(f, 'p999', '{:.0f}'):>9}     {f['rounds']}/{rounds}")
+
+
+def write_json(path, run):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(run, f, indent=1)
+
+
+LABEL, SCALE, STEP = 200, 420, 16
+
+
+def bar(y, name, ratio):
+    colour = "#2a78d6" if name in OURS else "#a9a8a2"
+    width = max(1, min(ratio, 1.25) * SCALE)
+    return (f'<text x="{LABEL - 8}" y="{y + 10}" text-anchor="end">{escape(name)}</text>'
+        f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="12" rx="2" fill="{colour}"/>'
+        f'<text x="{LABEL + width + 5:.1f}" y="{y + 10}">{ratio:.2f}</text>')
+
+
+def write_svg(path, items):
+    """Bars of what raw C libev needs by what each server needs: longer is cheaper, 1 is as cheap."""
+    parts, y = [], 44
+    for name, item in items.items():
+        rows = {n: f["of_raw"] for n, f in item.get("servers", {}).items()
+            if "of_raw" in f and n != BASE}
+        if not rows:
+            continue
+        parts.append(f'<text x="8" y="{y + 10}" font-weight="bold">{escape(name)}: '
+            f'{escape(item["what"])}</text>')
+        y += STEP + 4
+        for server in sorted(rows, key=rows.get, reverse=True):
+            parts.append(bar(y, server, rows[server]))
+            y += STEP
+        y += 10
+    line = f'<line x1="{LABEL + SCALE}" x2="{LABEL + SCALE}" y1="40" y2="{y}" stroke="#888" ' \
+        'stroke-dasharray="3 3"/>'
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="800" height="{y + 10}" '
+            'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>'
+            '<g fill="#222"><text x="8" y="20" font-size="14">CPU per operation: raw C libev '
+            'by server (1 is as cheap; longer is better)</text>'
+            + line + "".join(parts) + "</g></svg>\n")
