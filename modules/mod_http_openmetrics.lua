@@ -7,6 +7,7 @@ module:depends("admin_http")
 local ip <const> = require "util.ip"
 local statsmanager <const> = require "core.statsmanager"
 local own <const> = module:require "own"
+local whole <const> = require "core.whole"
 
 local allowed_ips <const> = module:get_option_set("openmetrics_allow_ips", { "::1", "127.0.0.1" })
 local cidr <const> = module:get_option_string("openmetrics_allow_cidr")
@@ -27,8 +28,21 @@ local function permitted(address)
 		or network ~= nil and ip.match(parsed, network, bits)
 end
 
-local update <const> = own.new(statsmanager.metric)
+-- Set while an answer is made: counts of the other workers.
+local others
+
+local fill <const> = own.new(statsmanager.metric)
+local function update()
+	fill(others)
+end
 module:hook("stats-update", update)
+
+local function render()
+	local collect <const> = statsmanager.collect or update -- with an interval, only ours is new
+	collect()
+	local registry <const> = statsmanager.get_metric_registry()
+	return registry and registry:render()
+end
 
 local function get_metrics(event)
 	local headers <const> = event.response.headers
@@ -38,14 +52,19 @@ local function get_metrics(event)
 		return { status_code = 403, body = "not permitted: openmetrics_allow_ips and "
 			.. "openmetrics_allow_cidr say who may read this\n" }
 	end
-	local collect <const> = statsmanager.collect or update -- with an interval, only ours is new
-	collect()
-	local registry <const> = statsmanager.get_metric_registry()
-	if not registry then
+	if not statsmanager.get_metric_registry() then
 		return { status_code = 404, body = "statistics are off (statistics = false)\n" }
 	end
 	headers.content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-	return registry:render()
+	if whole.is_alone() then
+		return render()
+	end
+	return whole.ask():next(function (counts)
+		others = counts
+		local ok, text = pcall(render)
+		others = nil
+		return ok and text or error(text, 0)
+	end)
 end
 
 module:provides("admin-http", { name = "openmetrics", route = { ["GET /metrics"] = get_metrics } })

@@ -3,6 +3,7 @@
 local lifecycle <const> = require "core.lifecycle"
 local status <const> = require "core.status"
 local status_text <const> = require "core.status_text"
+local whole <const> = require "core.whole"
 
 local server <const> = {}
 
@@ -59,7 +60,7 @@ local function activate()
 end
 
 local function print_status(self)
-	local object <const> = status.build()
+	local object <const> = status.build(whole.counts())
 	for _, line in ipairs(status_text.render(object)) do
 		self.session.print(line)
 	end
@@ -94,8 +95,8 @@ local function report()
 	return true, ("%s, exit %d, %.1f s"):format(last.result, last.exit, last.seconds), last
 end
 
--- Waits until nothing is in flight; an event wakes it, nothing polls.
-local function wait_idle(session, service)
+-- Waits until nothing is in flight in this worker; an event wakes it, nothing polls.
+local function wait_own_idle(session, service)
 	local sessions <const> = require "core.sessions"
 	local promise <const> = require "util.promise"
 	if sessions.total(service) == 0 then
@@ -112,6 +113,24 @@ local function wait_idle(session, service)
 	end)
 	require "util.async".wait_for(idle)
 	stop()
+end
+
+-- How often the other workers are asked (s): no event of theirs reaches us.
+local ask_every <const> = 0.2
+
+-- Waits until nothing is in flight in any worker.
+local function wait_idle(session, service)
+	local open = true
+	session.on_close(function () open = false end)
+	while open do
+		wait_own_idle(session, service)
+		local flight <const>, by_service <const> = status.in_flight(whole.counts())
+		local left <const> = service and by_service[service] or not service and flight.total
+		if (left or 0) == 0 then
+			return
+		end
+		require "util.async".sleep(ask_every)
+	end
 end
 
 local function drain(self, service, flags)

@@ -6,11 +6,10 @@ local goodbye <const> = require "core.goodbye"
 local health <const> = require "core.health"
 local json <const> = require "util.json"
 local lifecycle <const> = require "core.lifecycle"
-local portmanager <const> = require "core.portmanager"
-local sessions <const> = require "core.sessions"
 local states <const> = require "core.lifecycle_states"
 local status <const> = require "core.status"
 local time <const> = require "util.time"
+local whole <const> = require "core.whole"
 
 local own <const> = {}
 
@@ -48,31 +47,48 @@ function fill.stop(m)
 	m.deadline:with_labels():set(ends and math.floor((time.now() + left) * 1000) / 1000 or 0)
 end
 
-function fill.connections(m)
-	for _, service in ipairs(portmanager.list()) do
+-- Connections that were told goodbye, by service, in all workers.
+local function goodbyes(others)
+	local sum <const> = {}
+	local function add(totals)
+		for name, counts in pairs(totals or {}) do
+			sum[name] = sum[name] or { drained = 0, forced = 0 }
+			whole.add(sum[name], counts)
+		end
+	end
+	add(goodbye.totals())
+	for _, counts in pairs(others) do
+		add(counts.goodbyes)
+	end
+	return sum
+end
+
+-- Summed over the workers; what is not, is this worker's own.
+function fill.connections(m, others)
+	for _, service in ipairs(status.services(others)) do
 		local name <const> = service.service
 		m.connections:with_labels(name):set(service.connections)
 		m.connections_total:with_labels(name, "accepted"):set(service.accepted)
 		m.connections_total:with_labels(name, "refused"):set(service.refused)
 	end
-	for name, counts in pairs(goodbye.totals()) do
+	for name, counts in pairs(goodbyes(others)) do
 		m.connections_total:with_labels(name, "drained"):set(counts.drained)
 		m.connections_total:with_labels(name, "forced"):set(counts.forced)
 	end
 	m.in_flight:clear()
-	for module_name, count in pairs(sessions.snapshot().by_module) do
+	for module_name, count in pairs((status.in_flight(others)).by_module) do
 		m.in_flight:with_labels(module_name):set(count)
 	end
 end
 
-function fill.workers(m)
+function fill.workers(m, others)
 	for _, generation in ipairs(status.generations(lifecycle.state())) do
 		for _, worker in ipairs(generation.workers) do
 			m.restarts:with_labels(worker.worker):set(worker.restarts)
 		end
 	end
-	for _, limit in ipairs(status.network().limits or {}) do
-		m.limit_hits:with_labels(limit.limit):set(limit.hits or 0)
+	for _, limit in ipairs(status.limits(others)) do
+		m.limit_hits:with_labels(limit.limit):set(limit.hits)
 	end
 end
 
@@ -102,7 +118,7 @@ own.lag_limits = { 0.000256, 0.001024, 0.004096, 0.016384, 0.065536, 0.262144, 1
 
 --- Enters the families.
 -- @param metric core.statsmanager's
--- @return function that brings their values up to date
+-- @return function(others) that brings their values up to date; others: of core.whole, or nil
 function own.new(metric)
 	local function gauge(name, unit, text, labels)
 		return metric("gauge", name, unit, text, labels or {})
@@ -138,9 +154,9 @@ function own.new(metric)
 	}
 	metric("gauge", "gadwall_build_info", "", "The version that runs", { "version", "lua" })
 		:with_labels(prosody.version, _VERSION):set(1)
-	return function ()
+	return function (others)
 		for _, part in pairs(fill) do
-			part(m)
+			part(m, others or {})
 		end
 	end
 end

@@ -45,6 +45,7 @@ local stop <const> = require "core.stop"
 local stop_status <const> = require "core.stop_status"
 local time <const> = require "util.time"
 local upgrades <const> = require "core.upgrades"
+local whole <const> = require "core.whole"
 local verbs <const> = require "core.verbs"
 
 local lifecycle <const> = {}
@@ -218,6 +219,7 @@ function lifecycle.init()
 	upgrades.init(keeper, generation.is_active)
 	peers.init(keeper)
 	fire_all.init()
+	whole.init()
 	life.set_word("state", "starting")
 	foreign.install(prosody, function (reason, code, guarded)
 		if guarded or not stop.is_wrapped_call() then

@@ -78,6 +78,11 @@ function peers.tell(kind, body)
 	return count
 end
 
+--- How many other workers of the generation live.
+function peers.count()
+	return channel and #channel.list() or 0
+end
+
 --- What is done when another worker says something.
 -- @param kind word
 -- @param fn function(number of the worker, body)

@@ -7,6 +7,7 @@ local port_address <const> = require "core.port_address"
 local port_bind <const> = require "core.port_bind"
 local port_tls <const> = require "core.port_tls"
 local server <const> = require "net.server"
+local server_listen <const> = require "net.server_listen"
 
 local port_listener <const> = {}
 
@@ -70,6 +71,7 @@ function port_listener.adopt(listener, service)
 	if class ~= listener.class then
 		listener.class = class
 		listener.server:setclass(class)
+		server_listen.gate_as_class(listener.server)
 	end
 end
 

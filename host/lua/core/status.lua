@@ -7,6 +7,7 @@ local info <const> = require "host.info"
 local json <const> = require "util.json"
 local json_fields <const> = require "core.json_fields"
 local sys <const> = require "host.sys"
+local whole <const> = require "core.whole"
 
 local status <const> = { schema = 1 }
 
@@ -75,16 +76,23 @@ local function own_pid()
 	return (sys.ids())
 end
 
-local function worker_entry(w)
-	local mine <const> = w.pid == own_pid()
-	local loop <const> = mine and optional "host.loop" or {}
-	local lag <const> = loop.lag and loop.lag() or nil
+-- What only a worker itself knows of its process.
+local function process_counts()
+	local loop <const> = optional "host.loop" or {}
+	return { lua_bytes = sys.lua_bytes(), rss_bytes = sys.rss(), lag = loop.lag and loop.lag() }
+end
+
+local function worker_entry(w, others)
+	local its = w.pid == own_pid() and process_counts() or {}
+	if w.generation == prosody.generation and others[w.worker] then
+		its = others[w.worker].process or {}
+	end
 	return {
 		worker = ("%d.%d"):format(w.generation, w.worker), pid = known(w.pid),
 		state = known(w.state), restarts = w.restarts or 0,
 		heartbeat_age = known(w.heartbeat_age),
-		lua_bytes = mine and sys.lua_bytes() or null,
-		rss_bytes = mine and known(sys.rss()) or null, loop_lag_p99 = known(lag),
+		lua_bytes = known(its.lua_bytes), rss_bytes = known(its.rss_bytes),
+		loop_lag_p99 = known(its.lag),
 	}
 end
 
@@ -100,7 +108,7 @@ local function all_workers(state)
 		state = state, restarts = me.restarts or 0, started = prosody.start_time } }
 end
 
-local function generations(state)
+local function generations(state, others)
 	local list <const>, by_number <const> = array {}, {}
 	for _, w in ipairs(all_workers(state)) do
 		local entry = by_number[w.generation]
@@ -110,7 +118,7 @@ local function generations(state)
 			by_number[w.generation] = entry
 			list:push(entry)
 		end
-		entry.workers:push(worker_entry(w))
+		entry.workers:push(worker_entry(w, others or {}))
 	end
 	return list
 end
@@ -138,9 +146,37 @@ local function service_state(service, lifecycle, host_state)
 	return host_state
 end
 
-local function services(lifecycle, host_state)
+local service_counts <const> = { "connections", "accepted", "refused" }
+
+-- A service's counts in all workers.
+local function counted(service, others)
+	local sum <const> = {}
+	for _, key in ipairs(service_counts) do
+		sum[key] = service[key]
+		for _, counts in pairs(others) do
+			local its <const> = (counts.services or {})[service.service] or {}
+			sum[key] = sum[key] + (tonumber(its[key]) or 0)
+		end
+	end
+	return sum
+end
+
+--- Every service with its addresses, and its counts in all workers.
+-- @param others of core.whole
+-- @return list as of core.portmanager
+function status.services(others)
+	local list <const> = require "core.portmanager".list()
+	for _, service in ipairs(list) do
+		for key, count in pairs(counted(service, others)) do
+			service[key] = count
+		end
+	end
+	return list
+end
+
+local function services(lifecycle, host_state, others)
 	local list <const> = array {}
-	for _, service in ipairs(require "core.portmanager".list()) do
+	for _, service in ipairs(status.services(others)) do
 		local listeners <const> = array {}
 		for _, listener in ipairs(service.listeners) do
 			listeners:push { address = listener.address, port = listener.port, type = listener.type,
@@ -163,10 +199,27 @@ local function modules()
 	return list
 end
 
-local function limits()
+--- The limits that newcomers were turned away at, in all workers.
+-- @param others of core.whole
+-- @return list of { limit, hits, last (real time or nil) }
+function status.limits(others)
+	local list <const> = {}
+	for i, limit in ipairs(status.network().limits or {}) do
+		local entry <const> = { limit = limit.limit, hits = limit.hits or 0, last = limit.last }
+		for _, counts in pairs(others) do
+			local its <const> = (counts.limits or {})[limit.limit] or {}
+			entry.hits = entry.hits + (tonumber(its.hits) or 0)
+			entry.last = its.last and math.max(its.last, entry.last or 0) or entry.last
+		end
+		list[i] = entry
+	end
+	return list
+end
+
+local function limits(others)
 	local list <const> = array {}
-	for _, limit in ipairs(status.network().limits or {}) do
-		if (limit.hits or 0) > 0 then
+	for _, limit in ipairs(status.limits(others)) do
+		if limit.hits > 0 then
 			list:push { limit = limit.limit, hits = limit.hits, last = stamp(limit.last) }
 		end
 	end
@@ -188,9 +241,38 @@ local function config()
 		faults = state and state.faults and #state.faults or 0 }
 end
 
-local function in_flight()
-	local snapshot <const> = require "core.sessions".snapshot()
-	return { total = snapshot.total, by_module = snapshot.by_module }
+--- What is in flight, in all workers.
+-- @param others of core.whole
+-- @return { total, by_module = { name = count } }; and by service { name = count }
+function status.in_flight(others)
+	local snapshot <const>, by_service <const> = require "core.sessions".snapshot()
+	local total = snapshot.total
+	for _, counts in pairs(others) do
+		local its <const> = counts.in_flight or {}
+		total = total + (tonumber(its.total) or 0)
+		whole.add(snapshot.by_module, its.by_module)
+		whole.add(by_service, its.by_service)
+	end
+	return { total = total, by_module = snapshot.by_module }, by_service
+end
+
+--- What this worker tells another one that answers for the host.
+-- @return table that JSON can hold
+function status.counts()
+	local of_services <const>, limit_hits <const> = {}, {}
+	for _, service in ipairs(require "core.portmanager".list()) do
+		of_services[service.service] = { connections = service.connections, accepted = service.accepted,
+			refused = service.refused }
+	end
+	for _, limit in ipairs(status.network().limits or {}) do
+		if (limit.hits or 0) > 0 then
+			limit_hits[limit.limit] = { hits = limit.hits, last = limit.last }
+		end
+	end
+	local flight <const>, by_service <const> = status.in_flight {}
+	return { process = process_counts(), services = of_services, limits = limit_hits,
+		goodbyes = require "core.goodbye".totals(),
+		in_flight = { total = flight.total, by_module = flight.by_module, by_service = by_service } }
 end
 
 -- What the shared registry knows of other servers; null without one.
@@ -215,7 +297,9 @@ local function probes()
 end
 
 --- The whole object.
-function status.build()
+-- @param others nil (this worker alone), or what core.whole knows of the others
+function status.build(others)
+	others = others or {}
 	local lifecycle <const> = require "core.lifecycle"
 	local state <const> = lifecycle.state()
 	local since, why = lifecycle.since()
@@ -226,11 +310,12 @@ function status.build()
 		since = stamp(since), ready = (require "core.health".ready()), live = true,
 		reason = known(why), uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
-		server_id = known(prosody.server_id), generations = part(generations, state),
+		server_id = known(prosody.server_id), generations = part(generations, state, others),
 		stop = part(function () return lifecycle.stop_status() end),
 		upgrade = part(require "core.upgrades".status),
-		services = part(services, lifecycle, state), in_flight = part(in_flight), peers = part(peers),
-		modules = part(modules), limits = part(limits), probes = part(probes),
+		services = part(services, lifecycle, state, others),
+		in_flight = part(status.in_flight, others), peers = part(peers),
+		modules = part(modules), limits = part(limits, others), probes = part(probes),
 		config = part(config),
 	}, "status")
 end

@@ -17,6 +17,7 @@ local server <const> = require "net.server"
 local sessions <const> = require "core.sessions"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
+local whole <const> = require "core.whole"
 
 local teardown <const> = {
 	--- Seconds that the flush gets even when the stop has none left: what is queued is tried once.
@@ -244,6 +245,7 @@ function teardown.work(mine, _, phase, note_error)
 	unload(measuring, note_error)
 	flush(mine, phase)
 	-- Console and health answer while the last bytes leave.
+	whole.leave_admin()
 	unload(admin, note_error)
 end
 

@@ -16,6 +16,8 @@ local server_listen <const> = {
 local EACCES <const> = 13
 
 local gate_open = true
+local kept = {}         -- held names whose gates stayed as they were when the others were shut
+local admin_open = true -- class admin has a gate of its own: one worker accepts it
 local ordinals <const> = {} -- of names in use
 local pending -- list of { fd, backlog, name }: bound, and not to listen before the commit; or nil
 
@@ -85,7 +87,8 @@ local function serve(fd, name, listeners, config)
 	local handle, err = host_net.serve(fd, listeners, {
 		name = name, read_size = config.read_size, read_timeout = config.read_timeout,
 		class = config.class, service = config.service, module = config.module,
-		gate = gate_open and config.gate ~= false, unlink = config.unlink,
+		gate = gate_open and config.gate ~= false and (config.class ~= "admin" or admin_open),
+		unlink = config.unlink,
 		on_close = function (closed)
 			ordinals[name] = nil
 			local held_by = keeper()
@@ -174,10 +177,38 @@ end
 -- @param but optional set of held names whose gates stay as they are
 function server_listen.gate(open, but)
 	gate_open = open and true or false
+	kept = not open and but or {}
 	datagram.gate(gate_open, but)
 	for _, handle in ipairs(host_net.servers()) do
 		if not (but and but[handle:name()]) then
-			handle:gate(gate_open)
+			handle:gate(gate_open and (admin_open or handle:class() ~= "admin"))
+		end
+	end
+end
+
+--- Opens or shuts the gate of class admin; a shut gate() stays shut.
+function server_listen.admin_gate(open)
+	admin_open = open
+	for _, handle in ipairs(host_net.servers()) do
+		if handle:class() == "admin" and (gate_open or kept[handle:name()]) then
+			handle:gate(open)
+		end
+	end
+end
+
+--- A listener's gate as its class has it; called when that has changed.
+-- @param handle server handle
+function server_listen.gate_as_class(handle)
+	if gate_open or kept[handle:name()] then
+		handle:gate(admin_open or handle:class() ~= "admin")
+	end
+end
+
+--- Lets go of the listeners of a class without ending them: another worker serves on.
+function server_listen.leave_class(class)
+	for _, handle in ipairs(host_net.servers()) do
+		if handle:class() == class then
+			handle:destroy()
 		end
 	end
 end

@@ -1,0 +1,197 @@
+-- workers = N is one host: one console, counts of all workers, one drain, upgrade and stop.
+local client <const> = require "spec.support.client"
+local daemon <const> = require "spec.support.daemon"
+local json <const> = require "util.json"
+local process <const> = require "spec.support.process"
+local wait <const> = require "spec.support.wait"
+
+-- Says which worker has accepted.
+local who <const> = [[
+	module:set_global()
+	module:provides("net", { name = "who", default_port = 0, listener = {
+		onconnect = function (conn) conn:write(prosody.worker .. "\n") end,
+		onincoming = function (conn, data) conn:write(data) end,
+	} })
+]]
+
+local function start(workers, config)
+	return daemon.start { fds = false, modules = { who = who }, config = ([[
+		workers = %d; who_interfaces = { "127.0.0.1" }; upgrade_probation = 0.2
+		modules_enabled = { "admin_shell", "who", "health", "http_openmetrics", "lameduck",
+			"graceful_shutdown" }
+		admin_http_ports = { 0 }; admin_http_interfaces = { "127.0.0.1" }
+		%s
+	]]):format(workers, config or "") }
+end
+
+local function status(d)
+	local _, out = d:run("status", "--json")
+	return json.decode(out)
+end
+
+local function service(object, name)
+	for _, entry in ipairs(object.services) do
+		if entry.service == name then return entry end
+	end
+end
+
+-- All workers of a generation, once they serve.
+local function serving(d, count, generation)
+	local list
+	wait.until_true(function ()
+		for _, entry in ipairs(status(d).generations) do
+			if entry.generation == (generation or 1) then list = entry.workers end
+		end
+		for _, worker in ipairs(list or {}) do
+			if worker.state ~= "serving" then return false end
+		end
+		return list and #list == count
+	end, 20, "all workers serve")
+	return list
+end
+
+-- One connection for each worker and more: worker → list of clients.
+local function connect_all(d, workers)
+	local port <const>, by_worker <const>, count, found = d:port "who", {}, 0, 0
+	repeat
+		local c <const> = d:connect(port)
+		local worker <const> = tonumber(c:line())
+		found = found + (by_worker[worker] and 0 or 1)
+		by_worker[worker] = by_worker[worker] or {}
+		table.insert(by_worker[worker], c)
+		count = count + 1
+		assert.is_true(count < 200, "every worker accepts some")
+	until found == workers
+	return by_worker, count
+end
+
+local function metrics(d)
+	local c <const> = d:connect(d:port "admin_http")
+	c:send "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	local text <const> = c:read_all()
+	c:close()
+	return text
+end
+
+-- Asks the console for the version, over and over. fn is called between; counts are returned.
+local function console_loop(d, rounds, fn)
+	local path <const>, count <const> = d:socket_path(), { refused = 0, cut = 0, answered = 0 }
+	for round = 1, rounds do
+		local c <const> = client.unix(path, 10)
+		local line
+		if not c then
+			count.refused = count.refused + 1
+		else
+			c:send "version\n"
+			line = c:line()
+			c:close()
+			count[line and "answered" or "cut"] = count[line and "answered" or "cut"] + 1
+		end
+		fn(round)
+	end
+	return count
+end
+
+describe("workers = N as one host", function ()
+	after_each(daemon.finish_all)
+
+	it("sums connections, accepted and what is in flight in status and metrics", function ()
+		local d <const> = start(3)
+		serving(d, 3)
+		local by_worker, count = connect_all(d, 3)
+		local object <const> = status(d)
+		local entry <const> = service(object, "who")
+		assert.same({ count, count, 0 }, { entry.connections, entry.accepted, entry.refused })
+		assert.same({ total = count, by_module = { who = count } }, object.in_flight)
+		for _, worker in ipairs(object.generations[1].workers) do
+			assert.is_true(worker.rss_bytes > 0 and worker.lua_bytes > 0)
+		end
+		local text <const> = metrics(d)
+		assert.matches(('gadwall_connections{service="who"} %d\n'):format(count), text, 1, true)
+		assert.matches(('gadwall_inflight{module="who"} %d\n'):format(count), text, 1, true)
+		assert.matches(('service="who",result="accepted"} %d\n'):format(count), text, 1, true)
+		by_worker[3][1]:close()
+		wait.until_true(function () return status(d).in_flight.total == count - 1 end, 5)
+		d:stop()
+	end)
+
+	it("is answered for by the first worker alone; one that is stopped holds nobody up", function ()
+		local d <const> = start(2)
+		local list <const> = serving(d, 2)
+		process.kill(list[2].pid, "STOP")
+		for _ = 1, 8 do
+			local workers <const> = status(d).generations[1].workers
+			assert.is_true(workers[1].rss_bytes > 0)
+			assert.equal(json.null, workers[2].rss_bytes)
+			assert.equal("serving", workers[2].state)
+		end
+		process.kill(list[2].pid, "CONT")
+		wait.until_true(function ()
+			return status(d).generations[1].workers[2].rss_bytes ~= json.null
+		end, 5)
+		d:stop()
+	end)
+
+	it("has a console that is never refused while its first worker is killed", function ()
+		local d <const> = start(3, "restart_limit = { 16, 60 }")
+		serving(d, 3)
+		local kills = 0
+		local count <const> = console_loop(d, 60, function (round)
+			if round % 20 == 10 then
+				wait.until_true(function ()
+					return #d:log_lines "worker g1%.1 is ready" == kills + 1
+				end, 20, "the next first worker")
+				local pid
+				for found in d:log():gmatch "worker g1%.1 started, pid (%d+)" do pid = found end
+				process.kill(tonumber(pid), "KILL")
+				kills = kills + 1
+			end
+		end)
+		assert.equal(3, kills)
+		assert.equal(0, count.refused)
+		-- what the dead one had accepted is cut, nothing else
+		assert.is_true(count.cut <= kills, count.cut .. " cut")
+		local list <const> = serving(d, 3)
+		assert.equal(3, list[1].restarts)
+		d:stop()
+	end)
+
+	it("is drained when the last connection of any worker has gone", function ()
+		local d <const> = start(2)
+		serving(d, 2)
+		local by_worker <const> = connect_all(d, 2)
+		local drain <const> = process.spawn {
+			argv = { daemon.binary(), "--socket", d:socket_path(), "drain", "--wait" },
+			stdout = d.dir .. "/drain",
+		}
+		for _, c in ipairs(by_worker[1]) do c:close() end
+		for i = 2, #by_worker[2] do by_worker[2][i]:close() end
+		wait.until_true(function () return status(d).in_flight.total == 1 end, 10)
+		assert.is_nil(drain:status())
+		assert.equal("draining", status(d).state)
+		by_worker[2][1]:close()
+		assert.equal(0, drain:wait_exit(20))
+		assert.equal(0, (d:run "undrain"))
+		serving(d, 2)
+		d:stop()
+	end)
+
+	it("is upgraded as one, and the console is the new generation's", function ()
+		local d <const> = start(2)
+		serving(d, 2)
+		local by_worker <const> = connect_all(d, 2)
+		assert.equal(0, (d:run "upgrade"))
+		serving(d, 2, 2)
+		assert.equal(2, status(d).generation)
+		by_worker[2][1]:send "still\n"
+		assert.equal("still", by_worker[2][1]:line())
+		local count <const> = console_loop(d, 10, function () end)
+		assert.same({ refused = 0, cut = 0, answered = 10 }, count)
+		for _, list in pairs(by_worker) do
+			for _, c in ipairs(list) do c:close() end
+		end
+		assert.equal(0, (d:run "stop"))
+		assert.equal(0, d:wait_exit(20))
+		d:stop()
+	end)
+end)
