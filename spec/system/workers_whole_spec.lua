@@ -176,6 +176,46 @@ describe("workers = N as one host", function ()
 		d:stop()
 	end)
 
+	it("stops as one: no worker closes the listeners while another is in lame-duck", function ()
+		local d <const> = start(2, "lameduck_period = 4")
+		serving(d, 2)
+		local by_worker <const>, port = connect_all(d, 2), d:port "who"
+		for _, c in ipairs(by_worker[1]) do c:close() end
+		wait.until_true(function () return status(d).in_flight.total == #by_worker[2] end, 10)
+		d:signal "TERM"
+		d:wait_log "g1%.1%].*stopping: lame%-duck ended"
+		for _ = 1, 5 do
+			local c <const> = d:connect(port)
+			assert.matches("^[12]$", c:line())
+			c:close()
+		end
+		d:wait_log "g1%.2%].*stopping: lame%-duck ended"
+		assert.equal(0, d:wait_exit(40))
+		local first <const> = d:log():find "g1%.1%][^\n]*stopping: stop%-accepting"
+		assert.is_true(first > d:log():find "g1%.2%][^\n]*stopping: lame%-duck ended")
+		d:stop()
+	end)
+
+	it("stops at once when told to while a worker waits for its neighbour", function ()
+		local d <const> = start(2, "lameduck_period = 60; shutdown_timeout = 200; hammer_time = 300")
+		serving(d, 2)
+		local by_worker <const> = connect_all(d, 2)
+		for _, c in ipairs(by_worker[1]) do c:close() end
+		wait.until_true(function () return status(d).in_flight.total == #by_worker[2] end, 10)
+		d:signal "TERM"
+		d:wait_log "g1%.1%].*stopping: lame%-duck ended"
+		assert.equal(0, (d:run("stop", "--abort")))
+		serving(d, 2)
+		d:signal "TERM"
+		wait.until_true(function ()
+			return #d:log_lines "g1%.1%].*stopping: lame%-duck ended" == 2
+		end, 20)
+		wait.sleep(1.2) -- within a second it would be the same request once more
+		d:run("stop", "--now")
+		assert.is_number(d:wait_exit(30))
+		d:destroy()
+	end)
+
 	it("is upgraded as one, and the console is the new generation's", function ()
 		local d <const> = start(2)
 		serving(d, 2)

@@ -29,6 +29,7 @@
 -- The legal moves are data: core/lifecycle_states.lua. Policy only: no descriptor is held here.
 
 local actions <const> = require "core.actions"
+local barrier <const> = require "core.barrier"
 local fire_all <const> = require "core.fire_all"
 local foreign <const> = require "core.foreign"
 local generation <const> = require "core.generation"
@@ -220,6 +221,7 @@ function lifecycle.init()
 	peers.init(keeper)
 	fire_all.init()
 	whole.init()
+	barrier.init()
 	life.set_word("state", "starting")
 	foreign.install(prosody, function (reason, code, guarded)
 		if guarded or not stop.is_wrapped_call() then

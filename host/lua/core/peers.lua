@@ -22,6 +22,7 @@ local replies <const> = {} -- name → function() → text
 local asked <const> = {}  -- number of a question → { waiting = set of workers, take, finish }
 local last_question = 0
 local watchers <const> = {} -- functions called when the speaker has changed
+local changes <const> = {} -- functions called when a worker has come or gone
 local speaks = true
 
 --- The longest body, in bytes.
@@ -72,15 +73,16 @@ end
 -- @return how many it was sent to
 function peers.tell(kind, body)
 	local count = 0
-	for _, number in ipairs(channel and channel.list() or {}) do
+	for _, number in ipairs(peers.others()) do
 		count = count + (send(number, kind, body) and 1 or 0)
 	end
 	return count
 end
 
---- How many other workers of the generation live.
-function peers.count()
-	return channel and #channel.list() or 0
+--- The other workers of the generation that live.
+-- @return list of their numbers
+function peers.others()
+	return channel and channel.list() or {}
 end
 
 --- What is done when another worker says something.
@@ -114,7 +116,7 @@ end
 function peers.ask(name, seconds)
 	last_question = last_question + 1
 	local id <const>, answers <const>, waiting <const> = last_question, {}, {}
-	for _, number in ipairs(channel and channel.list() or {}) do
+	for _, number in ipairs(peers.others()) do
 		waiting[number] = send(number, ("ask %d"):format(id), name) and true or nil
 	end
 	return promise.new(function (resolve)
@@ -162,7 +164,7 @@ end
 
 local function on_message(from, text)
 	local head, body = text:match("^([^\n]*)\n(.*)$")
-	local kind, id = (head or ""):match("^(%l+) ?(%d*)$")
+	local kind, id = (head or ""):match("^([%l-]+) ?(%d*)$")
 	local fn <const> = kinds[kind]
 	if not fn then
 		return log("error", "worker %d says '%s', which is not known here", from,
@@ -179,6 +181,14 @@ local function on_change(number, here)
 		send(number, "here")
 	end
 	settle()
+	for _, fn in ipairs(changes) do
+		fn(number)
+	end
+end
+
+--- Calls fn(number) each time that another worker has come or gone.
+function peers.on_change(fn)
+	changes[#changes + 1] = fn
 end
 
 --- This worker is ready: from here on it may speak for the host.

@@ -99,7 +99,12 @@ function one.finish(phase, why)
 	else
 		-- From a timer: a phase often ends inside a connection's callback, and the next one
 		-- begins by closing connections.
-		run.timer.add_task(0, function () run.next() end)
+		run.timer.add_task(0, function ()
+			if run.between then
+				return run.between(phase, run.next)
+			end
+			run.next()
+		end)
 	end
 end
 

@@ -38,13 +38,15 @@ end
 -- @param opts table: `list` of { name, budget (seconds, or nil: all that is left), least (seconds
 --   that it gets even when nothing is left), work = fn(event, phase) }; `left()` → seconds the
 --   whole run still has (default: for ever); `linger` seconds (default 0); `event` fields for every
---   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `done(results)`; `now_only`
---   true: every budget is 0; for specs `now` and `timer`
+--   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `between(phase, next)` (calls
+--   next() when the next one may begin), `done(results)`; `now_only` true: every budget is 0; for
+--   specs `now` and `timer`
 -- @return the run: `current` phase or nil, `results`, and the methods below
 function phases.run(opts)
 	local run = setmetatable({
 		list = opts.list, left = opts.left or function () return math.huge end, linger = opts.linger or 0,
 		event = opts.event or {}, enter = opts.enter, ended = opts.ended, done = opts.done,
+		between = opts.between,
 		now_only = opts.now_only, now = opts.now or time.monotonic, timer = opts.timer or timer,
 		results = {}, at = 0, finished = false,
 	}, run_mt)
@@ -54,6 +56,19 @@ function phases.run(opts)
 	end
 	begin_next(run)
 	return run
+end
+
+--- The names of the phases from one on.
+-- @param name of a phase of the run
+-- @return list
+function run_methods:from(name)
+	local list = {}
+	for _, item in ipairs(self.list) do
+		if item.name == name or list[1] then
+			list[#list + 1] = item.name
+		end
+	end
+	return list
 end
 
 --- Ends the current phase now.

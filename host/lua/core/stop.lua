@@ -4,6 +4,7 @@
 -- `shutdown-started` with true, else core/stop_run.lua in Prosody's own order. All of them run
 -- under the same deadline, and all of them end in `finished`.
 
+local barrier <const> = require "core.barrier"
 local blame <const> = require "core.blame"
 local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
@@ -249,6 +250,7 @@ function stop.hurry(origin, now)
 	elseif mine.run then
 		mine.run:hurry()
 	end
+	barrier.release()
 end
 
 --- More time for the whole stop and for its current phase.
@@ -258,6 +260,7 @@ function stop.extend(seconds)
 	if current.run then
 		current.run:extend(seconds)
 	end
+	barrier.extend(seconds)
 	log("info", "stop extended by %g s, %.3g s left", seconds, stop.left())
 end
 
@@ -276,6 +279,7 @@ function stop.abort()
 	if current.run then
 		current.run:abort()
 	end
+	barrier.reset()
 	if current.guard then
 		timer.stop(current.guard)
 	end

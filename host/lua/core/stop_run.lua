@@ -3,6 +3,7 @@
 -- the results.
 
 local async <const> = require "util.async"
+local barrier <const> = require "core.barrier"
 local blame <const> = require "core.blame"
 local children <const> = require "core.children"
 local fire <const> = require "core.fire"
@@ -60,6 +61,17 @@ local function ended(mine, record)
 	})
 end
 
+-- After the last phase of a list nobody is waited for: the teardown or the end follows. A finish
+-- is each worker's own: it ends when its sessions have.
+local function between(mine, phase, go_on)
+	local run = phase.run
+	if mine.verb ~= "shutdown" or mine.now_only or run.at >= #run.list then
+		return go_on()
+	end
+	local seconds = math.min(phase.deadline - time.monotonic(), stop_run.left(mine))
+	barrier.wait(run:from(phase.name), seconds, go_on)
+end
+
 --- Runs a list of phases under the stop's budget. If none of them was the teardown, it follows.
 -- @param mine the stop's record
 -- @param list of phases (core/phases.lua)
@@ -79,6 +91,7 @@ function stop_run.phases(mine, list, opts)
 			end
 		end,
 		ended = function (record) ended(mine, record) end,
+		between = function (phase, go_on) between(mine, phase, go_on) end,
 		done = function ()
 			if mine.torn_down then
 				mine.finished()

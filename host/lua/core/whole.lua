@@ -26,7 +26,7 @@ end
 
 --- Whether there is nobody to ask.
 function whole.is_alone()
-	return peers.count() == 0
+	return #peers.others() == 0
 end
 
 --- The counts of the other workers.

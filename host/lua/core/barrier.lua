@@ -1,0 +1,101 @@
+--- Workers of a generation stop together: a phase is over when the last of them has ended it. One
+-- that has nothing to wait for would else close the listeners that all of them share while its
+-- neighbours are still in lame-duck.
+
+local log <const> = require "util.logger".init("lifecycle")
+local peers <const> = require "core.peers"
+local time <const> = require "util.time"
+local timer <const> = require "util.timer"
+
+local barrier <const> = {}
+
+local past <const> = {} -- worker → { phase = true } that it has ended
+local waiting           -- { names (list), go, timer, due }, while this worker waits
+
+-- The others have begun a message later, and lame-duck's hooks have a time of their own (s).
+local slack <const> = 1
+
+local function is_past(number, names)
+	for _, name in ipairs(names) do
+		if past[number] and past[number][name] then
+			return true
+		end
+	end
+	return false
+end
+
+-- Somebody who has not ended the phase, nor a later one; or nil.
+local function straggler(names)
+	for _, number in ipairs(peers.others()) do
+		if not is_past(number, names) then
+			return number
+		end
+	end
+end
+
+--- Whoever waits goes on: a repeated stop, or one that was taken back.
+function barrier.release()
+	local mine <const> = waiting
+	if mine then
+		waiting = nil
+		if mine.timer then
+			timer.stop(mine.timer)
+		end
+		mine.go()
+	end
+end
+
+local function look()
+	if waiting and not straggler(waiting.names) then
+		barrier.release()
+	end
+end
+
+--- Says that this worker has ended a phase, and goes on when all others have.
+-- @param names list: the phase, and those that follow it in this worker: who has ended one of them
+--   is past it
+-- @param seconds that the phase still had here
+-- @param go called once, at once if nobody is waited for
+function barrier.wait(names, seconds, go)
+	peers.tell("phase-ended", names[1])
+	local number <const> = straggler(names)
+	if not number then
+		return go()
+	end
+	log("debug", "%s is over here; worker %d goes on with it", names[1], number)
+	waiting = { names = names, go = go, due = time.monotonic() + math.max(0, seconds) + slack }
+	if seconds < math.huge then
+		waiting.timer = timer.add_task(waiting.due - time.monotonic(), barrier.release)
+	end
+end
+
+--- More time for the phase that is waited for.
+function barrier.extend(seconds)
+	if waiting and waiting.timer then
+		waiting.due = waiting.due + seconds
+		timer.reschedule(waiting.timer, waiting.due - time.monotonic())
+	end
+end
+
+--- A stop was taken back: what was ended has not been.
+function barrier.reset()
+	for number in pairs(past) do
+		past[number] = nil
+	end
+	barrier.release()
+end
+
+--- Hears the other workers from here on.
+function barrier.init()
+	peers.on("phase-ended", function (from, name)
+		past[from] = past[from] or {}
+		past[from][name] = true
+		look()
+	end)
+	peers.on_change(function (number)
+		past[number] = nil
+		look()
+	end)
+end
+
+return barrier
