@@ -73,7 +73,8 @@ describe("ten thousand idle connections", function ()
 		end
 		local port <const> = client.free_port()
 		local d <const> = daemon.start { modules = { probe = accept.probe }, fds = false, config =
-			accept.probe_config(port, "close_spread = 0.5", '"lameduck", "graceful_shutdown"') }
+			accept.probe_config(port, "close_spread = 0.5; slow_callback = 5",
+				'"lameduck", "graceful_shutdown"') }
 		local fds <const> = open_many(port, wanted)
 		wait.until_true(function ()
 			return select(2, process.fds(d:worker_pid())) > wanted

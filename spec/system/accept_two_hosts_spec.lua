@@ -55,7 +55,8 @@ describe("two hosts on one machine", function ()
 	end)
 
 	it("do not feel each other's signals, killed workers and killed keepers", function ()
-		local a <const>, b <const> = start("first"), start("second")
+		-- a worker whose keeper is killed lives on for so long
+		local a <const>, b <const> = start("first", "orphan_timeout = 0.2"), start("second")
 		a.spec.exit = false
 		local worker <const> = b:worker_pid()
 		process.kill(a:worker_pid(), "KILL")
