@@ -5,7 +5,7 @@
  *         [-P serverpid,...] [-T tls, -2 TLS1.2 only] [-H (HTTP GET, Connection: close; until EOF)]
  * [-0 no message]
  *
- * When -t is over what is under way has a second to come: "lost" is what never did, "errs" what
+ * When -t is over what is under way has five seconds to come: "lost" is what never did, "errs" what
  * was cut or refused. Prints one line of JSON; exit 3 if either is not 0. At most 60 s. */
 #include "lg.h"
 
@@ -182,8 +182,8 @@ int main(int argc, char **argv)
 	while (finished + errs < nmax && now_ns() < te && errs < 1000)
 		take_events();
 	double el = (now_ns() - t0) / 1e9, cc = (cpu_s() - c0) / el, sc = proc_cpu(pids) - s0;
-	uint64_t measured = finished, end = now_ns() + 1000000000ull;
-	/* What is under way when time is up has a second to come; what does not is lost. */
+	uint64_t measured = finished, end = now_ns() + 5000000000ull;
+	/* What is under way when time is up has five seconds to come; what does not is lost. */
 	nmax = started;
 	while (finished + errs < started && now_ns() < end)
 		take_events();
