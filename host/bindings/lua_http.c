@@ -20,9 +20,35 @@ struct lua_http_parser {
 /* User values of a parser. */
 enum { OWNER = 1, REQUEST };
 
+static const void *parser_class;
+
+void lua_push_http_class(lua_State *L, const char *name, const void **class)
+{
+	luaL_newmetatable(L, name);
+	*class = lua_topointer(L, -1);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, class);
+}
+
+void lua_set_http_class(lua_State *L, const void **class)
+{
+	lua_rawgetp(L, LUA_REGISTRYINDEX, class);
+	lua_setmetatable(L, -2);
+}
+
+void *lua_check_http(lua_State *L, const void *const *class, const char *name)
+{
+	bool is = lua_getmetatable(L, 1) && lua_topointer(L, -1) == *class;
+
+	if (!is)
+		luaL_typeerror(L, 1, name);
+	lua_pop(L, 1);
+	return lua_touserdata(L, 1);
+}
+
 static struct lua_http_parser *check(lua_State *L)
 {
-	return luaL_checkudata(L, 1, LUA_HTTP_PARSER);
+	return lua_check_http(L, &parser_class, LUA_HTTP_PARSER);
 }
 
 static uint32_t opt_limit(lua_State *L, const char *name, uint32_t fallback)
@@ -54,7 +80,7 @@ static int l_parser(lua_State *L)
 	lp = lua_newuserdatauv(L, sizeof *lp, 2); /* kind limits owner body handle */
 	memset(lp, 0, sizeof *lp);
 	http_parser_init(&lp->p, kind == KIND_RESPONSE ? HTTP_RESPONSE : HTTP_REQUEST, &limits);
-	luaL_setmetatable(L, LUA_HTTP_PARSER);
+	lua_set_http_class(L, &parser_class);
 	lp->kind = (uint8_t)kind;
 	lp->stream = kind != KIND_REQUEST;
 	if (lua_isnumber(L, -2))
@@ -128,6 +154,7 @@ static int tell_end(lua_State *L, struct lua_http_parser *lp)
 	}
 	push_body(L, &lp->p); /* word request body */
 	lua_http_request_complete(L, lua_gettop(L) - 1);
+	http_parser_forget(&lp->p); /* the request has a copy */
 	return 2;
 }
 
@@ -306,7 +333,7 @@ int luaopen_host_http(lua_State *L)
 	    {"rest", l_rest}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"parser", l_parser}, {NULL, NULL}};
 
-	luaL_newmetatable(L, LUA_HTTP_PARSER);
+	lua_push_http_class(L, LUA_HTTP_PARSER, &parser_class);
 	luaL_newlib(L, methods);
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, l_gc);

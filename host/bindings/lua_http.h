@@ -13,6 +13,16 @@
 /* User values of a request: who it came from, assigned fields, body. */
 enum { LUA_HTTP_OWNER = 1, LUA_HTTP_FIELDS, LUA_HTTP_BODY };
 
+/* Makes the metatable `name` and pushes it; lua_set_http_class and lua_check_http find it by
+ * *class. A look-up by name, eight a request, is 1.4 % of the instructions of a GET more. */
+void lua_push_http_class(lua_State *L, const char *name, const void **class);
+
+/* Gives the userdata on top that metatable. */
+void lua_set_http_class(lua_State *L, const void **class);
+
+/* The userdata at 1, if it has that metatable; else raises. */
+void *lua_check_http(lua_State *L, const void *const *class, const char *name);
+
 /* Pushes a request with a copy of the parser's head; field `conn` is the value at `owner`. The
  * fields that Prosody's modules read are made when they are asked for. */
 void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner);

@@ -17,6 +17,8 @@ struct request {
 	struct http_field fields[];
 };
 
+static const void *request_class;
+
 enum key {
 	KEY_NONE,
 	KEY_METHOD,
@@ -67,7 +69,7 @@ void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner)
 		memcpy(r->fields, p->fields, fields);
 	if (p->text_len)
 		memcpy((char *)r + r->text, p->text, p->text_len);
-	luaL_setmetatable(L, LUA_HTTP_REQUEST);
+	lua_set_http_class(L, &request_class);
 	lua_pushvalue(L, owner);
 	lua_setiuservalue(L, -2, LUA_HTTP_OWNER);
 }
@@ -82,7 +84,7 @@ void lua_http_request_complete(lua_State *L, int index)
 
 static struct request *check(lua_State *L)
 {
-	return luaL_checkudata(L, 1, LUA_HTTP_REQUEST);
+	return lua_check_http(L, &request_class, LUA_HTTP_REQUEST);
 }
 
 /* ---- target ---- */
@@ -411,7 +413,7 @@ static int l_tostring(lua_State *L)
 
 void lua_http_open_request(lua_State *L)
 {
-	luaL_newmetatable(L, LUA_HTTP_REQUEST); /* http mt */
+	lua_push_http_class(L, LUA_HTTP_REQUEST, &request_class); /* http mt */
 	lua_newtable(L);
 	for (int key = KEY_METHOD; key <= KEY_CONN; key++) {
 		lua_pushinteger(L, key);

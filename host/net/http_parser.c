@@ -268,6 +268,12 @@ static const llhttp_settings_t *settings(void)
 
 /* ---- running ---- */
 
+void http_parser_forget(struct http_parser *p)
+{
+	if (p->stage == HTTP_AT_END)
+		release_head(p);
+}
+
 static void begin(struct http_parser *p)
 {
 	llhttp_reset(&p->ll);

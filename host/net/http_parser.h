@@ -73,6 +73,10 @@ void http_parser_init(struct http_parser *p, llhttp_type_t type, const struct ht
 /* Releases what it holds; may be called again. */
 void http_parser_fini(struct http_parser *p);
 
+/* Releases the head of a message that has ended, once the owner has what it wants of it: a
+ * connection between two messages holds none. */
+void http_parser_forget(struct http_parser *p);
+
 /* Parses up to the next event; `used_r`: bytes that are done with. */
 enum http_event http_parser_run(struct http_parser *p, const char *bytes, size_t n, size_t *used_r);
 
