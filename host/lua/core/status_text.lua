@@ -91,6 +91,20 @@ local function workers(lines, o)
 	end
 end
 
+-- The upgrade under way, and how the last one ended.
+local function upgrade(lines, o)
+	local known <const> = value(o.upgrade) or {}
+	local last <const> = value(known.last)
+	if value(known.state) then
+		local left <const> = value(known.left)
+		lines[#lines + 1] = ("upgrade %d   %s%s%s"):format(known.number, known.state,
+			value(known.target) and ("   generation %d"):format(known.target) or "",
+			left and "   " .. status_text.seconds(left) .. " left" or "")
+	elseif last then
+		lines[#lines + 1] = ("upgrade %d   %s   %s"):format(last.number, last.outcome, last.reason)
+	end
+end
+
 local function address(listener)
 	if listener.type == "unix" then
 		return listener.address
@@ -244,6 +258,7 @@ function status_text.render(o, columns)
 	local lines <const> = {}
 	head(lines, o)
 	workers(lines, o)
+	upgrade(lines, o)
 	local stop <const> = value(o.stop)
 	for _, line in ipairs(stop and status_text.stop(stop, columns) or {}) do
 		lines[#lines + 1] = line
