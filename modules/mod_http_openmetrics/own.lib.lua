@@ -8,6 +8,7 @@ local json <const> = require "util.json"
 local lifecycle <const> = require "core.lifecycle"
 local states <const> = require "core.lifecycle_states"
 local status <const> = require "core.status"
+local upgrades <const> = require "core.upgrades"
 local time <const> = require "util.time"
 local whole <const> = require "core.whole"
 
@@ -92,6 +93,16 @@ function fill.workers(m, others)
 	end
 end
 
+-- The keeper counts them, so the numbers go on from generation to generation.
+function fill.upgrades(m)
+	local counts <const> = upgrades.counts()
+	m.upgrades:with_labels("committed"):set(counts.committed)
+	m.upgrades:with_labels("failed"):set(counts.failed)
+	m.upgrades:with_labels("rolled-back"):set(counts.rolled_back)
+	local last <const> = upgrades.status().last
+	m.upgrade_pause:with_labels():set(type(last) == "table" and last.pause or 0)
+end
+
 function fill.loop(m)
 	local lag <const> = m.lag:with_labels()
 	if lag.set then
@@ -140,6 +151,10 @@ function own.new(metric)
 		in_flight = gauge("gadwall_inflight", "", "Connections and jobs of a module", { "module" }),
 		restarts = metric("counter", "gadwall_worker_restarts", "", "Restarts of a worker",
 			{ "worker" }),
+		upgrades = metric("counter", "gadwall_upgrades", "", "Upgrades by their outcome",
+			{ "outcome" }),
+		upgrade_pause = gauge("gadwall_upgrade_pause", "seconds",
+			"So long nobody accepted in the last upgrade"),
 		limit_hits = metric("counter", "gadwall_limit_hits", "", "Newcomers turned away",
 			{ "limit" }),
 		lag = metric("histogram", "gadwall_loop_lag", "seconds",
