@@ -15,7 +15,8 @@ local who <const> = [[
 ]]
 
 local function start(workers, config)
-	return daemon.start { fds = false, modules = { who = who }, config = ([[
+	return daemon.start { fds = false, modules = { who = who }, allow = { "A callback took" },
+		config = ([[
 		workers = %d; who_interfaces = { "127.0.0.1" }; upgrade_probation = 0.2
 		modules_enabled = { "admin_shell", "who", "health", "http_openmetrics", "lameduck",
 			"graceful_shutdown" }
@@ -214,6 +215,35 @@ describe("workers = N as one host", function ()
 		d:run("stop", "--now")
 		assert.is_number(d:wait_exit(30))
 		d:destroy()
+	end)
+
+	it("has one report: counts are summed, holders those of all, the worst result wins", function ()
+		local d <const> = daemon.start { fds = false, exit = 75, allow = { "expired", "was held by" },
+			modules = { who = who, slow = [[
+				module:set_global()
+				module:hook("lameduck-started", function (event)
+					if prosody.worker == 2 then event:hold("slow") end
+				end)
+			]] }, config = [[
+				workers = 2; who_interfaces = { "127.0.0.1" }; shutdown_report = "report.json"
+				modules_enabled = { "admin_shell", "who", "slow", "lameduck", "graceful_shutdown" }
+				lameduck_period = 0.5; lameduck_hook_timeout = 0.3
+			]] }
+		serving(d, 2)
+		local _, count = connect_all(d, 2)
+		local _, out = d:run("stop", "--json")
+		assert.equal(75, d:wait_exit(40))
+		assert.equal(1, #d:log_lines "shutdown report: ")
+		local built <const> = json.decode(process.read_file(d.dir .. "/data/report.json"))
+		assert.same({ "expired", 75 }, { built.result, built.exit })
+		assert.same({ "slow" }, { built.holders[1].hold, built.holders[2] })
+		local closed = 0
+		for _, phase in ipairs(built.phases) do
+			for _, number in pairs(phase.closed or {}) do closed = closed + number end
+		end
+		assert.equal(count, closed)
+		assert.matches('"exit":75', out, 1, true)
+		d:stop()
 	end)
 
 	it("is upgraded as one, and the console is the new generation's", function ()

@@ -39,6 +39,7 @@ local kept_fds <const> = require "core.kept_fds"
 local log <const> = require "util.logger".init("lifecycle")
 local peers <const> = require "core.peers"
 local plan <const> = require "core.plan"
+local report_sum <const> = require "core.report_sum"
 local requests <const> = require "core.requests"
 local start <const> = require "core.start"
 local states <const> = require "core.lifecycle_states"
@@ -222,6 +223,7 @@ function lifecycle.init()
 	fire_all.init()
 	whole.init()
 	barrier.init()
+	report_sum.init()
 	life.set_word("state", "starting")
 	foreign.install(prosody, function (reason, code, guarded)
 		if guarded or not stop.is_wrapped_call() then

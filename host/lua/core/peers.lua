@@ -182,11 +182,11 @@ local function on_change(number, here)
 	end
 	settle()
 	for _, fn in ipairs(changes) do
-		fn(number)
+		fn(number, here)
 	end
 end
 
---- Calls fn(number) each time that another worker has come or gone.
+--- Calls fn(number, here) each time that another worker has come or gone.
 function peers.on_change(fn)
 	changes[#changes + 1] = fn
 end

@@ -12,6 +12,7 @@ local json <const> = require "util.json"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local report <const> = require "core.report"
+local report_sum <const> = require "core.report_sum"
 local stop_run <const> = require "core.stop_run"
 local teardown <const> = require "core.teardown"
 local time <const> = require "util.time"
@@ -22,6 +23,9 @@ local stop <const> = {}
 local life          -- core/lifecycle.lua, given by init
 local current       -- the stop under way, or the last one
 local waiters = {}  -- functions that are told the end
+
+-- The speaker waits at least so long for the reports of the other workers (s).
+local report_least <const> = 0.5
 
 -- The report of a stop that one handler never let go on.
 local function abandoned(event, module, err)
@@ -90,18 +94,38 @@ local function tell_waiters(...)
 	end
 end
 
+-- Workers come to the end together (core/barrier.lua), but each has a flush of its own.
+local function report_wait(mine)
+	local flush <const> = math.min(stop_run.left(mine), teardown.flush_time())
+	return math.max(mine.now_only and 0 or flush, report_least)
+end
+
+-- The report is known: everybody is told, and this worker leaves.
+local function conclude(mine, is_host)
+	local built = mine.report
+	if is_host then
+		report.publish(built, life.report_path())
+	else
+		log("debug", "this worker's part of the report: %s", json.encode(built))
+	end
+	life.leaving(built.exit, report.short(built))
+	tell_waiters(built)
+	life.stopped(built)
+end
+
 local function finished(mine)
 	if mine.ended then
 		return
 	end
 	mine.ended = true
 	mine.seconds = time.monotonic() - mine.started
-	local built = report.build(mine)
-	mine.report = built
-	report.publish(built, life.report_path())
-	life.leaving(built.exit, report.short(built))
-	tell_waiters(built)
-	life.stopped(built)
+	mine.report = report.build(mine)
+	if mine.verb ~= "shutdown" or mine.left_early then
+		return conclude(mine, true)
+	end
+	mine.conclude = report_sum.settle(mine.report, report_wait(mine), function (is_host)
+		conclude(mine, is_host)
+	end)
 end
 
 local function new_record(args)
@@ -213,11 +237,14 @@ function stop.leave(reason, code)
 	local mine = current
 	mine.code = code or mine.code
 	if not mine.torn_down then
-		mine.torn_down = true
+		mine.torn_down, mine.left_early = true, true -- of this worker alone, for all we know
 		teardown.at_once(mine, function (...) report.error(mine, ...) end, code == nil)
 		require "core.children".kill_all(mine.evict ~= false)
 	end
 	finished(mine)
+	if mine.conclude then
+		mine.conclude()
+	end
 	return mine.report
 end
 
@@ -235,7 +262,7 @@ end
 function stop.hurry(origin, now)
 	local mine = current
 	if mine.ended then
-		return
+		return mine.conclude and mine.conclude()
 	end
 	mine.hurried = mine.hurried + 1
 	local step = (now or mine.hurried == 1) and "phase" or "hammer"
