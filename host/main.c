@@ -33,6 +33,10 @@ int main(int argc, char **argv)
 		return role_worker(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--role=reader") == 0)
 		return role_reader(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--role=keeper-trial") == 0)
+		return keeper_trial(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--role=keeper-again") == 0)
+		return keeper_again(argc, argv);
 	if (lua_host_locate(&info, "command") < 0) {
 		perror("gadwall: cannot find my own path in /proc/self/exe");
 		return EXIT_OS_FAULT;

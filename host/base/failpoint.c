@@ -36,6 +36,8 @@ const char *const failpoint_names[] = {
     "keeper-end",
     "keeper-attach",
     "keeper-adopted",
+    "keeper-trial",
+    "keeper-reexec",
     "reader-start",
     "reader-config",
     "reader-send",

@@ -163,6 +163,8 @@ void keeper_reap(void)
 			return;
 		if (si.si_pid == keeper.reader.pid)
 			reload_died(si.si_status, si.si_code != CLD_EXITED);
+		if (si.si_pid == keeper.reexec.pid)
+			reexec_tried(si.si_status, si.si_code != CLD_EXITED);
 		FOR_WORKERS (w)
 			if (w->pid == si.si_pid && !w->adopted)
 				worker_died(w, si.si_status, si.si_code != CLD_EXITED);
@@ -192,7 +194,7 @@ static double run_clocks(double now)
 	/* Signals first: what they begin sets the clocks of the others. */
 	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock,
 	    tickets_clock, children_clock, attach_clock, upgrade_clock, commit_clock,
-	    generation_clock};
+	    generation_clock, reexec_clock};
 	double due = now + 3600;
 
 	for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
@@ -283,23 +285,13 @@ static void turn(void)
 	handle(p);
 }
 
-static int keeper_loop(void)
-{
-	if (reload_start() < 0) {
-		log_error("cannot start the reader: %s", strerror(errno));
-		return KEEPER_EXIT_OS;
-	}
-	while (!keeper.ended)
-		turn();
-	return keeper.code;
-}
-
 /* ---- the end ---- */
 
 static void close_all(int code)
 {
 	FAILPOINT("keeper-end");
 	spawn_kill(keeper.reader.pidfd, SIGKILL);
+	reexec_end();
 	FOR_WORKERS (w) {
 		if (!w->pid)
 			continue;
@@ -323,6 +315,14 @@ static void close_all(int code)
 	log_info("ended with status %d", code);
 }
 
+int keeper_run(void)
+{
+	while (!keeper.ended)
+		turn();
+	close_all(keeper.code);
+	return keeper.code;
+}
+
 int keeper_main(const struct keeper_opts *opts)
 {
 	static struct keeper_opts copy;
@@ -341,8 +341,11 @@ int keeper_main(const struct keeper_opts *opts)
 	}
 	title_set("gadwall: keeper");
 	FAILPOINT("keeper-start");
-	code = keeper_loop();
-	close_all(code);
+	if (reload_start() < 0) {
+		log_error("cannot start the reader: %s", strerror(errno));
+		keeper_end(KEEPER_EXIT_OS);
+	}
+	code = keeper_run();
 	detach_done(code);
 	return code;
 }

@@ -18,4 +18,10 @@ struct keeper_opts {
 /* Runs a host until it ends; returns the exit status of the host. */
 int keeper_main(const struct keeper_opts *opts);
 
+/* Roles of a keeper that changes its own binary (proc/reexec.c). The descriptors are numbers in the
+ * words of main. A trial reads the state of a running keeper and writes what it has read; 0 when
+ * it could. The other goes on as that keeper, in its process; the exit status of the host. */
+int keeper_trial(int argc, char **argv);
+int keeper_again(int argc, char **argv);
+
 #endif

@@ -20,6 +20,8 @@ void keeper_ready(void);
 void keeper_left(const struct worker *w, int code);
 /* SIGKILL for every worker and its process group. */
 void keeper_hammer(const char *why);
+/* The loop until the end, and the end; returns the exit status of the host. */
+int keeper_run(void);
 /* Reaps every child that has ended, known or not. */
 void keeper_reap(void);
 /* After a suspend of `late` seconds: no worker is judged by time in which we did not look. */
@@ -83,6 +85,8 @@ void upgrade_committed(double pause);
 void upgrade_commit_failed(const char *why);
 /* UPGRADE for one worker: the newest state, and the outcome of the last. */
 void upgrade_tell(struct worker *w);
+/* After the outcome: what becomes of the keeper itself; replaces the last such note. */
+void upgrade_note(const char *text);
 /* "check", "spawn" …; "none". */
 const char *upgrade_state_name(enum upgrade_state state);
 double upgrade_clock(double now);
@@ -238,12 +242,36 @@ void state_read_proc(pid_t pid, const char *name, char *to, size_t size);
 /* /proc/PID/stat's start time; 0 if there is no such process, or only its zombie. */
 unsigned long long state_ticks(pid_t pid);
 
+/* ---- carry.c: the keeper's memory and descriptors, for the binary after this one ---- */
+/* Writes the state to an empty memfd; 0, or -1 with errno. What was read is written in the shape
+ * that it had, so that a reader that forgets anything is found out. */
+int carry_write(int fd);
+/* Reads it into `keeper`, which must be zero, and checks every descriptor; NULL or what is wrong.
+ */
+const char *carry_read(int fd);
+/* Every descriptor of the state is inherited by the next exec, or (false) closed by it. */
+void carry_inherit(bool yes);
+
+/* ---- reexec.c ---- */
+void reexec_init(void);
+/* The binary of the active generation is the keeper's from now on, or (if it is another file or
+ * `forced`) as soon as nothing is under way. */
+void reexec_want(bool forced);
+/* The trial has ended. */
+void reexec_tried(int status, bool by_signal);
+/* Ends a trial that runs. */
+void reexec_end(void);
+double reexec_clock(double now);
+
 /* ---- start*.c: what runs before the loop turns, or in a child before exec ---- */
 /* The keeper's memory, with no descriptor in it. */
 void start_memory(const struct keeper_opts *opts);
 /* Descriptors, signals, our own binary; 0, or -1 with errno. */
 int start_open(const struct keeper_opts *opts);
 
+/* The same for a keeper that has changed its binary: rights, signals, our own binary; 0, or -1
+ * with errno. */
+int start_again(void);
 /* Closes what a careless parent left open, but for LISTEN_FDS: a keeper lives long, and a socket
  * that it holds unknowingly never ends for its peer. The first thing of all. */
 void start_close_inherited(void);

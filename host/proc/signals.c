@@ -245,6 +245,8 @@ static void receive(const struct signalfd_siginfo *si)
 		(void)run_verb(VERB_TEST_GENERATION, "", "test", 0);
 	} else if (signo == SIGRTMIN + 2 && failpoint_enabled()) {
 		keeper.tickets_due = 0;
+	} else if (signo == SIGRTMIN + 3 && failpoint_enabled()) {
+		reexec_want(true);
 	} else if (signo > 0 && signo < SETTINGS_SIGNALS && !is_quiet(signo)) {
 		take_signal(signo, (pid_t)si->ssi_pid, signo == SIGHUP && terminal_gone(si));
 	}

@@ -71,7 +71,7 @@ static void adopt_listen_fds(void)
 	unsetenv("LISTEN_FDNAMES");
 }
 
-static int open_signals(void)
+static int open_signals(bool first)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 	sigset_t all;
@@ -81,8 +81,9 @@ static int open_signals(void)
 		sigdelset(&all, faults[i]); /* a blocked one of these is a death without a word */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return -1;
-	/* an inherited SIG_IGN (nohup, a careless parent) would eat signals and children */
-	for (int i = 1; i < SETTINGS_SIGNALS; i++)
+	/* An inherited SIG_IGN (nohup, a careless parent) would eat signals and children. Not
+	 * again later: it forgets a SIGCHLD that is pending. */
+	for (int i = 1; i < SETTINGS_SIGNALS && first; i++)
 		(void)signal(i, SIG_DFL);
 	keeper.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	return keeper.signals < 0 ? -1 : 0;
@@ -106,15 +107,15 @@ void start_memory(const struct keeper_opts *opts)
 {
 	struct reader *r = &keeper.reader;
 
-	keeper.opts = opts;
-	keeper.passive = opts->passive;
+	keeper.passive = keeper.starts_passive = opts->passive;
 	keeper.signals = keeper.dir = keeper.lock = keeper.sock = keeper.pidfile = -1;
-	keeper.tickets = keeper.binary = -1;
+	keeper.tickets = keeper.binary = keeper.notify.fd = -1;
 	keeper.hammer_at = KEEPER_NEVER;
 	for (int i = 0; i < KEEPER_HELD; i++)
 		keeper.held[i].fd = -1;
 	for (int i = 0; i < KEEPER_CHILDREN; i++)
 		keeper.children[i].pidfd = -1;
+	reexec_init();
 	r->pidfd = r->channel = r->settings = r->bundle = r->faults = -1;
 	keeper.commit.blob = -1;
 	keeper.upgrade.due = KEEPER_NEVER;
@@ -148,7 +149,7 @@ int start_open(const struct keeper_opts *opts)
 		return -1;
 	}
 	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if (keeper.binary < 0 || open_signals() < 0 ||
+	if (keeper.binary < 0 || open_signals(true) < 0 ||
 	    getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce || tickets_open() < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof nonce; i++)
@@ -170,6 +171,25 @@ static int drop_capabilities(void)
 	return (int)syscall(SYS_capset, &head, data);
 }
 
+/* A keeper with fewer rights than its workers guards nothing; with a user, it keeps four. */
+static int limit_rights(void)
+{
+	const struct settings *s = &keeper.settings;
+
+	if (geteuid() != 0 || s->uid == SETTINGS_NO_ID || s->uid == 0)
+		return 0;
+	return drop_capabilities();
+}
+
+int start_again(void)
+{
+	if (limit_rights() < 0 || open_signals(false) < 0)
+		return -1;
+	fd_close(&keeper.binary);
+	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	return keeper.binary < 0 ? -1 : 0;
+}
+
 static int refuse_root(void)
 {
 	const struct settings *s = &keeper.settings;
@@ -188,15 +208,11 @@ static int refuse_root(void)
 
 void start_loaded(void)
 {
-	const struct settings *s = &keeper.settings;
 	int code = refuse_root();
 
 	if (code == 0)
 		code = start_rundir();
-	/* A keeper with fewer rights than its workers guards nothing; with a user, it keeps four.
-	 */
-	if (code == 0 && geteuid() == 0 && s->uid != SETTINGS_NO_ID && s->uid != 0 &&
-	    drop_capabilities() < 0) {
+	if (code == 0 && limit_rights() < 0) {
 		log_error("cannot give up capabilities: %s", strerror(errno));
 		code = KEEPER_EXIT_PERMISSION;
 	}

@@ -83,7 +83,7 @@ void start_child(const struct role *role, int channel)
 		argv[n++] = "-c";
 		argv[n++] = role->config_file;
 	}
-	if (!is_worker && keeper.opts->passive)
+	if (!is_worker && keeper.starts_passive)
 		argv[n++] = "--passive";
 	if (!is_worker && keeper.loaded)
 		argv[n++] = "--reload";

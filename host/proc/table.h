@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -105,9 +107,10 @@ struct generation {
 	uint32_t number; /* 0: free */
 	enum generation_role role;
 	struct generation_parts parts;
-	struct settings settings; /* what `parts.settings` says, for its own workers */
-	double hammer_at;         /* of one that retires */
+	double hammer_at; /* of one that retires */
 	bool was_ready, told_to_end;
+	struct settings settings; /* what `parts.settings` says, for its own workers; the last
+				     member: carry.c sends it apart */
 };
 
 /* The commit of one generation in place of another; commit.c draws its steps. */
@@ -198,8 +201,26 @@ struct reader {
 	double apply_due;
 };
 
+/* The service manager's socket. */
+struct notify {
+	int fd; /* owned; -1: there is no service manager */
+	struct sockaddr_un address;
+	socklen_t size;
+	double watchdog, watchdog_due; /* s between two words; when the next is due */
+	char status[200];              /* the newest STATUS */
+};
+
+/* The keeper's own change to another binary; reexec.c draws its steps. */
+struct reexec {
+	bool wanted, tried; /* a change is due; the trial has been good */
+	bool said;          /* that it waits */
+	pid_t pid;          /* of the trial; 0: none runs */
+	int state, copy;    /* owned, of the trial; -1: none */
+	double due;         /* the trial's limit */
+};
+
+/* carry.c sends every member to the binary that comes after this one. */
 struct keeper {
-	const struct keeper_opts *opts;
 	struct settings settings;
 	enum host_state state;
 	char phase[32], reason[64], nonce[33];
@@ -231,7 +252,13 @@ struct keeper {
 	double stop_last, hammer_at;
 	int tickets; /* owned: the keys of TLS session tickets, sealed */
 	double tickets_due;
+	uint32_t tickets_number, tickets_told[KEEPER_WORKERS]; /* of the newest keys; of those that
+								  a worker's slot was sent last */
+	struct notify notify;
+	struct reexec reexec;
+	bool starts_passive; /* run --passive, for the reader */
 	int code, last_exit, last_signal;
+	char carried_to_here; /* the last member */
 };
 
 extern struct keeper keeper;

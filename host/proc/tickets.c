@@ -13,9 +13,6 @@
 /* A worker whose channel is full is tried again after this (s). */
 #define RETRY 1.0
 
-/* The number of the keys that a worker's slot was sent last. */
-static uint32_t newest, told[KEEPER_WORKERS];
-
 static int draw(unsigned char *bytes, size_t n)
 {
 	ssize_t got = getrandom(bytes, n, 0);
@@ -37,7 +34,7 @@ static int publish(unsigned char keys[IPC_TICKET_BYTES])
 	fd_swap(&keeper.tickets, &fd);
 	fd_close(&fd);
 	keeper.tickets_due = clock_monotonic() + ROTATION;
-	newest++;
+	keeper.tickets_number++;
 	return 0;
 }
 
@@ -71,13 +68,13 @@ static bool send_to(struct worker *w)
 	m.header.worker = w->number;
 	if (ipc_send(w->channel, &m) < 0 && errno == EAGAIN)
 		return false;
-	told[w - keeper.workers] = newest;
+	keeper.tickets_told[w - keeper.workers] = keeper.tickets_number;
 	return true;
 }
 
 void tickets_tell(struct worker *w)
 {
-	told[w - keeper.workers] = 0;
+	keeper.tickets_told[w - keeper.workers] = 0;
 	(void)send_to(w);
 }
 
@@ -95,8 +92,8 @@ double tickets_clock(double now)
 	}
 	due = keeper.tickets_due;
 	FOR_WORKERS (w)
-		if (worker_lives(w) && w->channel >= 0 && told[w - keeper.workers] != newest &&
-		    !send_to(w))
+		if (worker_lives(w) && w->channel >= 0 &&
+		    keeper.tickets_told[w - keeper.workers] != keeper.tickets_number && !send_to(w))
 			due = now + RETRY;
 	return due;
 }

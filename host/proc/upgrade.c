@@ -74,6 +74,19 @@ static void enter(enum upgrade_state state, double limit)
 	tell_all();
 }
 
+void upgrade_note(const char *text)
+{
+	static const char between[] = "; the keeper ";
+	char *end = strstr(u->reason, between);
+
+	if (u->state != UPGRADE_NONE || !u->outcome[0])
+		return;
+	if (!end)
+		end = u->reason + strlen(u->reason);
+	snprintf(end, sizeof u->reason - (size_t)(end - u->reason), "%s%s", between, text);
+	tell_all();
+}
+
 /* RESULT for one who waits; a check that failed sends the reader's faults along. */
 static void reply(struct upgrade_asker *a, bool ok, const char *text)
 {
@@ -406,6 +419,7 @@ static void settle(void)
 	    u->target, u->pause * 1000);
 	finish("committed", true, text);
 	retire_other(u->from);
+	reexec_want(false);
 }
 
 void upgrade_committed(double pause)
