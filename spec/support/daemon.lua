@@ -231,12 +231,13 @@ function methods:children()
 	return process.descendants(self.keeper_pid)
 end
 
--- The reader is a child of the keeper too, for as long as it takes to read a config; and a child
+-- The reader is a child of the keeper too, for as long as it takes to read a config, and so is the
+-- trial of a binary that the keeper is to run; and a child
 -- that has not got as far as its exec may be one or the other.
 local function is_reader(pid)
 	local words = process.read_file(("/proc/%d/cmdline"):format(pid)) or ""
 	return words:find("role=reader", 1, true) or words:find("gadwall: reader", 1, true)
-		or words:find("gadwall: keeper", 1, true)
+		or words:find("role=keeper", 1, true) or words:find("gadwall: keeper", 1, true)
 end
 
 --- Pid of the newest live worker (a direct child of the keeper); nil when there is none.

@@ -68,6 +68,11 @@ restart_limit = { 16, 1 }; restart_backoff = { 0.1, 0.1 }
 -- What a killed or failing generation says, and no fault of the host.
 local allowed <const> = { "SIGKILL", "signal %d+", "stack traceback", "%[C%]: in", "in function" }
 
+--- Whether the program under test has failpoints, and the signals of test builds.
+function upgrade.has_failpoints()
+	return (process.run { argv = { daemon.binary(), "--list-failpoints" } }) == 0
+end
+
 --- Starts a host with the test modules.
 ---@param spec table as for daemon.start; `enable` (list of modules besides), `config` is added,
 --- `without` (set of names that are not enabled), `folder` (what the witness writes; a new one)

@@ -20,6 +20,12 @@ describe("the keeper", function ()
 		wait.until_true(function () return d:state().restarts == "1" end)
 		d:signal("HUP")
 		d:wait_log("the new config goes to the workers")
+		if require "spec.support.upgrade".has_failpoints() then
+			d:signal(37) -- SIGRTMIN+3: the keeper changes to the binary that it has
+			d:wait_log("the keeper runs .* now", 20)
+			d:signal("HUP")
+			wait.until_true(function () return #d:log_lines("the new config goes") == 2 end, 20)
+		end
 		d:signal("TERM")
 		assert.equal(0, d:wait_exit())
 		assert.equal("", process.read_file(dir .. "/log") or "")
@@ -49,6 +55,8 @@ describe("the keeper", function ()
 		assert.is_true(upgrade < 850, upgrade .. " lines for upgrades")
 		local more = code_lines { "children", "tickets" }
 		assert.is_true(more < 300, more .. " lines for children and session tickets")
+		local change = code_lines { "carry", "reexec" }
+		assert.is_true(change < 550, change .. " lines for a keeper that changes its binary")
 		local orphans = code_lines { "attach" }
 		assert.is_true(orphans < 450, orphans .. " lines for workers of a keeper that died")
 	end)
