@@ -199,11 +199,14 @@ static void change(void)
 
 	x->wanted = x->tried = false;
 	state = save();
-	fault = state < 0 ? errno : FAILPOINT_ERRNO("keeper-reexec");
+	fault = state < 0 ? errno : 0;
 	if (fault == 0) {
 		carry_inherit(true);
-		run(program, "--role=keeper-again", state, -1);
-		fault = errno;
+		fault = FAILPOINT_ERRNO("keeper-reexec");
+		if (fault == 0) {
+			run(program, "--role=keeper-again", state, -1);
+			fault = errno;
+		}
 		carry_inherit(false);
 	}
 	fd_close(&state);
