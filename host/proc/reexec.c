@@ -34,13 +34,14 @@ void reexec_init(void)
 	*x = (struct reexec){.state = -1, .copy = -1, .due = KEEPER_NEVER};
 }
 
-static bool same_file(int a, int b)
+static bool differ(int a, int b)
 {
 	struct stat sa, sb;
 
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
-	       sa.st_ino == sb.st_ino && sa.st_size == sb.st_size &&
-	       sa.st_mtim.tv_sec == sb.st_mtim.tv_sec && sa.st_mtim.tv_nsec == sb.st_mtim.tv_nsec;
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 &&
+	       (sa.st_dev != sb.st_dev || sa.st_ino != sb.st_ino || sa.st_size != sb.st_size ||
+		   sa.st_mtim.tv_sec != sb.st_mtim.tv_sec ||
+		   sa.st_mtim.tv_nsec != sb.st_mtim.tv_nsec);
 }
 
 static int binary(void)
@@ -52,7 +53,7 @@ void reexec_want(bool forced)
 {
 	if (!generation_of(keeper.active))
 		return;
-	x->wanted = forced || !same_file(keeper.binary, binary());
+	x->wanted = forced || differ(keeper.binary, binary());
 	x->tried = x->said = false;
 }
 
