@@ -25,14 +25,13 @@ local function listed()
 end
 
 local names <const> = listed()
--- Not reached here, and each one is a host more at the same time: reexec_spec.lua has them.
-local elsewhere <const> = { ["keeper-trial"] = true, ["keeper-reexec"] = true }
 
--- Those that no start, reload or stop comes by: upgrade_kills_spec.lua and orphans*_spec.lua have
--- them, process_spec.lua the children of modules.
+-- Those that no start, reload or stop comes by: upgrade_kills_spec.lua, reexec_spec.lua and
+-- orphans*_spec.lua have them, process_spec.lua the children of modules.
 local elsewhere <const> = {}
 for word in ("check upgrade-spawn load upgrade-ready commit yield yielded take record activate"
-	.. " probation rollback resume retire lost attach adopted spawn"):gmatch("%S+") do
+	.. " probation rollback resume retire lost attach adopted spawn"
+	.. " trial reexec"):gmatch("%S+") do
 	elsewhere["keeper-" .. word], elsewhere["worker-" .. word] = true, true
 end
 elsewhere["keeper-spawn"] = nil
