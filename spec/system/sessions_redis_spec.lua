@@ -78,8 +78,9 @@ describe("mod_sessions_redis", function ()
 		ask(a, "reg fill 1 1500")
 		finds(b, "id1500", a:status().server_id .. " text 1500")
 		assert.equal(0, (a:run("finish")))
-		local heir, other = b, c
+		local heir, other
 		wait.until_true(function ()
+			heir, other = b, c
 			if ask(b, "reg count") == "0" then heir, other = c, b end
 			return ask(heir, "reg count") == "1500"
 		end, 30, "the adoption")
