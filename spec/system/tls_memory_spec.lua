@@ -34,7 +34,11 @@ describe("a burst of handshakes", function ()
 			return tonumber(out:match("(%d+) connections in %d+ real")), tonumber(pages) * 4096
 		end
 
-		local _, first = round()
+		-- Lua's heap breathes between two collections: its width is known after some rounds.
+		local first
+		for _ = 1, 3 do
+			first = select(2, round())
+		end
 		local _, fds = process.fds(pid)
 		local count, last = 0, nil
 		for _ = 1, 3 do
@@ -43,7 +47,7 @@ describe("a burst of handshakes", function ()
 		end
 		assert.is_true(count > 0)
 		if not os.getenv "GADWALL_SLOW" then -- sanitizers keep what is freed for a while
-			assert.is_true(last - first < 1 << 20, ("%d handshakes: %d bytes"):format(count,
+			assert.is_true(last - first < 3 << 19, ("%d handshakes: %d bytes"):format(count,
 				last - first))
 		end
 		assert.equal(fds, (select(2, process.fds(pid))))
