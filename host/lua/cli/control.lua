@@ -103,15 +103,25 @@ end
 
 control.words_of = words_of
 
---- Asks and reports. @param argv words @return exit status
-function control.ask(ctx, verb, argv)
+--- Finds the instance and connects.
+-- @return instance, client; or nil and the exit status, after the refusal was printed
+function control.open(ctx, verb)
 	local found, code = control.find(ctx, verb)
 	if not found then
-		return code
+		return nil, code
 	end
 	local connection, refused, err = control.connect(ctx, verb, found)
 	if not connection then
-		return refused or control.no_answer(ctx, verb, err)
+		return nil, refused or control.no_answer(ctx, verb, err)
+	end
+	return found, connection
+end
+
+--- Asks and reports. @param argv words @return exit status
+function control.ask(ctx, verb, argv)
+	local found, connection = control.open(ctx, verb)
+	if not found then
+		return connection
 	end
 	local deadlines <const> = control.deadlines(ctx)
 	connection:request(argv, ctx.ui:width())

@@ -94,13 +94,9 @@ end
 
 return function (ctx)
 	local verb <const> = ctx.command.name
-	local found, code = control.find(ctx, verb)
+	local found, connection = control.open(ctx, verb)
 	if not found then
-		return code
-	end
-	local connection, refused, err = control.connect(ctx, verb, found)
-	if not connection then
-		return refused or control.no_answer(ctx, verb, err)
+		return connection
 	end
 	connection:request(words(ctx), ctx.ui:width())
 	local answer, why, number = follow(ctx, connection)
