@@ -44,6 +44,9 @@ end
 ---@param binary string|nil default: the program under test
 ---@return string path of the copy
 function daemon.relocated(dir, binary)
+	if not binary and stat.stat(dir .. "/bin/gadwall") then
+		return dir .. "/bin/gadwall" -- this daemon runs from it already
+	end
 	local code, _, err = process.run { argv = { "sh", "-c", [[
 		mkdir -p "$1/bin" "$1/lib/gadwall/lua" && cp "$2" "$1/bin/gadwall" &&
 		cp -R modules "$1/lib/gadwall/" && { [ ! -d .deps/lib/lua/5.4 ] ||
