@@ -59,7 +59,7 @@ icu_package() {
 want_test() {
 	need lua-busted lmod busted.runner; need netcat-openbsd have nc; need socat have socat
 	need iproute2 have ss; need procps have ps; need curl have curl; need lua-check have luacheck
-	need openssl have openssl; need python3 have python3
+	need openssl have openssl; need python3 have python3; need systemd have systemd-analyze
 	# What Prosody itself needs, to run beside ours as the oracle.
 	need lua-expat lmod lxp; need lua-socket lmod socket; need lua-sec lmod ssl; need lua-filesystem lmod lfs
 	has_icu || need "$(icu_package)" false
