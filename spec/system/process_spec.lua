@@ -164,7 +164,7 @@ describe("a child of net.process", function ()
 			ondisconnect = function () all.closed = true end } }) return 1]]
 		wait(function () return control "return all.closed" == "true" end, 10, "the closed stream")
 		local pid = tonumber(control "return all.c.pid")
-		wait(function () return next(process.fds(pid)) == nil end, 5, "no descriptor") -- ld.so's, too
+		wait(function () return next((process.fds(pid))) == nil end, 5, "no descriptor") -- nor of ld.so
 		d:signal("TERM")
 		assert.equal(0, d:wait_exit(20))
 		assert.is_true(children.gone(pid))
