@@ -85,7 +85,7 @@ describe("a config that is", function ()
 		for _, case in ipairs(no_configs) do
 			clear(d.config_file)
 			case[3](d.config_file)
-			local code, out, err = process.run { timeout = 15,
+			local code, out, err = process.run { timeout = 60,
 				argv = { daemon.binary(), "--socket", d:socket_path(), "reload" } }
 			assert.equal(1, code, case[1] .. ": " .. out .. err)
 			assert.matches(case[2], out .. err, nil, case[1])

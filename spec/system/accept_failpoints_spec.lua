@@ -5,12 +5,14 @@ local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
 
 local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 };
-	listen_interface = "127.0.0.1"; orphan_timeout = 0.1; start_timeout = 4; worker_timeout = 2;
+	listen_interface = "127.0.0.1"; orphan_timeout = 0.1; start_timeout = %d; worker_timeout = 2;
 	shutdown_timeout = 0.5; hammer_time = 4; restart_backoff = { 0.05, 0.1 } ]]
 local listen <const> = [[ module:provides("net", { name = "listen", listener = {} }) ]]
 
-local function start(failpoint, dir)
-	local d <const> = daemon.start { dir = dir, config = config, modules = { listen = listen },
+-- `patience`: start_timeout in seconds; a dozen hosts that start at once on two busy cores want more
+-- than what a stopped worker should be waited for.
+local function start(failpoint, dir, patience)
+	local d <const> = daemon.start { dir = dir, config = config:format(patience or 30), modules = { listen = listen },
 		ready = false, exit = false, fds = false, allow = { "error" },
 		env = { GADWALL_FAILPOINT = failpoint or false } }
 	d.failpoint = failpoint
@@ -48,7 +50,7 @@ end
 local function start_all(prefix, action)
 	local list <const> = {}
 	for _, name in ipairs(with_prefix(prefix)) do
-		list[#list + 1] = start(name .. ":" .. action)
+		list[#list + 1] = start(name .. ":" .. action, nil, prefix == "worker-" and 4 or nil)
 		list[#list].name = name
 	end
 	return list
@@ -136,8 +138,9 @@ describe("a worker", function ()
 		end
 		assert.same({ "worker-verb", "worker-stop", "worker-leaving", "worker-exit" }, served)
 		stop_all(list)
-		-- In a stop it is its beat that is missed first: a crash during the stop.
-		check_ends(list, { 70, ["worker-beat"] = { [0] = true, [70] = true } })
+		-- In a stop it is its beat that is missed first: a crash during the stop. The successor of the
+		-- one that missed it serves, starts, or is cut by the budget of half a second.
+		check_ends(list, { 70, ["worker-beat"] = { [0] = true, [70] = true, [75] = true } })
 	end)
 end)
 

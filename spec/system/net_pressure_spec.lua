@@ -137,9 +137,9 @@ describe("under pressure", function ()
 			end)
 			server.loop()
 		]])
-		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" } or { "env" }
+		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" } or { "env", "A=B", "C=D" }
 		local host = process.spawn { stdout = dir .. "/port", stderr = dir .. "/err", argv = {
-			drop[1], drop[2] or "A=B", drop[3], unistd.readlink("/proc/self/exe"), "lua", dir .. "/host.lua",
+			drop[1], drop[2], drop[3], unistd.readlink("/proc/self/exe"), "lua", dir .. "/host.lua",
 		} }
 		local storms, total = {}, { 0, 0, 0 }
 		wait.until_true(function ()

@@ -26,7 +26,7 @@ local function type_at(d, steps, ...)
 	process.write_file(shown, "")
 	local script <const> = process.spawn {
 		argv = { "script", "-qefc", words, "/dev/null" }, stdin = from, stdout = shown,
-		env = { HOME = d.dir, TERM = "xterm", XDG_STATE_HOME = false, GADWALL_CONFIG = false,
+		env = { HOME = d.dir, TERM = "xterm", LC_ALL = "C.UTF-8", XDG_STATE_HOME = false, GADWALL_CONFIG = false,
 			NO_COLOR = "1" },
 	}
 	unistd.close(from)
