@@ -24,12 +24,12 @@ enum { MODE_RAW = 1, MODE_READER = 2, MODE_KEEPER = 4, MODE_FDS = 8 };
 
 static int listener, text, unsealed, pipes[2], channels[2];
 
-static void be_silent(void *data, enum log_level level, const char *source, const char *message)
+static bool be_silent(void *data, enum log_level level, const char *line)
 {
 	(void)data;
 	(void)level;
-	(void)source;
-	(void)message;
+	(void)line;
+	return true;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

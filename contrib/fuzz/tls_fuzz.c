@@ -93,8 +93,24 @@ static void on_released(struct conn *c)
 	run.released = true;
 }
 
-static const struct conn_ops ops = {on_connect, on_incoming, on_nothing, on_nothing, on_question,
-    on_question, on_nothing, on_secured, on_disconnect, on_released};
+static bool hears_end(struct conn *c)
+{
+	return c->serial % 2 == 0;
+}
+
+static const struct conn_ops ops = {
+    .connect = on_connect,
+    .incoming = on_incoming,
+    .hears_end = hears_end,
+    .predrain = on_nothing,
+    .drain = on_nothing,
+    .read_timeout = on_question,
+    .line_too_long = on_question,
+    .securing = on_nothing,
+    .secured = on_secured,
+    .disconnect = on_disconnect,
+    .released = on_released,
+};
 
 static void turns(void)
 {

@@ -74,6 +74,15 @@ static void on_incoming(struct conn *c, const char *bytes, size_t n, const char 
 	call(L, lc, CB_INCOMING, err ? 2 : 1, 0);
 }
 
+static bool hears_end(struct conn *c)
+{
+	const struct lua_handle *h = &of(c)->h;
+
+	if (h->overrides & (1u << CB_INCOMING))
+		return h->hears_end;
+	return h->listeners && h->listeners->hears_end;
+}
+
 static void on_predrain(struct conn *c)
 {
 	notify(c, CB_PREDRAIN);
@@ -151,6 +160,7 @@ static void on_released(struct conn *c)
 static const struct conn_ops ops = {
     .connect = on_connect,
     .incoming = on_incoming,
+    .hears_end = hears_end,
     .predrain = on_predrain,
     .drain = on_drain,
     .read_timeout = on_read_timeout,

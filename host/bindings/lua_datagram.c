@@ -11,7 +11,7 @@ static struct addr check_addr(lua_State *L, int index)
 {
 	const char *text = luaL_checkstring(L, index);
 	lua_Integer port = luaL_optinteger(L, index + 1, 0);
-	struct addr a;
+	struct addr a = {0};
 
 	if (port < 0 || port > UINT16_MAX || addr_parse(&a, text, (unsigned)port) < 0)
 		luaL_argerror(L, index, "not an address");

@@ -60,6 +60,8 @@ static void note_override(lua_State *L, struct lua_handle *h)
 	which = lua_callback_by_name(lua_tostring(L, 2));
 	if (which == CB_COUNT)
 		return;
+	if (which == CB_INCOMING)
+		h->hears_end = lua_takes_third(L, 3);
 	if (lua_isnil(L, 3))
 		h->overrides &= (uint16_t) ~(1u << which);
 	else

@@ -29,6 +29,7 @@ struct lua_handle {
 	uint16_t overrides;              /* bit n: callback n stands among the assigned fields */
 	bool fields;                     /* something has been assigned */
 	bool counted;                    /* a connection that the hook `opened` has heard of */
+	bool hears_end;                  /* the assigned onincoming can see its third argument */
 };
 
 /* private: of the next two */

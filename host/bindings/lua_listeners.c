@@ -38,11 +38,24 @@ enum lua_callback lua_callback_by_name(const char *name)
 	return (enum lua_callback)i;
 }
 
+bool lua_takes_third(lua_State *L, int index)
+{
+	lua_Debug about;
+
+	if (!lua_isfunction(L, index))
+		return true;
+	lua_pushvalue(L, index);
+	lua_getinfo(L, ">u", &about);
+	return about.nparams > 2 || about.isvararg;
+}
+
 static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
 {
 	int *ref = &ls->fn[which]; /* stack: .. table */
 
 	lua_getfield(L, -1, NAMES[which]); /* .. table fn */
+	if (which == CB_INCOMING)
+		ls->hears_end = lua_takes_third(L, -1);
 	if (lua_isnil(L, -1)) {
 		luaL_unref(L, LUA_REGISTRYINDEX, *ref);
 		*ref = LUA_NOREF;

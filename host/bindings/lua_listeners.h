@@ -5,6 +5,7 @@
 #define BINDINGS_LUA_LISTENERS_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 enum lua_callback {
 	CB_CONNECT,
@@ -26,6 +27,7 @@ struct lua_listeners {
 	int table;        /* registry ref of the module's table */
 	int fn[CB_COUNT]; /* registry refs, LUA_NOREF: none */
 	unsigned users;   /* private */
+	bool hears_end;   /* onincoming can see its third argument */
 };
 
 /* The functions of the table at `index`, shared by all its users; counted, for
@@ -40,6 +42,10 @@ void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls);
 
 /* One user less; the last frees it. Nulls the pointer. */
 void lua_listeners_release(lua_State *L, struct lua_listeners **listeners);
+
+/* Whether the function at `index` has a place for a third argument; true of what is not a Lua
+ * function. */
+bool lua_takes_third(lua_State *L, int index);
 
 /* "onconnect", …; CB_COUNT if the word is none of them. */
 const char *lua_callback_name(enum lua_callback which);

@@ -40,11 +40,13 @@ extern const char CONN_SHORT[];
 /* What the owner does; called between loop_enter and loop_leave. */
 struct conn_ops {
 	void (*connect)(struct conn *conn);
-	/* err: NULL; CONN_SHORT when less than read_size came; "closed" with the last unended line.
-	 */
+	/* err: NULL; CONN_SHORT when less than read_size came; "closed" (or another word of
+	 * disconnect, which follows) with the last unended line, and with the last bytes of a
+	 * stream where the owner hears_end. */
 	void (*incoming)(struct conn *conn, const char *bytes, size_t n, const char *err);
-	void (*predrain)(struct conn *conn);      /* before a send */
-	void (*drain)(struct conn *conn);         /* all output has gone to the kernel */
+	bool (*hears_end)(struct conn *conn); /* asked at short reads: incoming's err is of use */
+	void (*predrain)(struct conn *conn);  /* before a send */
+	void (*drain)(struct conn *conn);     /* all output has gone to the kernel */
 	bool (*read_timeout)(struct conn *conn);  /* true: goes on */
 	bool (*line_too_long)(struct conn *conn); /* true: the rest of the line is skipped */
 	void (*securing)(struct conn *conn);      /* a handshake is about to begin */

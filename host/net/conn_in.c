@@ -64,8 +64,9 @@ static bool too_long(struct conn *c)
 	return true;
 }
 
-/* Delivers what it can; returns the number of bytes that are done with. */
-static size_t feed(struct conn *c, const char *bytes, size_t n)
+/* Delivers what it can, a short read with the word `last`; returns the number of bytes that are
+ * done with. */
+static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last)
 {
 	size_t done = 0;
 
@@ -93,7 +94,7 @@ static size_t feed(struct conn *c, const char *bytes, size_t n)
 
 			done += chunk;
 			c->ops->incoming(
-			    c, from, chunk, chunk < most(c) && !c->datagram ? CONN_SHORT : NULL);
+			    c, from, chunk, chunk < most(c) && !c->datagram ? last : NULL);
 			charge(c, chunk);
 		}
 	}
@@ -116,12 +117,12 @@ static void leave_over(struct conn *c, const char *bytes, size_t n)
 		conn_fail(c, "out of memory");
 }
 
-static void deliver(struct conn *c, const char *bytes, size_t n)
+static void deliver(struct conn *c, const char *bytes, size_t n, const char *last)
 {
 	size_t done;
 
 	c->feeding = true;
-	done = feed(c, bytes, n);
+	done = feed(c, bytes, n, last);
 	if (done < n && c->state == CONN_OPEN)
 		leave_over(c, bytes + done, n - done);
 	c->feeding = false;
@@ -130,14 +131,14 @@ static void deliver(struct conn *c, const char *bytes, size_t n)
 }
 
 /* From the queue, because a callback may not see the shared buffer of another turn. */
-static void deliver_queued(struct conn *c)
+static void deliver_queued(struct conn *c, const char *last)
 {
 	struct buf *in = c->in;
 	size_t done;
 
 	c->in = NULL;
 	c->feeding = true;
-	done = feed(c, buf_peek(in), buf_len(in));
+	done = feed(c, buf_peek(in), buf_len(in), last);
 	c->feeding = false;
 	if (c->state == CONN_OPEN && !(done < buf_len(in) && injected(c))) {
 		c->in = in;
@@ -176,33 +177,79 @@ static void on_error(struct conn *c, int error)
 void conn_feed_leftover(struct conn *c)
 {
 	if (c->in && wanted(c))
-		deliver_queued(c);
+		deliver_queued(c, CONN_SHORT);
 	if (c->more && wanted(c))
 		conn_readable(c);
 }
 
+enum { STREAM_GOES_ON = -1, STREAM_ENDED = 0 }; /* or an errno */
+
+static int stream_state(ssize_t n)
+{
+	if (n == 0)
+		return STREAM_ENDED;
+	return n > 0 || errno == EAGAIN || errno == EINTR ? STREAM_GOES_ON : errno;
+}
+
+static void stream_end(struct conn *c, int state)
+{
+	if (state == STREAM_ENDED)
+		on_end(c, "closed");
+	else if (state != STREAM_GOES_ON)
+		on_error(c, state);
+}
+
+static bool reads_on(struct conn *c)
+{
+	return !c->lines && !c->datagram && c->ops->hears_end(c);
+}
+
+/* LuaSocket fills a read until nothing is left, and so hears of the end together with the last
+ * bytes. That costs a receive more, which is made only for an owner who can hear the difference.
+ * Adds to *n; returns the state of the stream behind these bytes. */
+static int read_on(struct conn *c, size_t room, size_t *n)
+{
+	ssize_t more = 1;
+
+	while (more > 0 && *n < room) {
+		more = c->transport->recv(c, c->loop->rbuf + *n, room - *n);
+		*n += more > 0 ? (size_t)more : 0;
+	}
+	return stream_state(more);
+}
+
+static void take_in(struct conn *c, size_t n, const char *last)
+{
+	conn_touch_read(c);
+	if (!c->in)
+		deliver(c, c->loop->rbuf, n, last);
+	else if (buf_append(&c->in, c->loop->rbuf, n) < 0)
+		conn_fail(c, "out of memory");
+	else
+		deliver_queued(c, last);
+}
+
 static void receive(struct conn *c)
 {
-	struct loop *loop = c->loop;
-	bool whole = c->lines || c->transport->whole;
-	ssize_t n = c->transport->recv(c, loop->rbuf, whole ? LOOP_BUFFER : most(c));
+	size_t room = c->lines || c->transport->whole ? LOOP_BUFFER : most(c);
+	ssize_t got = c->transport->recv(c, c->loop->rbuf, room);
+	int state = stream_state(got);
+	const char *last = CONN_SHORT;
 
-	if (n > 0) {
-		conn_touch_read(c);
-		if (!c->in) {
-			deliver(c, loop->rbuf, (size_t)n);
-			return;
-		}
-		if (buf_append(&c->in, loop->rbuf, (size_t)n) < 0)
-			conn_fail(c, "out of memory");
-		else
-			deliver_queued(c);
-	} else if (n == 0) {
-		if (!c->datagram)
-			on_end(c, "closed");
-	} else if (errno != EAGAIN && errno != EINTR) {
-		on_error(c, errno);
+	if (got > 0) {
+		size_t n = (size_t)got;
+
+		if (n < room && reads_on(c))
+			state = read_on(c, room, &n);
+		if (state != STREAM_GOES_ON)
+			last = state == STREAM_ENDED ? "closed" : conn_strerror(c, state);
+		take_in(c, n, last);
+		if (c->in || !wanted(c))
+			return; /* it is read again when it is wanted again */
+	} else if (c->datagram && state == STREAM_ENDED) {
+		return; /* an empty packet */
 	}
+	stream_end(c, state);
 }
 
 void conn_readable(struct conn *c)

@@ -17,14 +17,8 @@ for _, probe in ipairs { "the handle in ondisconnect", "a line without an end",
 		{ 'server ondisconnect "closed"' })
 end
 
-local one_read <const> = "one receive for each readiness: what comes in it is not held back to "
-	.. "find out whether the end follows; the end is told in ondisconnect"
-differs("data and the end together", "1.7", one_read,
-	{ 'server onincoming "last words" "closed"', "server ondisconnect nil" },
-	{ 'server onincoming "last words" "timeout"', 'server ondisconnect "closed"' })
-differs("the remote end closes its half while an answer waits", "1.7", one_read,
-	{ 'server onincoming "x" "closed"' }, { 'server onincoming "x" "timeout"' })
-
+differs("data and the end together", "1.4", thirteen, { "server ondisconnect nil" },
+	{ 'server ondisconnect "closed"' })
 differs("the remote end closes its half while an answer waits", "1.3",
 	"close flushes what is pending; 0.12 reads the end a second time and destroys it unsent",
 	{ 'peer "" "closed"' }, { 'peer "answer" "closed"' })
@@ -45,7 +39,7 @@ differs("pause in onincoming", "1.7", buffered,
 differs("the end while reading is paused", "1.3",
 	"pause stops reading, the end among it; epoll's hangup passes 0.12's pause",
 	{ 'server onincoming "x" "closed"', "server ondisconnect nil", 'paused "x" 1' },
-	{ 'paused "" nil', 'server onincoming "x" "timeout"', 'server ondisconnect "closed"' })
+	{ 'paused "" nil', 'server onincoming "x" "closed"', 'server ondisconnect "closed"' })
 
 differs("listen on an address that is not ours", "1.2",
 	"all words of the system begin in lower case, not only those that LuaSocket has of its own",
