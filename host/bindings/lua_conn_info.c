@@ -1,6 +1,7 @@
 /* What a connection handle knows: addresses, counts, computed fields, socket options. */
 #include "bindings/lua_net.h"
 #include "net/addr.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -365,6 +366,17 @@ static int l_writebuffer(lua_State *L)
 	return 1;
 }
 
+/* Callers take the field for the question whether STARTTLS may be offered: false once TLS is there.
+ * The method is the runtime's, `begin_tls`; the upvalue is l_index's. */
+static int l_starttls(lua_State *L)
+{
+	if (tls_of(&check(L)->c))
+		lua_pushboolean(L, 0);
+	else
+		lua_getfield(L, lua_upvalueindex(1), "begin_tls");
+	return 1;
+}
+
 const luaL_Reg lua_conn_computed[] = {{"id", l_id}, {"log", l_log}, {"conn", l_conn},
     {"created", l_created}, {"listeners", l_listeners}, {"writebuffer", l_writebuffer},
-    {NULL, NULL}};
+    {"starttls", l_starttls}, {NULL, NULL}};

@@ -218,6 +218,16 @@ static int read_on(struct conn *c, size_t room, size_t *n)
 	return stream_state(more);
 }
 
+/* What the last bytes come with; LuaSocket's "*a" takes the end for a success. */
+static const char *last_word(struct conn *c, int state)
+{
+	if (state == STREAM_GOES_ON)
+		return CONN_SHORT;
+	if (state == STREAM_ENDED)
+		return c->read_size < LOOP_BUFFER ? "closed" : NULL;
+	return conn_strerror(c, state);
+}
+
 static void take_in(struct conn *c, size_t n, const char *last)
 {
 	conn_touch_read(c);
@@ -234,16 +244,13 @@ static void receive(struct conn *c)
 	size_t room = c->lines || c->transport->whole ? LOOP_BUFFER : most(c);
 	ssize_t got = c->transport->recv(c, c->loop->rbuf, room);
 	int state = stream_state(got);
-	const char *last = CONN_SHORT;
 
 	if (got > 0) {
 		size_t n = (size_t)got;
 
 		if (n < room && reads_on(c))
 			state = read_on(c, room, &n);
-		if (state != STREAM_GOES_ON)
-			last = state == STREAM_ENDED ? "closed" : conn_strerror(c, state);
-		take_in(c, n, last);
+		take_in(c, n, last_word(c, state));
 		if (c->in || !wanted(c))
 			return; /* it is read again when it is wanted again */
 	} else if (c->datagram && state == STREAM_ENDED) {

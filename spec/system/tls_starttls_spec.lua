@@ -158,16 +158,22 @@ describe("STARTTLS", function ()
 		local c = turns.recorder { onconnect = function (conn) conn:write("x\n") end }
 		local again
 		function c.listeners.onincoming(conn)
-			conn:starttls(client_ctx)
+			local starttls <const> = conn.starttls
+			starttls(conn, client_ctx)
+			again = { starttls(conn, client_ctx) }
+			assert.is_false(conn.starttls)
 			conn.starttls = nil
-			again = { conn:starttls(client_ctx) }
+			assert.is_false(conn.starttls)
 		end
 		assert(server.addclient("127.0.0.1", s.port, c.listeners, "*l"))
 		run_until(function () return s.conn end)
 		assert.same({ nil, "ssl already active" }, again)
-		s.conn:destroy()
-		s.conn.starttls = nil
-		assert.same({ nil, "closed" }, { s.conn:starttls() })
+		local plain = line_server {}
+		assert(server.addclient("127.0.0.1", plain.port, {}))
+		run_until(function () return plain.conn end)
+		local starttls <const> = plain.conn.starttls
+		plain.conn:destroy()
+		assert.same({ nil, "closed" }, { starttls(plain.conn, client_ctx) })
 	end)
 
 	it("survives destroy and close in onstarttls and onstatus", function ()

@@ -5,9 +5,9 @@
 local host_loop <const> = require "host.loop"
 local host_net <const> = require "host.net"
 local log <const> = require "util.logger".init("net.server")
+local server_client <const> = require "net.server_client"
 local server_handle <const> = require "net.server_handle"
 local server_listen <const> = require "net.server_listen"
-local server_tls <const> = require "net.server_tls"
 local server_watch <const> = require "net.server_watch"
 local signal <const> = require "util.signal"
 local sslconfig <const> = require "util.sslconfig"
@@ -47,93 +47,8 @@ end
 
 -- Connecting --
 
-local socket_types <const> = { tcp = true, tcp4 = true, tcp6 = true, unix = true }
-
-local function client_opts(read_size, tls_ctx, extra)
-	local opts <const> = {
-		read_size = read_size, class = extra and extra.class,
-		read_timeout = extra and extra.read_timeout, servername = extra and extra.servername,
-	}
-	if tls_ctx then
-		local err
-		opts.tls, err = server_tls.inner(tls_ctx, "client")
-		if not opts.tls then
-			return nil, err
-		end
-	end
-	return opts
-end
-
-local function finish_client(handle, tls_ctx, extra)
-	if extra then
-		handle.extra = extra
-		handle.servername = extra.servername
-	end
-	if tls_ctx then
-		handle._sslctx = tls_ctx
-	end
-	return handle, handle:socket()
-end
-
---- Begins to connect; a refusal comes as ondisconnect(conn, "connection refused"), without
--- onconnect.
--- @param addr IP literal, Unix path or "@abstract"
--- @param typ nil, "tcp", "tcp4", "tcp6", "unix"
--- @param extra table: servername; class ("client", "peer", "admin"), read_timeout
--- @return handle and its socket; or nil and "invalid-ip", "invalid socket type" or the
--- socket's error
-function server.addclient(addr, port, listeners, read_size, tls_ctx, typ, extra)
-	if typ and not socket_types[typ] then
-		return nil, "invalid socket type"
-	end
-	local opts, tls_err = client_opts(read_size, tls_ctx, extra)
-	if not opts then
-		return nil, tls_err
-	end
-	local handle, err, errno = host_net.connect(addr, tonumber(port) or 0, listeners, opts)
-	if not handle then
-		return nil, errno == server_listen.EINVAL and "invalid-ip" or err
-	end
-	return finish_client(handle, tls_ctx, extra)
-end
-
--- The object of a datagram socket is closed when the handle is.
-local function close_with(handle, object)
-	for _, name in ipairs { "close", "destroy" } do
-		handle[name] = function (self)
-			self[name] = nil
-			object:close()
-			return self[name](self)
-		end
-	end
-end
-
---- A handle for a socket that exists: onconnect is called when it is writable.
--- @param socket descriptor (becomes ours), or object with getfd and close: it is closed and its
--- socket lives on, but for UDP, where Prosody's net.adns goes on to send through the object
--- @return handle and its socket; or nil, error
-function server.wrapclient(socket, ip, port, listeners, read_size, tls_ctx, extra)
-	local opts, err = client_opts(read_size, tls_ctx, extra)
-	if not opts then
-		return nil, err
-	end
-	local fd
-	local stays <const> = tostring(socket):find("^udp") ~= nil
-	fd, err = server_listen.take_fd(socket, stays)
-	if not fd then
-		return nil, err
-	end
-	opts.ip, opts.port = ip, tonumber(port) or 0
-	local handle
-	handle, err = host_net.adopt(fd, listeners, opts)
-	if not handle then
-		return nil, err
-	end
-	if stays then
-		close_with(handle, socket)
-	end
-	return finish_client(handle, tls_ctx, extra)
-end
+server.addclient = server_client.addclient
+server.wrapclient = server_client.wrapclient
 
 -- Descriptors of others --
 

@@ -76,10 +76,10 @@ end
 local conn_methods <const> = {}
 
 --- Begins TLS once all output has gone; what the peer sent before that is dropped together with
--- the connection. The field `starttls` becomes false.
+-- the connection. Called as conn:starttls(ctx); that field is false where there is TLS already.
 -- @param ctx context (default: that of the listener); a connection that we made is its client
 -- @return true; or nil and why
-function conn_methods:starttls(ctx)
+function conn_methods:begin_tls(ctx)
 	ctx = ctx or self._sslctx or self:server()._sslctx
 	if not ctx then
 		return nil, "tls context missing"

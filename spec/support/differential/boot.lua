@@ -26,8 +26,9 @@ local toolkit <const> = require "spec.support.differential.toolkit"
 io.stdout:setvbuf("line")
 toolkit.setup(server)
 
-local function context(side)
+local function context(side, more)
 	local params <const> = { mode = side, protocol = "tlsv1_2+" }
+	for name, value in pairs(more or {}) do params[name] = value end
 	if side == "server" then
 		params.certificate, params.key = certificate .. ".crt", certificate .. ".key"
 	end
@@ -39,7 +40,10 @@ local function context(side)
 end
 
 local contexts <const> = {}
-function toolkit.tls(side)
+function toolkit.tls(side, more)
+	if more then
+		return context(side, more)
+	end
 	contexts[side] = contexts[side] or context(side)
 	return contexts[side]
 end

@@ -100,6 +100,26 @@ return {
 		peer:send("x")
 		t.wait(function () return record.data == "x" end)
 	end },
+	{ "an error in onattach and ondetach is logged", function (t)
+		local conn, peer = t.accept("old", { ondetach = function () error("detaching") end })
+		local listeners, record = t.listeners("new", { onattach = function ()
+			error("attaching")
+		end })
+		conn:setlistener(listeners)
+		peer:send("x")
+		t.wait(function () return record.data == "x" end)
+	end },
+	{ "an error in onpredrain and ondrain is logged", function (t)
+		local conn, peer, record = t.accept("server", {
+			onpredrain = function () error("before") end,
+			ondrain = function () error("after") end,
+		})
+		t.idle(0.02)
+		conn:write("all the same")
+		t.values("peer", t.read(peer, 12))
+		peer:send("x")
+		t.wait(function () return record.data == "x" end)
+	end },
 	{ "onerror makes the message", function (t)
 		local _, peer, record = t.accept("server", {
 			onincoming = function () error("of the probe") end,

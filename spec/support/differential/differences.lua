@@ -12,16 +12,25 @@ end
 
 local thirteen <const> = "13.0 says why the connection ended; 0.12 lost the word on its way"
 for _, probe in ipairs { "the handle in ondisconnect", "a line without an end",
-	"the remote end closes", "the remote end resets", "the remote end closes its half" } do
+	"the remote end closes", "the remote end resets", "the remote end closes its half",
+	"data and the end together", "whatever there is, and the end",
+	"a read exactly as long as the read size, and the end",
+	"more comes while a handler reads, and the end", "data and the end together over TLS" } do
 	differs(probe, "1.4", thirteen, { "server ondisconnect nil" },
 		{ 'server ondisconnect "closed"' })
 end
 
-differs("data and the end together", "1.4", thirteen, { "server ondisconnect nil" },
-	{ 'server ondisconnect "closed"' })
 differs("the remote end closes its half while an answer waits", "1.3",
 	"close flushes what is pending; 0.12 reads the end a second time and destroys it unsent",
 	{ 'peer "" "closed"' }, { 'peer "answer" "closed"' })
+differs("close twice to a peer that does not read", "1.3",
+	"what was written before close goes until send_timeout or shutdown_deadline; in 0.12 a second "
+	.. "close, which setquitting makes after 1 s, drops it",
+	{ "told 1", "all false" }, { "told nil", "all true" })
+differs("addclient with a type that the address is not of", "1.2",
+	"all words of the system begin in lower case, not only those that LuaSocket has of its own",
+	{ 'tcp6 nil "Address family for hostname not supported"' },
+	{ 'tcp6 nil "address family for hostname not supported"' })
 differs("close in onconnect", "1.3",
 	"close flushes and ends with nil; 0.12 reads on after it and takes that for a failed connect",
 	{ 'server ondisconnect "connection timeout"', 'peer "" "closed"' },

@@ -51,6 +51,27 @@ return {
 	{ "addclient wants a type that exists", function (t)
 		t.values("type", t.server.addclient("127.0.0.1", 80, {}, nil, nil, "carrier pigeon"))
 	end },
+	{ "addclient with a type that the address is not of", function (t)
+		local _, port = t.serve("server", { quiet = true })
+		t.values("tcp6", t.server.addclient("127.0.0.1", port, {}, nil, nil, "tcp6"))
+	end },
+	{ "addclient over UDP", function (t)
+		local far <const> = t.keep_socket(assert(socket.udp()))
+		far:setsockname("127.0.0.1", 0)
+		far:settimeout(0)
+		local port <const> = select(2, far:getsockname())
+		local client <const>, record = t.client("client", port, nil, nil, nil, "udp")
+		t.wait(function () return record.count.connect end)
+		client:write("question")
+		local data, ip, from
+		t.wait(function ()
+			data, ip, from = far:receivefrom()
+			return data and data ~= "" -- 0.12 sends an empty packet at connect
+		end)
+		t.values("far", data)
+		far:sendto("answer", ip, from)
+		t.wait(function () return record.data == "answer" end)
+	end },
 	{ "addclient with a type", function (t)
 		local _, port, accepted = t.serve("server")
 		for i, typ in ipairs { "tcp", "tcp4" } do

@@ -45,6 +45,23 @@ return {
 		peer:send("12345678")
 		t.wait(function () return record.data == "a line12345678" end)
 	end },
+	{ "set_mode back to the setting", function (t)
+		local conn, peer, record = t.accept("server", nil, { read_size = 2 })
+		peer:send("abcd")
+		t.wait(function () return record.data == "abcd" end)
+		conn:set_mode(nil)
+		peer:send("efghij")
+		t.wait(function () return record.data == "abcdefghij" end)
+	end },
+	{ "set_mode to lines inside onincoming", function (t)
+		local _, peer, record = t.accept("server", { onincoming = function (conn)
+			conn:set_mode("*l")
+		end })
+		peer:send("bytes")
+		t.wait(function () return record.data == "bytes" end)
+		peer:send("a line\nanother\n")
+		t.wait(function () return record.data == "bytesa lineanother" end)
+	end },
 	{ "input of any bytes", function (t)
 		local all <const> = {}
 		for i = 0, 255 do all[#all + 1] = string.char(i) end
@@ -81,6 +98,47 @@ return {
 		peer:close()
 		socket.sleep(0.01)
 		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "whatever there is, and the end", function (t)
+		local _, port, record = t.serve("server", nil, { read_size = "*a" })
+		local peer <const> = t.peer(port)
+		peer:send("last words")
+		peer:close()
+		socket.sleep(0.01)
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "a read exactly as long as the read size, and the end", function (t)
+		local _, port, record = t.serve("server", nil, { read_size = 4 })
+		local peer <const> = t.peer(port)
+		peer:send("abcdefgh")
+		peer:close()
+		socket.sleep(0.01)
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "more comes while a handler reads, and the end", function (t)
+		local first = true
+		local _, peer, record
+		_, peer, record = t.accept("server", { onincoming = function ()
+			if first then
+				first = false
+				peer:send("second")
+				peer:close()
+			end
+		end })
+		peer:send("first")
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "close in onincoming with the last bytes", function (t)
+		local _, port, record = t.serve("server", { onincoming = function (conn)
+			conn:close()
+		end })
+		local peer <const> = t.peer(port)
+		peer:send("last words")
+		peer:close()
+		socket.sleep(0.01)
+		t.wait(function () return record.count.disconnect end)
+		t.idle(0.01)
+		t.values("count", record.count.disconnect)
 	end },
 	{ "a line without an end", function (t)
 		local _, peer, record = t.accept("server", nil, { read_size = "*l" })
@@ -167,6 +225,36 @@ return {
 		peer:send("x")
 		t.wait(function () return record.data == "x" end)
 		t.values("after the second", socket.gettime() - begin > 0.08)
+	end },
+	{ "pausefor false takes the end of the pause away", function (t)
+		local conn, peer, record = t.accept("server")
+		conn:pausefor(0.03)
+		conn:pausefor(false)
+		peer:send("x")
+		t.idle(0.08)
+		t.values("paused", record.data)
+		conn:resume()
+		t.wait(function () return record.data == "x" end)
+	end },
+	{ "resume ends a pausefor", function (t)
+		local conn, peer, record = t.accept("server")
+		local begin <const> = socket.gettime()
+		conn:pausefor(1.5)
+		peer:send("x")
+		t.idle(0.02)
+		t.values("paused", record.data)
+		conn:resume()
+		t.wait(function () return record.data == "x" end)
+		t.values("soon", socket.gettime() - begin < 1.2)
+	end },
+	{ "a close during a pausefor", function (t)
+		local conn, peer, record = t.accept("server")
+		conn:pausefor(0.03)
+		peer:send("x")
+		t.idle(0.01)
+		conn:close()
+		t.idle(0.06)
+		t.values("heard", record.data, record.count.disconnect)
 	end },
 	{ "a read limit slows down", function (t)
 		local conn, peer, record = t.accept("server", { quiet = true }, { read_size = 100 })

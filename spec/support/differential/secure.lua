@@ -65,6 +65,78 @@ return {
 		t.wait(function () return record.count.disconnect end)
 		t.values("client", record.data)
 	end },
+	{ "data and the end together over TLS", function (t)
+		local _, accepted, client = secured(t, nil, { quiet = true })
+		client:write("last words")
+		client:close()
+		t.wait(function () return accepted.count.disconnect end)
+	end },
+	{ "addserver with a context is TLS from the begin", function (t)
+		local port <const> = t.free_port()
+		local listeners, accepted = t.listeners("server")
+		t.keep(assert(t.server.addserver("127.0.0.1", port, listeners, 3, t.tls("server"))))
+		local client_listeners, record = t.listeners("client", { quiet = true })
+		local client <const> = t.keep(assert(t.server.addclient(
+			"127.0.0.1", port, client_listeners, nil, t.tls("client"))))
+		t.wait(function () return record.count.connect and accepted.count.connect end)
+		client:write("secret")
+		t.wait(function () return accepted.data == "secret" end)
+	end },
+	{ "a context without tls_direct is for starttls", function (t)
+		local port <const> = t.free_port()
+		local listeners, accepted = t.listeners("server", { also = { "starttls" },
+			onincoming = function (conn, data)
+				if data == "begin" then
+					conn:write("go")
+					conn:starttls()
+				end
+			end })
+		t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+			{ tls_ctx = t.tls("server") })))
+		local client, record = t.client("client", port, { quiet = true,
+			onincoming = function (conn, data)
+				if data == "go" then conn:starttls(t.tls("client")) end
+			end })
+		client:write("begin")
+		t.wait(function () return record.count.status and accepted.count.status end)
+		t.values("ssl", accepted.conn:ssl() and true)
+	end },
+	{ "the socket of a TLS connection", function (t)
+		local conn, _, client = secured(t, { quiet = true }, { quiet = true })
+		for _, handle in ipairs { conn, client } do
+			local object <const> = handle:socket()
+			local info <const> = object:info()
+			t.values("info", type(info.protocol), type(info.cipher), object:info("protocol"))
+			t.values("alpn", object.getalpn and (object:getalpn()))
+			t.values("peer", object:getpeercertificate() ~= nil)
+			t.values("fields", handle.starttls, handle.servername)
+		end
+	end },
+	{ "an error in onstatus is logged", function (t)
+		local _, accepted, client = secured(t, { onstatus = function () error("of the probe") end },
+			{ quiet = true })
+		client:write("goes on")
+		t.wait(function () return accepted.data == "goes on" end)
+	end },
+	{ "destroy over TLS", function (t)
+		local conn, accepted, _, record = secured(t, { quiet = true }, { quiet = true })
+		conn:destroy()
+		t.wait(function () return record.count.disconnect end)
+		t.values("heard", accepted.count.disconnect, conn:getfd())
+	end },
+	{ "setlistener over TLS", function (t)
+		local conn, _, client = secured(t, nil, { quiet = true })
+		local listeners, record = t.listeners("new")
+		conn:setlistener(listeners, 1)
+		client:write("for the new one")
+		t.wait(function () return record.data == "for the new one" end)
+	end },
+	{ "lines over TLS", function (t)
+		local conn, accepted, client = secured(t, nil, { quiet = true })
+		conn:set_mode("*l")
+		client:write("one\ntwo\n")
+		t.wait(function () return accepted.data == "onetwo" end)
+	end },
 	{ "much over TLS", function (t)
 		local bytes <const> = ("0123456789abcdef"):rep(20000)
 		local conn, _, _, record = secured(t, { quiet = true }, { quiet = true })
@@ -80,6 +152,24 @@ return {
 		t.peer(port):send("GET / HTTP/1.0\r\n\r\n")
 		t.wait(function () return record.count.disconnect end)
 		t.values("heard", record.count.connect, record.count.status, record.data)
+	end },
+	{ "a server that speaks no TLS", function (t)
+		local _, port = t.serve("server", { quiet = true, onincoming = function (conn)
+			conn:write("220 no TLS here, ever and ever\r\n")
+		end })
+		local listeners, record = t.listeners("client")
+		t.keep(assert(t.server.addclient("127.0.0.1", port, listeners, nil, t.tls("client"))))
+		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "a client that finds no trust", function (t)
+		local port <const> = t.free_port()
+		local listeners, accepted = t.listeners("server")
+		t.keep(assert(t.server.listen("127.0.0.1", port, listeners,
+			{ tls_direct = true, tls_ctx = t.tls("server") })))
+		local client_listeners, record = t.listeners("client")
+		t.keep(assert(t.server.addclient("127.0.0.1", port, client_listeners, nil,
+			t.tls("client", { verify = "peer" }))))
+		t.wait(function () return record.count.disconnect and accepted.count.disconnect end)
 	end },
 	{ "a peer that goes during the handshake", function (t)
 		local listeners, record = t.listeners("server")

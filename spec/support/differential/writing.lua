@@ -87,6 +87,18 @@ return {
 		t.values("peer", t.read(peer, 2))
 		t.values("count", record.count.disconnect)
 	end },
+	{ "close twice to a peer that does not read", function (t)
+		local conn, peer, record = t.accept("server", { quiet = true })
+		local n <const> = jam(t, conn)
+		conn:close()
+		t.idle(0.02)
+		conn:close()
+		t.values("told", record.count.disconnect)
+		local done, sum = drain_peer(peer, n + 1)
+		t.wait(done, 5)
+		t.values("all", sum() == n)
+		t.values("told", record.count.disconnect)
+	end },
 	{ "close before connect", function (t)
 		local _, port = t.serve("server", { quiet = true })
 		local client, record = t.client("client", port)
@@ -227,6 +239,14 @@ return {
 		local conn, _, record = t.accept("server")
 		conn:setwritetimeout(0.12)
 		t.wait(function () return record.count.disconnect end)
+	end },
+	{ "setwritetimeout false waits for ever", function (t)
+		t.config { send_timeout = 0.1 }
+		local conn, _, record = t.accept("server")
+		jam(t, conn)
+		conn:setwritetimeout(false)
+		t.idle(0.3)
+		t.values("ended", record.count.disconnect)
 	end },
 	{ "a queue that is full", function (t)
 		t.config { max_send_buffer_size = 100000 }
