@@ -86,39 +86,38 @@ end
 
 local function timers()
 	local count <const> = status.timers()
-	return true, ("%d timers wait"):format(count), count
+	return true, count == 1 and "1 timer waits" or ("%d timers wait"):format(count), count
 end
 
-local function metric_name(name, family, labels)
-	local shown = name
-	for i, label in ipairs(labels) do
-		shown = ("%s %s=%s"):format(shown, tostring((family.label_keys or {})[i] or i),
-			tostring(label))
+-- As in an exposition: key="value", those of the family before the sample's own.
+local function label_text(family, values, own)
+	local parts <const> = {}
+	for i, value in ipairs(values) do
+		parts[i] = ("%s=%q"):format((family.label_keys or {})[i] or i, tostring(value))
 	end
-	return shown
-end
-
-local function print_metric(self, shown, metric)
-	local count = 0
-	for suffix, extra, value in metric:iter_samples() do
-		local labels <const> = type(extra) == "table" and next(extra)
-			and self.session:serialize(extra) or ""
-		self.session.print(("%s%s %s %s"):format(shown, suffix or "", labels, tostring(value)))
-		count = count + 1
+	for _, key in ipairs(sorted_names(own or {})) do
+		parts[#parts + 1] = ("%s=%q"):format(key, tostring(own[key]))
 	end
-	return count
+	return #parts > 0 and ("{%s}"):format(table.concat(parts, ",")) or ""
 end
 
 local function stats_show(self, pattern)
 	local statsmanager <const> = require "core.statsmanager"
-	local registry <const> = statsmanager.get_metric_registry and statsmanager.get_metric_registry()
-	local families <const> = registry and registry:get_metric_families() or {}
+	local registry <const> = statsmanager.get_metric_registry()
+	if not registry then
+		return nil, "statistics are off (statistics = false)"
+	end
+	statsmanager.refresh()
+	local families <const> = registry:get_metric_families()
 	local count = 0
 	for _, name in ipairs(sorted_names(families)) do
-		for labels, metric in families[name]:iter_metrics() do
-			local shown <const> = metric_name(name, families[name], labels)
-			if not pattern or shown:find(pattern, 1, true) then
-				count = count + print_metric(self, shown, metric)
+		for values, metric in families[name]:iter_metrics() do
+			for suffix, own, value in metric:iter_samples() do
+				local shown <const> = name .. (suffix or "") .. label_text(families[name], values, own)
+				if not pattern or shown:find(pattern, 1, true) then
+					self.session.print(("%s %s"):format(shown, tostring(value)))
+					count = count + 1
+				end
 			end
 		end
 	end

@@ -164,12 +164,19 @@ describe("console commands", function()
 	end)
 
 	it("show version, uptime, memory and metrics", function()
-		local d <const> = start()
+		local d <const> = start [[ modules_enabled = { "admin_shell", "http_openmetrics" };
+			admin_http_ports = { 0 } ]]
 		assert.matches("^OK: %d+%.%d+", select(2, d:console "server version"))
 		assert.matches("^OK: running for", select(2, d:console "server uptime"))
 		assert.matches("process: .* MiB", text((d:console "server memory")))
-		assert.matches("^OK: %d+ samples", select(2, d:console "stats show"))
-		assert.matches("^OK: %d+ timers", select(2, d:console "timer list"))
+		local shown <const>, verdict <const> = d:console "stats show gadwall_"
+		assert.matches("^OK: %d+ samples", verdict)
+		-- What holds now, not what held at the last collection.
+		local text <const> = table.concat(shown, "\n")
+		assert.matches("gadwall_generation 1", text)
+		assert.matches("gadwall_ready 1", text)
+		assert.matches('gadwall_loop_lag_seconds_bucket{le="%+Inf"} %d', text)
+		assert.matches("^OK: %d+ timers? waits?", select(2, d:console "timer list"))
 		assert.matches("^Error: cannot rollback: no previous binary is known %(",
 			select(2, d:console "server rollback"))
 		d:stop()

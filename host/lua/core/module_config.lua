@@ -50,22 +50,30 @@ end
 function module_config.load(modulemanager, host)
 	local list, component = module_config.enabled(host)
 	if component and component ~= "component" then
-		modulemanager.load(host, component)
+		modulemanager.load_wanted(host, component)
 	end
 	for _, name in ipairs(list) do
-		modulemanager.load(host, name)
+		modulemanager.load_wanted(host, name)
 	end
 end
 
+-- A module that another one loaded came after it: the second round finds it needed no more.
 local function unload_others(modulemanager, host, wanted)
+	local gone = false
 	for _, name in ipairs(modulemanager.names(host, true)) do
-		if not wanted[name] and not modulemanager.needed(host, name) then
-			modulemanager.unload(host, name)
+		if wanted[name] then
+			modulemanager.set_by_hand(host, name, nil)
+		elseif not modulemanager.needed(host, name) and not modulemanager.is_by_hand(host, name) then
+			gone = modulemanager.unload(host, name) or gone
 		end
 	end
+	if gone then
+		unload_others(modulemanager, host, wanted)
+	end
 end
 
---- Unloads what is no longer enabled anywhere, loads what is new; the rest is not touched.
+--- Unloads what is no longer enabled anywhere, loads what is new; the rest is not touched, what was
+-- loaded by hand neither.
 -- @param modulemanager core.modulemanager
 function module_config.sync(modulemanager)
 	local anywhere = {}

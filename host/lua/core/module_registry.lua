@@ -9,6 +9,9 @@ local loaded <const> = { ["*"] = {} }
 -- In the order of loading, for an unload in reverse: list of { host, name }.
 local order <const> = {}
 
+-- "host/name" of modules that somebody loaded, not the config and no dependency.
+local by_hand <const> = {}
+
 -- "host/name" → { module, host, error, path } of modules that could not be loaded.
 local failed <const> = {}
 
@@ -117,6 +120,17 @@ function registry.enter(host, name, env)
 			table.remove(order, i)
 		end
 	end
+end
+
+--- Notes who wanted a module.
+-- @param hand true: a person or a module's call; nil: the config, a dependency, or nobody any more
+function registry.set_by_hand(host, name, hand)
+	by_hand[host .. "/" .. name] = hand
+end
+
+--- Whether a module was loaded by hand: a reload of the config leaves it alone.
+function registry.is_by_hand(host, name)
+	return by_hand[host .. "/" .. name] or false
 end
 
 --- Whether another loaded module depends on this one.

@@ -107,7 +107,7 @@ end
 local function add_hosts(name, hosts)
 	local news = {}
 	for _, host in ipairs(hosts) do
-		local env, err = modulemanager.load(host, name, true)
+		local env, err = modulemanager.load_wanted(host, name, true)
 		if err and err ~= "not for this host" then
 			log("warn", "module '%s' did not come back on '%s': %s", name, host, err)
 		end

@@ -123,7 +123,7 @@ local function find_or_load(module, name)
 	if found then
 		return found
 	end
-	return modulemanager.load(module.host, name)
+	return modulemanager.load_wanted(module.host, name)
 end
 
 --- Loads another module first.

@@ -12,7 +12,7 @@ local registry <const> = require "core.module_registry"
 local modulemanager <const> = { loader = module_files.loader }
 
 -- What is loaded: get_module, get_modules, is_loaded, get_items, names, load_order, hosts_with,
--- needed, list.
+-- needed, list, is_by_hand, set_by_hand.
 for name, fn in pairs(registry) do
 	modulemanager[name] = fn
 end
@@ -107,12 +107,10 @@ local function do_load(host, name, state)
 	return env
 end
 
---- Loads a module and fires module-loaded.
--- @param host name of a host, or "*"
--- @param name without "mod_"
+--- Loads a module that the config or another module wants, and fires module-loaded.
 -- @param quiet true: no event (a reload fires its own)
--- @return its environment; or nil and the reason
-function modulemanager.load(host, name, quiet)
+-- @return as load()
+function modulemanager.load_wanted(host, name, quiet)
 	local env, err = do_load(host, name)
 	if env and quiet then
 		return env
@@ -123,6 +121,19 @@ function modulemanager.load(host, name, quiet)
 	and err ~= "unknown-host" and err ~= "insufficient-parameters"
 	and err ~= "not for this host" then
 		modulemanager._failed(host, name, err, false)
+	end
+	return env, err
+end
+
+--- Loads a module by hand: it stays, whatever config is reloaded, until it is unloaded by hand or
+-- the host ends. Fires module-loaded.
+-- @param host name of a host, or "*"
+-- @param name without "mod_"
+-- @return its environment; or nil and the reason
+function modulemanager.load(host, name)
+	local env, err = modulemanager.load_wanted(host, name)
+	if env then
+		registry.set_by_hand(env.module.host, name, true)
 	end
 	return env, err
 end
@@ -157,6 +168,7 @@ function modulemanager.unload(host, name, quiet)
 	registry.enter(host, name, nil)
 	require "core.portmanager".settle(env.module)
 	if not quiet then
+		registry.set_by_hand(host, name, nil)
 		for _, fn in ipairs(unload_watchers) do
 			fn(name, host)
 		end

@@ -161,6 +161,13 @@ local function collect()
 	return interval, registry
 end
 
+--- Sets every metric to what holds now; for who shows them between two collections.
+function statsmanager.refresh()
+	if provider then
+		collect()
+	end
+end
+
 if provider and interval then
 	require "util.timer".add_task(interval, collect)
 	prosody.events.add_handler("server-started", function () collect() end, -1)
