@@ -77,20 +77,23 @@ want_fuzz() {
 	C
 }
 # A peer is run or read beside the tests, from .deps/peers/: never installed, never left running.
-# redis-server's program and two of its libraries are packages of their own.
+# redis-server's program and two of its libraries are packages of their own, and so are haproxy's.
+haproxy_all="haproxy libopentracing-c-wrapper0 libopentracing1 liblua5.3-0 libpcre2-8-0"
 want_peers_of() {
-	for p in "$@"; do [ -e "$deps/peers/.$p" ] || peers="$peers $p"; done
+	for p in "$@"; do [ -e "$deps/peers/.$p" ] || case $peers in *" $p"*) ;; *) peers="$peers $p" ;; esac; done
 }
 want_peers() {
+	# shellcheck disable=SC2086 # a list of words on purpose
 	want_peers_of prosody prosody-modules lua-sec libfaketime prosody-specs redis-server redis-tools \
-		liblzf1 libjemalloc2
+		liblzf1 libjemalloc2 $haproxy_all
 }
 
 # What `make bench` compares with. nginx's Lua needs LuaJIT and two of its libraries; node only where there is none.
 want_bench() {
+	# shellcheck disable=SC2086 # a list of words on purpose
 	want_peers_of prosody lua-sec nginx libnginx-mod-http-lua libnginx-mod-http-ndk libnginx-mod-stream \
-		libluajit2-5.1-2 libluajit2-5.1-common lua-resty-core lua-resty-lrucache haproxy libopentracing-c-wrapper0 \
-		libopentracing1 liblua5.3-0 libpcre2-8-0 libpcre3 lua-luv libuv1 lua-cqueues
+		libluajit2-5.1-2 libluajit2-5.1-common lua-resty-core lua-resty-lrucache $haproxy_all libpcre3 \
+		lua-luv libuv1 lua-cqueues
 	have node || want_peers_of nodejs
 }
 

@@ -28,18 +28,27 @@ static struct {
 	double period, started;
 	timer_t timer;
 	bool have_timer;
+	timer_t own_timer; /* of host.guard.within */
+	bool have_own_timer;
+	volatile sig_atomic_t within; /* such a call runs */
+	double own;                   /* its seconds, 0: none runs */
+	volatile sig_atomic_t own_over;
 	const char *volatile label;
 	char trace[2048];
 	int on_slow; /* registry ref */
 } guard = {.on_slow = LUA_NOREF};
 
+static struct timespec to_timespec(double seconds)
+{
+	return (struct timespec){.tv_sec = (time_t)seconds,
+	    .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+}
+
 static void set_timer(double seconds)
 {
-	struct itimerspec t = {0};
+	struct itimerspec t = {.it_value = to_timespec(seconds)};
 
-	t.it_value.tv_sec = t.it_interval.tv_sec = (time_t)seconds;
-	t.it_value.tv_nsec = t.it_interval.tv_nsec =
-	    (long)((seconds - (double)(time_t)seconds) * 1e9);
+	t.it_interval = t.it_value;
 	timer_settime(guard.timer, 0, &t, NULL);
 }
 
@@ -61,8 +70,12 @@ static void expired_hook(lua_State *L, lua_Debug *ar)
 		guard.expired++;
 	keep_armed(L);
 	lua_getinfo(L, "Sl", ar);
-	lua_pushfstring(L, "%s:%d: callback took longer than callback_timeout (%f s)",
-	    ar->short_src, ar->currentline, guard.period * guard.timeout_ticks);
+	if (guard.own_over)
+		lua_pushfstring(L, "%s:%d: it took longer than its timeout (%f s)", ar->short_src,
+		    ar->currentline, guard.own);
+	else
+		lua_pushfstring(L, "%s:%d: callback took longer than callback_timeout (%f s)",
+		    ar->short_src, ar->currentline, guard.period * guard.timeout_ticks);
 	lua_error(L);
 }
 
@@ -104,17 +117,30 @@ static void on_tick(int signo)
 	}
 }
 
-static bool make_timer(void)
+static void on_timer(int signo, siginfo_t *info, void *context)
 {
-	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+	(void)context;
+	if (info->si_value.sival_ptr != &guard.own_timer) {
+		on_tick(signo);
+	} else if (guard.within && !guard.expired) {
+		guard.own_over = 1;
+		guard.expired = 1;
+		lua_sethook(guard.current, expired_hook, LUA_MASKCOUNT, 1);
+	}
+}
+
+static bool make_timer(timer_t *timer)
+{
+	struct sigaction sa = {.sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN,
+	    .sigev_value.sival_ptr = timer};
 	sigset_t set;
 
 	sigaction(SIGRTMIN, &sa, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	return timer_create(CLOCK_MONOTONIC, &ev, &guard.timer) == 0;
+	return timer_create(CLOCK_MONOTONIC, &ev, timer) == 0;
 }
 
 void guard_limits(double slow, double timeout)
@@ -131,7 +157,7 @@ void guard_limits(double slow, double timeout)
 	guard.slow_ticks = slow > 0 ? (int)(slow / guard.period + 0.5) : 0;
 	guard.timeout_ticks = timeout > 0 ? (int)(timeout / guard.period + 0.5) : 0;
 	if (!guard.have_timer)
-		guard.have_timer = make_timer();
+		guard.have_timer = make_timer(&guard.timer);
 }
 
 void guard_label(const char *label)
@@ -328,6 +354,54 @@ static int l_call(lua_State *L)
 	return lua_gettop(L);
 }
 
+static void begin_within(double seconds)
+{
+	struct itimerspec t = {.it_value = to_timespec(seconds > 1e-6 ? seconds : 1e-6)};
+
+	guard.own = seconds;
+	guard.within = 1;
+	timer_settime(guard.own_timer, 0, &t, NULL);
+}
+
+/* The rest of the callback has the time of callbacks again. */
+static void end_within(lua_State *L)
+{
+	struct itimerspec t = {0};
+
+	timer_settime(guard.own_timer, 0, &t, NULL);
+	guard.within = 0;
+	guard.own = 0;
+	if (guard.own_over) {
+		guard.own_over = 0;
+		guard.expired = 0;
+		lua_sethook(L, NULL, 0, 0);
+	}
+}
+
+static int l_within(lua_State *L)
+{
+	double seconds = luaL_checknumber(L, 1);
+	bool ok, limited = !guard.within && seconds < 1e6;
+
+	luaL_checkany(L, 2);
+	if (limited && !guard.have_own_timer)
+		guard.have_own_timer = make_timer(&guard.own_timer);
+	limited = limited && guard.have_own_timer;
+	if (limited)
+		begin_within(seconds);
+	ok = lua_host_call(L, lua_gettop(L) - 2, LUA_MULTRET); /* seconds .. results */
+	if (limited)
+		end_within(L);
+	if (!ok) {
+		lua_pushnil(L);
+		lua_insert(L, -2); /* seconds nil message */
+		return 2;
+	}
+	lua_pushboolean(L, 1);
+	lua_replace(L, 1); /* true .. results */
+	return lua_gettop(L);
+}
+
 static double field_seconds(lua_State *L, const char *name)
 {
 	double seconds;
@@ -372,7 +446,7 @@ static int l_label(lua_State *L)
 
 int luaopen_host_guard(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"call", l_call}, {"limits", l_limits},
+	static const luaL_Reg functions[] = {{"call", l_call}, {"within", l_within}, {"limits", l_limits},
 	    {"on_slow", l_on_slow}, {"label", l_label}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);

@@ -307,6 +307,15 @@ static bool stop_is_pending(void)
 	return false;
 }
 
+/* `stop --now`: no repetition of the stop that runs, so the rule about storms is not for it. The
+ * worker writes this word first (core/verbs.lua). */
+static bool says_now(const char *text)
+{
+	static const char word[] = "{\"now\":true";
+
+	return strncmp(text, word, sizeof word - 1) == 0;
+}
+
 /* Answered at once, but for a reload, an upgrade and a rollback: those at their outcome. */
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text)
 {
@@ -325,6 +334,8 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		why = verb == VERB_UPGRADE ? upgrade_request(w, id, text) : upgrade_rollback(w, id);
 	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
 		take_signal(signo, w->pid, false);
+	else if (verb == VERB_SHUTDOWN && keeper.stopping && keeper.stop_count > 0 && says_now(text))
+		signals_broadcast(verb, text, origin, true);
 	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||
 		 (!keeper.stopping && stop_is_pending()))
 		why = run_verb(verb, text, origin, clock_monotonic());

@@ -90,10 +90,21 @@ describe("a health check", function ()
 	end)
 
 	it("that loops for ever gets an error, and the next answer comes", function ()
-		local d = with([[while true do end]], nil, "callback_timeout = 0.3; slow_callback = 0.2")
+		local d = with([[while true do end]], "timeout = 20,",
+			"callback_timeout = 0.3; slow_callback = 0.2")
 		becomes(d, "fail", "callback_timeout")
 		assert.equal(200, (admin_http.ask(d, "GET /livez")))
 		d:stop()
+	end)
+
+	it("that loops for ever ends at its own timeout, also after it has waited", function ()
+		for _, before in ipairs { "", "require 'util.async'.sleep(0.05)" } do
+			local d = with(before .. " while true do end", "timeout = 0.4,", "callback_timeout = 60")
+			becomes(d, "fail", "timeout")
+			assert.equal(200, (admin_http.ask(d, "GET /livez")))
+			assert.equal(0, #d:log_lines("callback_timeout"))
+			d:stop()
+		end
 	end)
 
 	it("that has not been run yet does not pass", function ()

@@ -109,6 +109,19 @@ describe("while a stop runs", function()
 		c:close()
 	end)
 
+	it("now is heard in the same second as the stop that it hurries, and hammers nothing", function()
+		local d = start { exit = false, 
+			config = "lameduck_period = 30; shutdown_timeout = 60; hammer_time = 90" }
+		local control, c = shutdown.control(d), shutdown.client(d)
+		control 'return lifecycle.stop("slowly")'
+		for _ = 1, 3 do control 'return lifecycle.stop("at once", nil, { now = true })' end
+		assert.is_number(d:wait_exit(20))
+		assert.same({ "bye: slowly" }, shutdown.rest(c))
+		assert.is_true(shutdown.report(d).hurried >= 1)
+		assert.same({}, d:log_lines("hammer %("))
+		c:close()
+	end)
+
 	it("now is clean when nobody had to be cut", function()
 		local d = start { enable = { "graceful_shutdown", "lameduck" }, modules = {},
 			config = "lameduck_period = 30" }

@@ -77,8 +77,9 @@ local function keeper_lines(object)
 	}
 end
 
--- One look. @return object, exit status; nil and the exit status when nothing runs
-local function look(ctx)
+-- One look. watched: it was there at the last look, so its end is no fault
+-- @return object, exit status; nil and the exit status when nothing runs, "gone" if it was watched
+local function look(ctx, watched)
 	local found, code = control.find(ctx, "status")
 	if not found then
 		return nil, code
@@ -86,7 +87,7 @@ local function look(ctx)
 	-- connect() refuses by itself only what is final: permissions, and nothing there.
 	local connection_possible <const> = found.pid or sys.connect_unix(found.socket)
 	if not connection_possible then
-		return nil, control.not_running(ctx, "status", found)
+		return nil, watched and "gone" or control.not_running(ctx, "status", found)
 	elseif not found.pid then
 		sys.close(connection_possible)
 	end
@@ -114,6 +115,9 @@ local function print_once(ctx, object)
 	end
 end
 
+-- Longest silence of a worker that ends before it is told as one (s).
+local silence <const> = 5
+
 -- Seconds after which a line is said again although nothing is new but the time.
 local line_every <const> = 5
 
@@ -134,19 +138,59 @@ local function draw(ctx, object, seen)
 	io.stdout:flush()
 end
 
+local ends <const> = { finishing = true, stopping = true, stopped = true }
+
+-- A worker that was seen to end is silent for a moment before its keeper goes.
+local function is_last_silence(object, seen)
+	if not object.keeper then
+		seen.state, seen.silent = object.state, nil
+		return false
+	end
+	seen.silent = seen.silent or sys.clock()
+	return ends[seen.state] and sys.clock() - seen.silent < silence
+end
+
+-- The host that was watched has gone: its last words are the keeper's file.
+local function tell_end(ctx, found, seen)
+	local object <const> = from_keeper(found, "ended")
+	local last <const> = object.keeper.last_exit
+	object.state = object.keeper.state == "stopped" and "stopped" or "failed"
+	object.reason = object.state == "failed" and "the keeper has gone without a word"
+		or ("ended with status %s"):format(last == null and "unknown" or last)
+	if ctx.opts.json_lines or ctx.ui.json then
+		print_once(ctx, object)
+	else
+		if seen.screen then
+			seen.screen:close()
+		end
+		io.stdout:write(object.state, "   ", object.reason, "\n")
+	end
+	return exit.not_running
+end
+
 local function watch(ctx)
 	local seen <const> = { screen = ctx.ui.terminal and screen.new(ctx.ui) or nil }
 	if seen.screen and not ctx.opts.json_lines and not ctx.ui.json then
 		io.stdout:write("\27[2J\27[H")
 	end
 	while true do
-		local object, code = look(ctx)
-		if not object then
+		local found <const> = instance.find(ctx.opts)
+		if seen.pid and found and instance.pid(found) ~= seen.pid then
+			return tell_end(ctx, found, seen)
+		end
+		local object, code = look(ctx, seen.pid)
+		if code == "gone" then
+			return tell_end(ctx, found, seen)
+		elseif not object then
 			return code
 		end
-		draw(ctx, object, seen)
-		local pause <const> = ctx.opts.interval or (object.state == "stopping" and 0.2 or 1)
-		sys.wait({}, math.max(0.05, pause))
+		seen.pid = object.pid ~= null and object.pid or seen.pid
+		local last <const> = is_last_silence(object, seen)
+		if not last then
+			draw(ctx, object, seen)
+		end
+		local pause <const> = ctx.opts.interval or (ends[seen.state] and 0.2 or 1)
+		sys.wait({}, math.max(0.05, last and 0.05 or pause))
 	end
 end
 

@@ -4,6 +4,7 @@
 -- An answer to a probe never waits for a check: it reads the last result and says how old it is.
 
 local async <const> = require "util.async"
+local guard <const> = require "host.guard"
 local log <const> = require "util.logger".init("health")
 local promise <const> = require "util.promise"
 local time <const> = require "util.time"
@@ -14,6 +15,8 @@ local checks <const> = {}
 -- Seconds between two runs of a check that does not say.
 local default_interval <const> = 10
 local longest_reason <const> = 200 -- bytes
+-- One that goes on at its deadline has so long to say something (s).
+local least_time <const> = 0.05
 
 local default_timeout = 5
 local running = false
@@ -44,7 +47,7 @@ end
 
 local begin
 
--- From a timer: there a check that loops for ever meets callback_timeout.
+-- From a timer: a check is nobody's callback but its own.
 local function begin_in(check, seconds)
 	if running and not check.gone then
 		check.next = timer.add_task(math.max(seconds, 0), function ()
@@ -94,15 +97,25 @@ local function work(check, run)
 	return settle(check, run, ok and "pass" or "fail", reason)
 end
 
+-- coroutine.resume for a check: it has what is left of its time, also when it never waits.
+local function resume_until(deadline)
+	return function (thread, ...)
+		local left <const> = math.max(deadline - time.monotonic(), least_time)
+		return select(2, guard.within(left, coroutine.resume, thread, ...))
+	end
+end
+
 begin = function (check)
-	local run <const> = {}
+	local run <const>, seconds <const> = {}, check.timeout or default_timeout
 	check.run, check.begun = run, time.monotonic()
-	check.deadline = timer.add_task(check.timeout or default_timeout, function ()
+	check.deadline = timer.add_task(seconds, function ()
 		settle(check, run, "fail", "timeout")
 	end)
-	async.runner(function () return work(check, run) end, {
+	local runner <const> = async.runner(function () return work(check, run) end, {
 		error = function (_, err) settle(check, run, "fail", err) end,
-	}):run(true)
+	})
+	runner.resume = resume_until(check.begun + seconds)
+	runner:run(true)
 end
 
 local function cancel(check)

@@ -134,7 +134,7 @@ local function new_record(args)
 		reason = args.reason, code = args.code, origin = args.origin, verb = args.verb or "shutdown",
 		evict = args.evict ~= false, now_only = args.now or false, signal = args.signal,
 		at = time.now(), started = now, budget = budget, deadline = now + budget,
-		phases = {}, errors = {}, hurried = 0, generation = prosody.generation,
+		phases = {}, errors = {}, hurried = 0, repeated = 0, generation = prosody.generation,
 		expired = args.expired,
 	}
 	mine.finished = function () finished(mine) end
@@ -265,7 +265,8 @@ function stop.hurry(origin, now)
 		return mine.conclude and mine.conclude()
 	end
 	mine.hurried = mine.hurried + 1
-	local step = (now or mine.hurried == 1) and "phase" or "hammer"
+	mine.repeated = mine.repeated + (now and 0 or 1)
+	local step = (now or mine.repeated == 1) and "phase" or "hammer"
 	announce_hurry(origin, step)
 	if step == "hammer" then
 		life.fall()

@@ -40,9 +40,10 @@ local function encode(verb, args, mark)
 	end
 	local text = json.encode {
 		reason = args.reason and args.reason:sub(1, 400), code = args.code, origin = args.origin,
-		now = args.now or nil, service = args.service, idle_wait = args.idle_wait, mark = mark,
+		service = args.service, idle_wait = args.idle_wait, mark = mark,
 	}
-	return text
+	-- First, where the keeper looks for it (proc/signals.c): it is no repetition of another stop.
+	return args.now and '{"now":true,' .. text:sub(2) or text
 end
 
 local function decode_text(text)

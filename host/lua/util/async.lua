@@ -7,6 +7,9 @@
 --	ready -> running [run] -> ready (queue empty) | waiting (the function waits)
 --	waiting -> ready [the awaited done(), through next_tick] -> running, if items have queued
 --
+-- A runner's own field `resume` takes the place of coroutine.resume (core/health_checks.lua: within
+-- a time).
+--
 -- An error ends the item and the coroutine, never the runner: the watcher `error` is told, and the
 -- next item gets a new coroutine.
 
@@ -51,7 +54,7 @@ local function continue(thread)
 		return false
 	end
 	local runner = runner_of[thread]
-	local ok, state = coroutine.resume(thread)
+	local ok, state = (runner and runner.resume or coroutine.resume)(thread)
 	if not ok then
 		local err = bury(thread, state)
 		if not runner then
@@ -170,7 +173,7 @@ local function run_batch(self, queue)
 		used = used + 1
 		local item, thread = queue[used], self.thread
 		self.current_item = item
-		local ok, new_state = coroutine.resume(thread, item)
+		local ok, new_state = (self.resume or coroutine.resume)(thread, item)
 		if not ok then
 			err = bury(thread, new_state)
 			self.thread = nil
