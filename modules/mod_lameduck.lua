@@ -71,6 +71,8 @@ local function ended(duck, result)
 	-- The hooks' set is not the phase's own, so its holders are told here.
 	if duck.result == "expired" then
 		duck.phase.outcome, duck.phase.extra.holders = "expired", late_hooks(duck)
+	elseif duck.error then
+		duck.phase.outcome = "failed" -- a pre-hook is this phase's own work
 	end
 	for _, id in pairs(duck.timers) do
 		timer.stop(id)

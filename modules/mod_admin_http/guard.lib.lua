@@ -2,43 +2,11 @@
 -- page. On a Unix socket the file's rights say it.
 
 local config <const> = require "core.configmanager"
-local fcntl <const> = require "posix.fcntl"
 local hashes <const> = require "util.hashes"
 local inet <const> = require "util.net"
-local stat <const> = require "posix.sys.stat"
-local unistd <const> = require "posix.unistd"
+local secret_file <const> = require "core.secret_file"
 
 local guard <const> = {}
-
-local longest <const> = 4096 -- bytes of a token
-local others <const> = 7     -- rights of others in a mode
-
--- What makes an open file unfit to hold a secret, or nil.
-local function fault_of(fd)
-	local found <const> = stat.fstat(fd)
-	if not found or stat.S_ISREG(found.st_mode) == 0 then
-		return "it is not a file"
-	elseif found.st_mode & others ~= 0 then
-		return ("others may use it (mode %03o; chmod o= it)"):format(found.st_mode & 511)
-	elseif found.st_size > longest then
-		return ("it is longer than %d bytes"):format(longest)
-	end
-end
-
--- Read at each use, so that a token that was changed is in force. @return token; or nil and why
-local function read_token(path)
-	local fd, err = fcntl.open(path, fcntl.O_RDONLY | fcntl.O_NONBLOCK | fcntl.O_CLOEXEC)
-	if not fd then
-		return nil, err
-	end
-	local fault, text = fault_of(fd), nil
-	if not fault then
-		text = (unistd.read(fd, longest) or ""):match("^%s*(.-)%s*$")
-		fault = text == "" and "it is empty" or nil
-	end
-	unistd.close(fd)
-	return not fault and text or nil, fault
-end
 
 local function is_unix(conn)
 	return not inet.pton(conn:ip() or "")
@@ -70,7 +38,8 @@ local function refuse_token(request, path)
 	if not path then
 		return 403, "not permitted: admin_http_token_file is not set, and this is no Unix socket"
 	end
-	local token, err = read_token(path)
+	-- At each use, so that a token that was changed is in force.
+	local token, err = secret_file.read(path)
 	if not token then
 		module:log("error", "admin_http_token_file %s: %s", path, err)
 		return 403, "not permitted: the token file cannot be used (the log says why)"
@@ -103,7 +72,7 @@ end
 function guard.check_file(path)
 	local token, err = true, nil
 	if path then
-		token, err = read_token(path)
+		token, err = secret_file.read(path)
 	end
 	if not token then
 		module:log_status("error", "admin_http_token_file %s: %s", path, err)

@@ -119,16 +119,18 @@ module:hook("lameduck-started", function (event) event:hold("deregister", 60) en
 		assert.truthy(d:log():find("saw lameduck%-ended %[result=expired"))
 	end)
 
-	it("goes on after a pre-hook that raises, and says failed in its event only", function()
-		local d = start { enable = { "graceful_shutdown", "lameduck", "hook" },
+	it("goes on after a pre-hook that raises: failed in its event, the report, the status", function()
+		local d = start { exit = 70, enable = { "graceful_shutdown", "lameduck", "hook" },
 			allow = { "planted", "traceback" }, config = "lameduck_period = 0.3", modules = { hook = [[
 module:set_global()
 module:hook("lameduck-started", function () error("planted") end)
 ]] } }
 		d:signal("TERM")
-		assert.equal(0, d:wait_exit(5))
+		assert.equal(70, d:wait_exit(15))
 		local report = shutdown.report(d)
-		assert.equal("clean", report.result)
+		assert.same({ "failed", 70, "failed" },
+			{ report.result, report.exit, phase(report, "lame-duck").result })
+		assert.equal("clean", phase(report, "quit").result)
 		assert.equal("lameduck-started", report.errors[1].event)
 		assert.truthy(d:log():find("saw lameduck%-ended %[result=failed"))
 	end)

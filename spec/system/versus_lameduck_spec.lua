@@ -50,11 +50,12 @@ describe("unlike lameduck", function ()
 			return ('module:set_global() module:hook("lameduck-started", function (event) %s end)')
 				:format(body)
 		end
-		local d <const> = start { allow = { "planted", "traceback" }, config = "lameduck_period = 0.2",
+		local d <const> = start { exit = 70, allow = { "planted", "traceback" },
+			config = "lameduck_period = 0.2",
 			modules = { one = hook 'module:log("info", "hook one")', two = hook 'error("planted")',
 				three = hook 'module:log("info", "hook three")' } }
 		d:signal("TERM")
-		assert.equal(0, d:wait_exit(15))
+		assert.equal(70, d:wait_exit(15))
 		assert.equal(2, #d:log_lines("hook %l+$"))
 		assert.equal("two", shutdown.report(d).errors[1].module)
 	end)

@@ -64,6 +64,31 @@ lameduck_signals = {}
 		]])
 	end)
 
+	it("looks at the file of the token: missing, empty, or open to others", function()
+		local stat <const> = require "posix.sys.stat"
+		local config <const> = 'modules_enabled = { "admin_http" }\nadmin_http_token_file = "token"'
+		local path <const> = dir .. "/token"
+		local function look(text, mode)
+			if text then
+				local file <close> = assert(io.open(path, "w"))
+				file:write(text)
+				file:close()
+				stat.chmod(path, mode)
+			end
+			local faults <const> = run(config)
+			return faults[1] and ("%s %s"):format(faults[1].severity, faults[1].message), places(faults)
+		end
+		os.remove(path)
+		local message, where = look()
+		assert.same({ "2:1 unreadable-file" }, where)
+		assert.matches("^error option 'admin_http_token_file': cannot use .*/token: [Nn]o such file", message)
+		message, where = look("secret\n", 420) -- 0644
+		assert.same({ "2:1 unusable-file" }, where)
+		assert.matches("^warning .*others may use it %(mode 644; chmod o= it%)", message)
+		assert.matches("^warning .*it is empty", (look("\n", 384))) -- 0600
+		assert.is_nil((look("secret\n", 384)))
+	end)
+
 	it("compares times with each other", function ()
 		assert.same({ "1:1 hammer-too-early" }, places(run "hammer_time = 10"))
 		assert.same({ "1:1 hammer-too-early", }, places(run 'shutdown_timeout = "2 minutes"'))

@@ -17,11 +17,16 @@ function actions.init(machine)
 	life = machine
 end
 
+-- What is kept until the host is ready: one of the host, one of each service.
+local function kept_name(args)
+	return args.service and "drain " .. args.service or "drain"
+end
+
 function by_verb.drain(args)
 	local what, err = life.allowed("drain")
 	if what == "later" then
-		start.later("drain", function () by_verb.drain(args) end)
-	elseif what == "run" and args.service then
+		start.later(kept_name(args), function () by_verb.drain(args) end)
+	elseif what and args.service then
 		idle.drain_service(args.service, args.reason, args.origin)
 		life.beat()
 	elseif what == "run" and life.state() == "passive" then
@@ -34,10 +39,10 @@ end
 
 function by_verb.undrain(args)
 	local what, err = life.allowed("undrain")
-	if what and args.service then
+	if what == "later" then
+		start.later(kept_name(args), nil)
+	elseif what and args.service then
 		idle.undrain_service(args.service, args.reason, args.origin)
-	elseif what == "later" then
-		start.later("drain", nil)
 	elseif what == "run" and not idle.teardown_begun() then
 		idle.undrain(args.reason, args.origin)
 		-- Who waits for the end of a finish waits for nothing now.

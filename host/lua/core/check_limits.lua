@@ -1,11 +1,14 @@
 --- Rules between options, and names outside the config: times that do not fit, signals, users,
 -- files.
 
+local EACCES <const> = require "posix.errno".EACCES
+
 local config <const> = require "core.configmanager"
 local didyoumean <const> = require "util.didyoumean"
 local option_types <const> = require "core.option_types"
 local options <const> = require "core.options"
 local paths <const> = require "util.paths"
+local secret_file <const> = require "core.secret_file"
 
 local check_limits <const> = {}
 
@@ -150,17 +153,22 @@ local function check_network(report)
 	end
 end
 
-local function check_files(report)
+-- Not read into the bundle: a worker reads it itself, at each use. Without it control over HTTP is
+-- off and the rest goes on; the reader's rights are not always the worker's.
+local function check_secrets(report)
 	local folder = paths.dirname(report.state.file)
 	for _, name in ipairs { "admin_http_token_file" } do
 		local value = config.get("*", name)
-		if type(value) == "string" then
-			local path = paths.resolve_relative_path(folder, value)
-			local text, err = report.state.source:read(path)
-			if not text then
-				report.at("*", name, nil, { code = "unreadable-file",
-					message = ("option '%s': cannot read %s: %s"):format(name, path, err) })
-			end
+		local path = type(value) == "string" and paths.resolve_relative_path(folder, value)
+		local secret, err, errno = true, nil, nil
+		if path then
+			secret, err, errno = secret_file.read(path)
+		end
+		if not secret then
+			report.at("*", name, nil, { code = errno and "unreadable-file" or "unusable-file",
+				severity = (not errno or errno == EACCES) and "warning" or nil,
+				message = ("option '%s': cannot use %s: %s"):format(name, path,
+					(err:gsub("^.*: ", ""))) })
 		end
 	end
 end
@@ -193,7 +201,7 @@ function check_limits.run(report, opts)
 		end)
 	check_user(report, opts)
 	check_network(report)
-	check_files(report)
+	check_secrets(report)
 	check_log(report)
 end
 

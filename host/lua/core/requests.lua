@@ -55,7 +55,7 @@ function by_name.drain(service, reason, origin)
 		return nil, err, detail
 	elseif service and not life.has_service(service) then
 		return refuse("drain", "unknown-service", ("no service or module '%s'"):format(service))
-	elseif what ~= "noop" then
+	elseif what ~= "noop" or service then -- a service stays drained when the host is brought back
 		verbs.ask("drain", { service = service, reason = reason, origin = origin or "lua" }, true)
 	end
 	return true

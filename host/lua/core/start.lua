@@ -37,7 +37,7 @@ function start.uptime()
 end
 
 --- Keeps something until the host is ready; the last of one kind counts.
--- @param verb the kind
+-- @param verb the kind: "reload", "drain", "drain SERVICE"
 -- @param fn function, or nil to forget it
 function start.later(verb, fn)
 	kept[verb] = fn
@@ -125,6 +125,11 @@ local function tell_started()
 	prosody.events.fire_event("server-started",
 		{ generation = prosody.generation, inherited = prosody.inherited or false })
 	verbs.tell_hooked_signals()
+	for name, drain in pairs(kept) do
+		if name:match("^drain .") then
+			drain()
+		end
+	end
 	if kept.reload then
 		kept.reload()
 	end
