@@ -132,8 +132,8 @@ static void on_timer(int signo, siginfo_t *info, void *context)
 static bool make_timer(timer_t *timer)
 {
 	struct sigaction sa = {.sa_sigaction = on_timer, .sa_flags = SA_RESTART | SA_SIGINFO};
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN,
-	    .sigev_value.sival_ptr = timer};
+	struct sigevent ev = {
+	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_ptr = timer};
 	sigset_t set;
 
 	sigaction(SIGRTMIN, &sa, NULL);
@@ -446,8 +446,8 @@ static int l_label(lua_State *L)
 
 int luaopen_host_guard(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"call", l_call}, {"within", l_within}, {"limits", l_limits},
-	    {"on_slow", l_on_slow}, {"label", l_label}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"call", l_call}, {"within", l_within},
+	    {"limits", l_limits}, {"on_slow", l_on_slow}, {"label", l_label}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);
 	return 1;

@@ -334,7 +334,8 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 		why = verb == VERB_UPGRADE ? upgrade_request(w, id, text) : upgrade_rollback(w, id);
 	else if (verb == VERB_SIGNAL && signo > 0 && signo < SETTINGS_SIGNALS)
 		take_signal(signo, w->pid, false);
-	else if (verb == VERB_SHUTDOWN && keeper.stopping && keeper.stop_count > 0 && says_now(text))
+	else if (verb == VERB_SHUTDOWN && keeper.stopping && keeper.stop_count > 0 &&
+		 says_now(text))
 		signals_broadcast(verb, text, origin, true);
 	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||
 		 (!keeper.stopping && stop_is_pending()))

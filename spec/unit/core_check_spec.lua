@@ -81,7 +81,8 @@ lameduck_signals = {}
 		os.remove(path)
 		local message, where = look()
 		assert.same({ "2:1 unreadable-file" }, where)
-		assert.matches("^error option 'admin_http_token_file': cannot use .*/token: [Nn]o such file", message)
+		assert.matches("^error option 'admin_http_token_file': cannot use .*/token: [Nn]o such file",
+			message)
 		message, where = look("secret\n", 420) -- 0644
 		assert.same({ "2:1 unusable-file" }, where)
 		assert.matches("^warning .*others may use it %(mode 644; chmod o= it%)", message)
