@@ -110,7 +110,7 @@ describe("while a stop runs", function()
 	end)
 
 	it("now is heard in the same second as the stop that it hurries, and hammers nothing", function()
-		local d = start { exit = false, 
+		local d = start { exit = false,
 			config = "lameduck_period = 30; shutdown_timeout = 60; hammer_time = 90" }
 		local control, c = shutdown.control(d), shutdown.client(d)
 		control 'return lifecycle.stop("slowly")'

@@ -168,29 +168,37 @@ local function tell_end(ctx, found, seen)
 	return exit.not_running
 end
 
+-- One more look. @return the exit status when it was the last one, else nil and the pause
+local function turn(ctx, seen)
+	local found <const> = instance.find(ctx.opts)
+	if seen.pid and found and instance.pid(found) ~= seen.pid then
+		return tell_end(ctx, found, seen)
+	end
+	local object, code = look(ctx, seen.pid)
+	if code == "gone" then
+		return tell_end(ctx, found, seen)
+	elseif not object then
+		return code
+	end
+	seen.pid = object.pid ~= null and object.pid or seen.pid
+	if is_last_silence(object, seen) then
+		return nil, 0.05
+	end
+	draw(ctx, object, seen)
+	return nil, ctx.opts.interval or ends[seen.state] and 0.2 or 1
+end
+
 local function watch(ctx)
 	local seen <const> = { screen = ctx.ui.terminal and screen.new(ctx.ui) or nil }
 	if seen.screen and not ctx.opts.json_lines and not ctx.ui.json then
 		io.stdout:write("\27[2J\27[H")
 	end
 	while true do
-		local found <const> = instance.find(ctx.opts)
-		if seen.pid and found and instance.pid(found) ~= seen.pid then
-			return tell_end(ctx, found, seen)
-		end
-		local object, code = look(ctx, seen.pid)
-		if code == "gone" then
-			return tell_end(ctx, found, seen)
-		elseif not object then
+		local code, pause = turn(ctx, seen)
+		if code then
 			return code
 		end
-		seen.pid = object.pid ~= null and object.pid or seen.pid
-		local last <const> = is_last_silence(object, seen)
-		if not last then
-			draw(ctx, object, seen)
-		end
-		local pause <const> = ctx.opts.interval or (ends[seen.state] and 0.2 or 1)
-		sys.wait({}, math.max(0.05, last and 0.05 or pause))
+		sys.wait({}, math.max(0.05, pause))
 	end
 end
 

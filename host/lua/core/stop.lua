@@ -256,6 +256,13 @@ local function announce_hurry(origin, step)
 	prosody.events.fire_event("shutdown-hurried", { signal = signal, origin = origin, step = step })
 end
 
+-- A repetition that is none (now) has all budgets end, and nothing hammers.
+local function next_step(mine, now)
+	mine.hurried = mine.hurried + 1
+	mine.repeated = mine.repeated + (now and 0 or 1)
+	return (now or mine.repeated == 1) and "phase" or "hammer"
+end
+
 --- A repeated request: the first ends the current phase, the next one hammers.
 -- @param origin who asked
 -- @param now true: all budgets end, nothing hammers
@@ -264,9 +271,7 @@ function stop.hurry(origin, now)
 	if mine.ended then
 		return mine.conclude and mine.conclude()
 	end
-	mine.hurried = mine.hurried + 1
-	mine.repeated = mine.repeated + (now and 0 or 1)
-	local step = (now or mine.repeated == 1) and "phase" or "hammer"
+	local step = next_step(mine, now)
 	announce_hurry(origin, step)
 	if step == "hammer" then
 		life.fall()
