@@ -172,10 +172,10 @@ describe("console commands", function()
 		local shown <const>, verdict <const> = d:console "stats show gadwall_"
 		assert.matches("^OK: %d+ samples", verdict)
 		-- What holds now, not what held at the last collection.
-		local text <const> = table.concat(shown, "\n")
-		assert.matches("gadwall_generation 1", text)
-		assert.matches("gadwall_ready 1", text)
-		assert.matches('gadwall_loop_lag_seconds_bucket{le="%+Inf"} %d', text)
+		local all <const> = text(shown)
+		assert.matches("gadwall_generation 1", all)
+		assert.matches("gadwall_ready 1", all)
+		assert.matches('gadwall_loop_lag_seconds_bucket{le="%+Inf"} %d', all)
 		assert.matches("^OK: %d+ timers? waits?", select(2, d:console "timer list"))
 		assert.matches("^Error: cannot rollback: no previous binary is known %(",
 			select(2, d:console "server rollback"))

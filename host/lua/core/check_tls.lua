@@ -8,11 +8,11 @@ local port_address <const> = require "core.port_address"
 
 local check_tls <const> = {}
 
---- The option that a fault points at: the first of those that are set.
-local function point(report, names, fault)
+--- The option that a fault points at: the first of those that a section sets.
+local function point(report, section, names, fault)
 	for _, name in ipairs(names) do
-		if config.rawget("*", name) ~= nil then
-			return report.at("*", name, nil, fault)
+		if config.rawget(section, name) ~= nil then
+			return report.at(section, name, nil, fault)
 		end
 	end
 	report.add(fault)
@@ -38,7 +38,7 @@ local function code_of(err)
 end
 
 --- Tries settings out; each pair of files is reported once.
-local function try(report, seen, names, what, ...)
+local function try(report, seen, section, names, what, ...)
 	local ctx, err, settings = certmanager.create_context(what, "server", ...)
 	local key = tostring(settings.certificate) .. "\0" .. tostring(settings.key)
 	if not settings.certificate and not settings.key or seen[key] then
@@ -48,7 +48,7 @@ local function try(report, seen, names, what, ...)
 	local fault = ctx and dated(settings)
 		or not ctx and { code = code_of(err), message = ("TLS of %s: %s"):format(what, err) }
 	if fault then
-		point(report, names, fault)
+		point(report, section, names, fault)
 	end
 end
 
@@ -72,13 +72,13 @@ local function each(value, fn)
 	end
 end
 
-local function written(report, seen)
-	for _, name in ipairs(sorted_names(report.state.origins["*"])) do
-		local value <const> = config.rawget("*", name)
+local function written(report, seen, section)
+	for _, name in ipairs(sorted_names(report.state.origins[section])) do
+		local value <const> = config.rawget(section, name)
 		if (name == "ssl" or name:find("_ssl$")) and type(value) == "table" then
 			each(value, function (settings)
 				if settings.certificate or settings.key then
-					try(report, seen, { name }, name, settings)
+					try(report, seen, section, { name }, name, settings)
 				end
 			end)
 		end
@@ -89,12 +89,14 @@ end
 function check_tls.run(report, modules)
 	local seen <const> = {}
 	certmanager.reload_ssl_config()
-	written(report, seen)
+	for _, section in ipairs(sorted_names(report.state.origins)) do
+		written(report, seen, section)
+	end
 	for _, name in ipairs(sorted_names(modules.services)) do
 		local service <const> = modules.services[name]
 		local own <const> = config.get("*", port_address.prefix(service) .. "ssl") or {}
 		for _, address in ipairs(service.encryption and port_address.wanted(service) or {}) do
-			try(report, seen, { port_address.prefix(service) .. "ssl", name .. "_certificate", "ssl",
+			try(report, seen, "*", { port_address.prefix(service) .. "ssl", name .. "_certificate", "ssl",
 				"certificates", "modules_enabled" }, ("%s port %d"):format(name, address.port),
 				own[address.interface], own[address.port], own)
 		end
