@@ -174,7 +174,7 @@ describe("TLS of services", function ()
 			local code, out = check(('VirtualHost "a.test"\n ssl = { certificate = "%s", key = "%s" }\n')
 				:format(one.certificate, two.key))
 			assert.not_equal(0, code)
-			assert.matches("gadwall.cfg.lua:7:2: error: TLS of ssl: .*key values mismatch", out)
+			assert.matches("gadwall.cfg.lua:8:2: error: TLS of ssl: .*key values mismatch", out)
 		end)
 
 		it("has a fault for such a key in the folder of certificates", function ()
