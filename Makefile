@@ -60,7 +60,7 @@ EMBED      := $(sort $(shell find host/lua -name '*.lua'))
 SHELLS     := .ci/run $(sort $(wildcard contrib/*.sh contrib/dev/*.sh contrib/examples/*.sh))
 
 .DELETE_ON_ERROR:
-.PHONY: all program help deps run test test-asan soak lint fuzz fuzz-smoke install uninstall dist clean force
+.PHONY: all program help deps run test test-asan test-older soak lint fuzz fuzz-smoke install uninstall dist clean force
 
 # A sub-make, because `deps` may have to install the very tools that the rest is read with.
 all: deps
@@ -71,6 +71,7 @@ help:
 	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
 	@echo 'make soak         the specs tagged slow and soak, one after the other'
+	@echo 'make test-older   upgrade from the binary of an older commit and back; OLDER=COMMIT (HEAD~1)'
 	@echo 'make demo         drain, upgrade, rollback, kills and stop under load, counted by clients; UNSAFE=1'
 	@echo 'make compat       try Prosody'"'"'s modules, write the table in modules/README.md'
 	@echo 'make compat-stored STORED=DIR  compare modules of such a folder with real Prosody'
@@ -131,6 +132,10 @@ test: build-test
 test-asan: build-asan
 	@GADWALL=build/asan/gadwall GADWALL_SLOW=1 SPEC_TIMEOUT=400 LOGS=build/asan/log \
 		TESTS_FLOOR=$(TESTS_FLOOR) $(RUN_TESTS)
+
+# From the binary of an older commit to this one and back.
+test-older: build-test
+	@LUA=$(LUA) sh contrib/dev/test-older.sh $(OLDER)
 
 soak: build-test
 	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=1800 $(RUN_TESTS)

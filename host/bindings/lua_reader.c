@@ -229,6 +229,7 @@ static int l_settings(lua_State *L)
 	memset(s, 0, sizeof *s);
 	s->magic = SETTINGS_MAGIC;
 	s->size = sizeof *s;
+	s->channels = IPC_VERSION;
 	s->uid = lua_opt_id(L, "user_uid");
 	s->gid = lua_opt_id(L, "user_gid");
 	lua_check_groups(L, s);
@@ -302,12 +303,19 @@ int luaopen_host_reader(lua_State *L)
 	return 1;
 }
 
+/* The keeper may be of the version before. */
+static int say(int channel, struct ipc_message *m)
+{
+	m->header.version = IPC_VERSION_OLDEST;
+	return ipc_send(channel, m);
+}
+
 static int send_faults(int channel)
 {
 	struct ipc_message m;
 
 	ipc_pack(&m, IPC_FAULTS, 0, "d", reader.faults);
-	return ipc_send(channel, &m);
+	return say(channel, &m);
 }
 
 int lua_reader_send(int channel)
@@ -326,7 +334,7 @@ int lua_reader_send(int channel)
 	if (settings < 0)
 		return -1;
 	ipc_pack(&m, IPC_SETTINGS, 0, "dd", settings, reader.bundle);
-	sent = ipc_send(channel, &m);
+	sent = say(channel, &m);
 	fd_close(&settings);
 	return sent;
 }

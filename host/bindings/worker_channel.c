@@ -20,7 +20,13 @@
 #define HELLO_LIMIT 10.0
 enum { STATUS_MAX = 1024 };
 
-struct worker_channel worker_channel = {.fd = -1, .bundle = -1, .settings_fd = -1};
+struct worker_channel worker_channel = {.fd = -1,
+    .bundle = -1,
+    .settings_fd = -1,
+    .previous_settings = -1,
+    .previous_bundle = -1,
+    .previous_program = -1,
+    .version = IPC_VERSION};
 
 static struct worker_channel *const c = &worker_channel;
 
@@ -79,6 +85,7 @@ static int take_hello(struct ipc_message *m)
 {
 	uint32_t mode;
 
+	c->version = m->header.version;
 	c->generation = m->header.generation;
 	c->worker = m->header.worker;
 	if (!ipc_unpack(m, "uuuuuss", &c->workers, &mode, &c->keeper_pid, &c->inherited,
@@ -277,9 +284,12 @@ int channel_tell(enum ipc_type type, uint32_t id, const char *format, ...)
 		errno = EPIPE;
 		return -1;
 	}
+	if (!ipc_type_in(type, c->version))
+		return 0;
 	va_start(args, format);
 	ipc_vpack(&m, type, id, format, args);
 	va_end(args);
+	m.header.version = c->version;
 	m.header.generation = c->generation;
 	m.header.worker = c->worker;
 	if (!io.out && ipc_send(c->fd, &m) == 0)
@@ -345,22 +355,40 @@ static void take_peer(struct ipc_message *m)
 		peers_take(number, ipc_give_fd(m, 0));
 }
 
+static void keep_fd(int *to, struct ipc_message *m, int i)
+{
+	fd_close(to);
+	*to = ipc_give_fd(m, i);
+}
+
+/* Whether it was for C alone. */
+static bool take(struct ipc_message *m)
+{
+	switch ((enum ipc_type)m->header.type) {
+	case IPC_STATUS: take_status(m); return true;
+	case IPC_PEER: take_peer(m); return true;
+	case IPC_KEYS: take_tickets(m); return true;
+	case IPC_PREVIOUS:
+		keep_fd(&c->previous_settings, m, 0);
+		keep_fd(&c->previous_bundle, m, 1);
+		return true;
+	case IPC_PREVIOUS_PROGRAM: keep_fd(&c->previous_program, m, 0); return true;
+	default: return false;
+	}
+}
+
 static void deliver(struct ipc_message *m)
 {
 	if (c->lost && !orphan_heard(m)) {
 		ipc_close_fds(m);
 		return;
 	}
-	if (m->header.type == IPC_STATUS)
-		take_status(m);
-	else if (m->header.type == IPC_PEER)
-		take_peer(m);
-	else if (m->header.type == IPC_KEYS)
-		take_tickets(m);
-	else if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
-		log_error("a bundle from the keeper was not usable");
-	else if (c->on_message)
-		c->on_message(m);
+	if (!take(m)) {
+		if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
+			log_error("a bundle from the keeper was not usable");
+		else if (c->on_message)
+			c->on_message(m);
+	}
 	ipc_close_fds(m);
 }
 

@@ -35,6 +35,9 @@ struct worker_channel {
 	int fd; /* -1: no keeper */
 	struct settings settings;
 	int bundle, settings_fd; /* sealed memfds */
+	/* what a rollback runs, for a keeper after this one; owned, -1: nothing */
+	int previous_settings, previous_bundle, previous_program;
+	uint16_t version; /* of the channel, as HELLO was said */
 	uint32_t generation, worker, workers, keeper_pid, inherited, restarts;
 	bool passive;
 	bool joins;            /* gates shut until COMMIT says otherwise */

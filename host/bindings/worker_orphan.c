@@ -75,6 +75,14 @@ static void hand_one_back(const struct channel_held *h)
 		(void)channel_tell(kept ? IPC_KEEP : IPC_HOLD, 0, "sd", h->name, fd);
 }
 
+static void hand_previous_back(void)
+{
+	if (c->previous_settings < 0 || c->previous_program < 0)
+		return;
+	(void)channel_tell(IPC_PREVIOUS, 0, "dd", c->previous_settings, c->previous_bundle);
+	(void)channel_tell(IPC_PREVIOUS_PROGRAM, 0, "d", c->previous_program);
+}
+
 static void hand_back(void)
 {
 	int program = open_self();
@@ -85,6 +93,7 @@ static void hand_back(void)
 	if (program >= 0)
 		(void)channel_tell(IPC_PROGRAM, 0, "d", program);
 	fd_close(&program);
+	hand_previous_back();
 	for (size_t i = 0; i < c->nheld; i++)
 		hand_one_back(&c->held[i]);
 	(void)channel_tell(IPC_ATTACHED, 0, "");
@@ -142,8 +151,11 @@ void orphan_begin(void)
 	struct ev_loop *loop = channel_loop();
 
 	channel_disconnect();
-	if (c->lost)
+	if (c->lost) {
+		/* it did not take us: perhaps it does not know our version */
+		c->version = c->version == IPC_VERSION ? IPC_VERSION_OLDEST : IPC_VERSION;
 		return;
+	}
 	c->lost = true;
 	o.refusal[0] = '\0';
 	log_error("the keeper (pid %u) has died: this worker serves on, looks for a new one in %s, "

@@ -17,6 +17,8 @@
  * decide who is one of ours; the pidfd is opened while the socket is open, and the start time must
  * be the one that `state` names. Who comes after FOUND is taken as well: a late one of the active
  * generation, or an older one that finishes. */
+#include "proc/attach.h"
+
 #include "proc/table.h"
 
 #include <sys/file.h>
@@ -100,38 +102,83 @@ static const char *identify(int channel, struct worker *w)
 
 /* ---- its generation ---- */
 
+/* A worker may not say as whom the next one runs: the config that this start has read does. */
+static bool same_rights(const struct settings *s)
+{
+	const struct settings *ours = &keeper.settings;
+
+	return geteuid() != 0 ||
+	       (s->uid == ours->uid && s->gid == ours->gid && s->run_as_root == ours->run_as_root);
+}
+
 static const char *make_generation(uint32_t number, struct ipc_message *m)
 {
 	struct generation_parts parts = {keeper.binary, m->fds[0], m->fds[1]};
+	static struct settings s;
 	const char *why;
 
 	if (generation_of(number))
 		return NULL;
-	why = generation_adopt(number, &parts);
+	why = settings_read(parts.settings, &s);
+	if (!why && !same_rights(&s))
+		why = "its config names another user than the one on disk";
+	if (!why)
+		why = generation_adopt(number, &parts);
 	if (!why && number > keeper.highest)
 		keeper.highest = number;
 	return why;
+}
+
+/* Whether a binary is as safe as ours. */
+static bool is_safe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+	       (st.st_mode & 0022) == 0;
+}
+
+static bool is_coming(const struct worker *w)
+{
+	return w->adopted && w->state == WORKER_STARTING && !w->attached;
 }
 
 /* What a restart of this generation runs; ours unless the orphan's is as safe as ours. */
 bool attach_program(struct worker *w, int fd)
 {
 	struct generation *g = generation_of(w->generation);
-	struct stat st;
+	bool allowed = is_coming(w);
 
-	if (!w->adopted || w->state != WORKER_STARTING) {
-		fd_close(&fd);
-		return false;
-	}
-	if (fstat(fd, &st) < 0 || (st.st_uid != 0 && st.st_uid != geteuid()) ||
-	    (st.st_mode & 0022) != 0) {
+	if (allowed && is_safe(fd))
+		fd_swap(&g->parts.binary, &fd);
+	else if (allowed)
 		log_warn("generation %u: others may write its binary: a restart runs the keeper's",
 		    w->generation);
-		fd_close(&fd);
+	fd_close(&fd);
+	return allowed;
+}
+
+/* All workers were told the same; the program comes last and makes it valid. */
+bool attach_previous(struct worker *w, struct ipc_message *m)
+{
+	static struct settings s;
+	struct generation_parts *p = &keeper.previous;
+	int fd;
+
+	if (!is_coming(w) || !ipc_unpack(m, ""))
+		return false;
+	if (m->header.type == IPC_PREVIOUS) {
+		if (settings_read(m->fds[0], &s) || !same_rights(&s))
+			return false;
+		parts_close(p);
+		p->settings = ipc_give_fd(m, 0);
+		p->bundle = ipc_give_fd(m, 1);
 		return true;
 	}
-	fd_close(&g->parts.binary);
-	g->parts.binary = fd;
+	fd = ipc_give_fd(m, 0);
+	if (p->settings >= 0 && is_safe(fd))
+		fd_swap(&p->binary, &fd);
+	fd_close(&fd);
 	return true;
 }
 
@@ -149,7 +196,7 @@ static struct worker *place_for(uint32_t generation, uint32_t number)
 	return NULL;
 }
 
-static void fill(struct worker *w, struct worker *as, int channel, bool was_ready)
+static void fill(struct worker *w, const struct worker *as, int channel, bool was_ready)
 {
 	double now = clock_monotonic();
 
@@ -163,6 +210,7 @@ static void fill(struct worker *w, struct worker *as, int channel, bool was_read
 	w->said = as->said;
 	w->was_up = was_ready;
 	w->channel = channel;
+	w->slot.header.version = as->slot.header.version;
 	w->beat = now;
 	w->start_due = now + keeper.settings.start_timeout;
 	w->kill_due = KEEPER_NEVER;
@@ -188,6 +236,7 @@ static const char *admit(int channel, struct ipc_message *m)
 	if (strcmp(nonce, keeper.nonce) != 0)
 		return "it belongs to another host (the nonce is not ours)";
 	as.said = (enum host_state)state;
+	as.slot.header.version = m->header.version;
 	why = identify(channel, &as);
 	w = why ? NULL : place_for(as.generation, as.number);
 	if (!why && !w)
@@ -226,6 +275,7 @@ static void refuse(int channel, const struct ipc_message *to, const char *why)
 
 	log_warn("worker g%u.%u of a keeper that died is refused: %s", generation, number, why);
 	ipc_pack(&answer, IPC_RESULT, 0, "us", 0, why);
+	answer.header.version = to->header.version;
 	answer.header.generation = generation;
 	answer.header.worker = number;
 	(void)ipc_send(channel, &answer);
@@ -276,6 +326,8 @@ bool attach_done(struct worker *w)
 	    host_state_name(w->said));
 	worker_tell(w, IPC_ADOPTED, 0, "u", (uint32_t)getpid());
 	tickets_tell(w);
+	if (keeper.upgrade.number && !a->waiting) /* else upgrade_resolve tells it */
+		upgrade_tell(w);
 	if (w->was_up)
 		generation_of(w->generation)->was_ready = true;
 	keeper.dirty = true;
@@ -382,6 +434,7 @@ static void take_over(uint32_t generation, double now)
 	memcpy(s.runtime_path, keeper.settings.runtime_path, sizeof s.runtime_path);
 	memcpy(s.pidfile, keeper.settings.pidfile, sizeof s.pidfile);
 	keeper.settings = s;
+	upgrade_resolve(generation);
 	log_info(
 	    "generation %u serves on; the config on disk is read at the next reload", generation);
 	for (int i = 0; i < KEEPER_GENERATIONS; i++)
@@ -401,6 +454,7 @@ static void start_anew(void)
 	struct generation_parts parts = {keeper.binary, a->settings, a->bundle};
 	struct generation *g = generation_start(&parts, GENERATION_ACTIVE);
 
+	upgrade_resolve(0);
 	if (g)
 		keeper.active = g->number;
 	else

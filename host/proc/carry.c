@@ -16,7 +16,7 @@ enum { CARRY_MAGIC = 0x4b574447 /* "GDWK" */, CARRY_VERSION = 1, CARRY_NAME = 16
 
 struct header {
 	uint32_t magic;
-	uint16_t version, channels; /* IPC_VERSION: all workers of a keeper speak its own */
+	uint16_t version, channels; /* IPC_VERSION: workers speak that or the one before */
 	uint32_t nsections, unused;
 	uint64_t sum;
 };
@@ -62,8 +62,9 @@ static const struct section sections[] = {
 
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
-/* Bytes of an element as the state that was read has it; 0: as we have it. */
+/* Bytes of an element, and channels, as the state that was read has them; 0: as we have them. */
 static uint32_t shapes[SECTIONS];
+static uint16_t shape_channels;
 
 /* ---- bytes ---- */
 
@@ -153,7 +154,7 @@ static const struct header *our_header(void)
 
 	h = (struct header){.magic = CARRY_MAGIC,
 	    .version = CARRY_VERSION,
-	    .channels = IPC_VERSION,
+	    .channels = shape_channels ? shape_channels : IPC_VERSION,
 	    .nsections = SECTIONS};
 	return &h;
 }
@@ -289,12 +290,19 @@ const char *carry_read(int fd)
 	if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || lseek(fd, sizeof h, SEEK_SET) < 0 ||
 	    h.magic != ours->magic)
 		return "it is no keeper's state";
-	if (h.version != ours->version || h.channels != ours->channels ||
-	    h.nsections != ours->nsections)
+	if (h.version != ours->version || h.channels > IPC_VERSION ||
+	    h.channels < IPC_VERSION_OLDEST || h.nsections != ours->nsections)
 		return "its version is another one";
+	shape_channels = h.channels;
 	for (int i = 0; i < SECTIONS && !s.bad; i++)
 		pass_section(&s, &sections[i]);
 	if (s.bad || s.sum != h.sum)
 		return "it is of another shape";
 	return judge();
+}
+
+void carry_settle(void)
+{
+	memset(shapes, 0, sizeof shapes);
+	shape_channels = 0;
 }

@@ -19,6 +19,7 @@ static const struct rule {
 	unsigned from;
 	int fds_min, fds_max;
 	enum ipc_fd_kind kind;
+	unsigned since; /* version; 0: all that we know have it */
 } rules[IPC_TYPES] = {
     [IPC_HELLO] = {"hello", IPC_FROM_KEEPER, 2, 2, IPC_FD_TEXT},
     [IPC_HELD] = {"held", IPC_FROM_KEEPER, 1, 1, IPC_FD_LISTENER},
@@ -54,11 +55,19 @@ static const struct rule {
     [IPC_PROGRAM] = {"program", IPC_FROM_WORKER, 1, 1, IPC_FD_PROGRAM},
     [IPC_ATTACHED] = {"attached", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE},
     [IPC_ADOPTED] = {"adopted", IPC_FROM_KEEPER, 0, 0, IPC_FD_NONE},
+    [IPC_PREVIOUS] = {"previous", IPC_FROM_KEEPER | IPC_FROM_WORKER, 2, 2, IPC_FD_TEXT, 3},
+    [IPC_PREVIOUS_PROGRAM] = {"previous-program", IPC_FROM_KEEPER | IPC_FROM_WORKER, 1, 1,
+	IPC_FD_PROGRAM, 3},
 };
 
 const char *ipc_type_name(unsigned type)
 {
 	return type < IPC_TYPES && rules[type].name ? rules[type].name : "?";
+}
+
+bool ipc_type_in(enum ipc_type type, unsigned version)
+{
+	return type < IPC_TYPES && rules[type].since <= version;
 }
 
 static void put(struct ipc_message *m, const void *data, size_t size)
@@ -169,9 +178,11 @@ static bool obeys_rules(const struct ipc_message *m, size_t size, enum ipc_from 
 	const struct ipc_header *h = &m->header;
 	const struct rule *r;
 
-	if (size < sizeof *h || h->magic != IPC_MAGIC || h->version != IPC_VERSION)
+	if (size < sizeof *h || h->magic != IPC_MAGIC || h->version < IPC_VERSION_OLDEST ||
+	    h->version > IPC_VERSION)
 		return false;
-	if (h->type >= IPC_TYPES || !rules[h->type].name || !(rules[h->type].from & from))
+	if (h->type >= IPC_TYPES || !rules[h->type].name || !(rules[h->type].from & from) ||
+	    rules[h->type].since > h->version)
 		return false;
 	if (h->length > IPC_BODY_MAX || size != sizeof *h + h->length)
 		return false;

@@ -7,8 +7,13 @@
  *
  * Writer and reader are symmetric: one format string on both sides, read exactly to its end.
  * Receipt is strict: a wrong magic, version, type, direction, length, a cut message, more fds than
- * the type allows or one of another kind is EPROTO, and every fd of that message is closed. To
- * change a body: raise IPC_VERSION (the version is per channel).
+ * the type allows or one of another kind is EPROTO, and every fd of that message is closed.
+ *
+ * The version is per channel: who starts a worker says HELLO in a version that both know, and all
+ * that follows is in that one. A program knows two: IPC_VERSION and the one before; a reader speaks
+ * the one before, so that an older keeper hears it. To add a type: raise IPC_VERSION, put the type
+ * at the end, with its version in ipc.c; it is not sent to who does not know it. To change a body:
+ * a new type.
  *
  * A worker may say the ten words from IPC_READY to IPC_LEAVING, two of its children, and as an
  * orphan three more; none carries a path, pid or command. */
@@ -25,7 +30,8 @@
 
 enum {
 	IPC_MAGIC = 0x31574447, /* "GDW1" */
-	IPC_VERSION = 2,
+	IPC_VERSION = 3,
+	IPC_VERSION_OLDEST = IPC_VERSION - 1,
 	IPC_MESSAGE_MAX = 1024,
 	IPC_BODY_MAX = 1000,
 	IPC_TEXT_MAX = 900,
@@ -88,6 +94,10 @@ enum ipc_type {
 	IPC_ATTACHED, /* that was all */
 	/* new keeper -> orphan; a refusal is a RESULT */
 	IPC_ADOPTED, /* u keeper's pid */
+	/* keeper -> worker, which keeps it for the next keeper; orphan -> new keeper, after ATTACH:
+	   what a rollback runs. Since version 3 */
+	IPC_PREVIOUS,         /* [settings, bundle] */
+	IPC_PREVIOUS_PROGRAM, /* [binary] */
 	IPC_TYPES
 };
 
@@ -123,7 +133,11 @@ struct ipc_message {
 /* "hello", "beat" …; "?" for what is no type. */
 const char *ipc_type_name(unsigned type);
 
-/* Makes a message. `format` has one letter a field: u uint32_t, f double, s text (const char *, cut
+/* Whether a channel of that version has the type. */
+bool ipc_type_in(enum ipc_type type, unsigned version);
+
+/* Makes a message of IPC_VERSION; header.version may be set to an older one that has its type.
+ * `format` has one letter a field: u uint32_t, f double, s text (const char *, cut
  * at IPC_TEXT_MAX), d fd (borrowed: sending does not close it). What does not fit marks the message
  * bad. */
 void ipc_pack(struct ipc_message *m, enum ipc_type type, uint32_t id, const char *format, ...);

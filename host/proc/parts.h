@@ -3,6 +3,7 @@
 #ifndef PROC_PARTS_H
 #define PROC_PARTS_H
 
+#include "proc/attach.h"
 #include "proc/table.h"
 
 /* ---- keeper.c ---- */
@@ -85,6 +86,8 @@ void upgrade_committed(double pause);
 void upgrade_commit_failed(const char *why);
 /* UPGRADE for one worker: the newest state, and the outcome of the last. */
 void upgrade_tell(struct worker *w);
+/* PREVIOUS and PREVIOUS_PROGRAM for one worker, if there is a previous binary. */
+void upgrade_tell_previous(struct worker *w);
 /* After the outcome: what becomes of the keeper itself; replaces the last such note. */
 void upgrade_note(const char *text);
 /* "check", "spawn" …; "none". */
@@ -122,7 +125,13 @@ int spawn_kill(int pidfd, int signo);
 /* ---- worker.c ---- */
 void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number);
 void worker_start(struct worker *w);
-/* Sends; a full channel keeps one message and drops the next with a log line. Format: ipc_pack. */
+/* The version of its channel. */
+unsigned worker_version(const struct worker *w);
+/* Sends this, in the version of its channel. false: the channel is full; EPIPE is none of our
+ * business, a death is on its way. */
+bool worker_send(const struct worker *w, struct ipc_message *m);
+/* Says nothing to who does not know the type. Sends; a full channel keeps one message and drops the
+ * next with a log line. Format: ipc_pack. */
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
 void worker_tell_status(struct worker *to);
 void worker_writable(struct worker *w);
@@ -142,22 +151,6 @@ struct worker *worker_speaker(void);
 /* ---- words.c ---- */
 /* Reads what the channel has, and acts on it. */
 void words_readable(struct worker *w);
-
-/* ---- attach.c ---- */
-/* Waits for the orphans that were named, then starts what is missing: a whole generation from these
- * two (borrowed) if nobody comes. */
-void attach_begin(int settings, int bundle);
-/* keeper.sock has a connection; a connection has its first word. */
-void attach_accept(void);
-void attach_readable(struct knock *k);
-/* PROGRAM and ATTACHED of an orphan; false: it may not say that. Takes fd. */
-bool attach_program(struct worker *w, int fd);
-bool attach_done(struct worker *w);
-/* The host ends: SIGKILL for orphans that have not come. */
-void attach_end(void);
-/* Lines of RUNTIME/state for orphans that live and have not come yet; returns their length. */
-size_t attach_state_lines(char *to, size_t size);
-double attach_clock(double now);
 
 /* ---- held.c ---- */
 /* Takes fd, also on failure; NULL or why it is refused. */
@@ -249,6 +242,8 @@ int carry_write(int fd);
 /* Reads it into `keeper`, which must be zero, and checks every descriptor; NULL or what is wrong.
  */
 const char *carry_read(int fd);
+/* What was read is ours: from now on it is written in our own shape. */
+void carry_settle(void);
 /* Every descriptor of the state is inherited by the next exec, or (false) closed by it. */
 void carry_inherit(bool yes);
 

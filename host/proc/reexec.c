@@ -303,6 +303,7 @@ int keeper_again(int argc, char **argv)
 		log_error("the state of the keeper cannot be taken over: %s", why);
 		return KEEPER_EXIT_SOFTWARE;
 	}
+	carry_settle();
 	fd_close(&state);
 	title_set("gadwall: keeper");
 	log_info("the keeper runs %s now, same pid %d", own_path(), (int)getpid());

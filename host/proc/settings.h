@@ -84,6 +84,8 @@ struct settings {
 	uint32_t max_generations;
 	uint32_t cap_refuses; /* at max_generations: refuse, else the oldest one has to end */
 	char upgrade_binary[SETTINGS_PATH]; /* absolute; "": the path by which we were started */
+	uint32_t channels; /* the newest version of channels (ipc.h) that the binary speaks whose
+			      reader wrote this; 0: 2, which did not say so */
 };
 
 /* NULL when every field is within its range, else "field: why" (static text). */

@@ -1,5 +1,5 @@
-/* What RUNTIME/state says of the workers of a keeper that died: read once at the start, under the
- * lock. */
+/* What RUNTIME/state says of the workers of a keeper that died, and of its last upgrade: read once
+ * at the start, under the lock. */
 #include "proc/table.h"
 
 enum { STATE_MAX = 16384 };
@@ -40,7 +40,7 @@ void start_read_orphans(int dir)
 	static char text[STATE_MAX]; /* 64 lines of workers at most */
 	int fd = openat(dir, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	const char *nonce, *active;
+	const char *nonce, *line;
 
 	fd_close(&fd);
 	if (n <= 0)
@@ -56,10 +56,15 @@ void start_read_orphans(int dir)
 	}
 	for (const char *p = strstr(text, "\nworker "); p; p = strstr(p + 1, "\nworker "))
 		note(p + sizeof "\nworker " - 1);
+	line = find_line(text, "upgrade");
+	if (line)
+		upgrade_read_line(line, keeper.attach.nnamed > 0);
 	if (keeper.attach.nnamed == 0)
 		return;
 	/* the same instance goes on: its workers know it by this */
 	memcpy(keeper.nonce, nonce, sizeof keeper.nonce - 1);
-	active = find_line(text, "active");
-	keeper.attach.last_active = active ? (uint32_t)strtoul(active, NULL, 10) : 0;
+	line = find_line(text, "active");
+	keeper.attach.last_active = line ? (uint32_t)strtoul(line, NULL, 10) : 0;
+	line = find_line(text, "highest");
+	keeper.highest = line ? (uint32_t)strtoul(line, NULL, 10) : 0;
 }

@@ -1,9 +1,10 @@
 /* The files that answer without a worker: state for the next keeper, gadwall.state for people. */
 #include "proc/table.h"
 
-enum { LINE_MAX_BYTES = 128 };
+enum { LINE_MAX_BYTES = 128, UPGRADE_LINE = 640 };
 
-static char text[1024 + 2 * KEEPER_WORKERS * LINE_MAX_BYTES]; /* a line for each worker */
+static char
+    text[1024 + UPGRADE_LINE + 2 * KEEPER_WORKERS * LINE_MAX_BYTES]; /* a line for each worker */
 
 void state_read_proc(pid_t pid, const char *name, char *to, size_t size)
 {
@@ -65,9 +66,11 @@ void state_write(void)
 		return;
 	/* For the next keeper: who lives, so that it neither starts beside them nor loses them. */
 	n = snprintf(text, sizeof text,
-	    "gadwall-state 1\nkeeper %d %llu\nnonce %s\nstate %s %s\nactive %u\nlast %d %d\n",
+	    "gadwall-state 1\nkeeper %d %llu\nnonce %s\nstate %s %s\nactive %u\nhighest %u\n"
+	    "last %d %d\n",
 	    (int)getpid(), state_ticks(getpid()), keeper.nonce, state, *phase ? phase : "-",
-	    keeper.active, keeper.last_exit, keeper.last_signal);
+	    keeper.active, keeper.highest, keeper.last_exit, keeper.last_signal);
+	n += (int)upgrade_state_line(text + n, UPGRADE_LINE);
 	FOR_WORKERS (w) {
 		living += worker_lives(w);
 		if (w->pid)

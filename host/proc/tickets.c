@@ -64,9 +64,7 @@ static bool send_to(struct worker *w)
 	static struct ipc_message m;
 
 	ipc_pack(&m, IPC_KEYS, 0, "d", keeper.tickets);
-	m.header.generation = w->generation;
-	m.header.worker = w->number;
-	if (ipc_send(w->channel, &m) < 0 && errno == EAGAIN)
+	if (!worker_send(w, &m))
 		return false;
 	keeper.tickets_told[w - keeper.workers] = keeper.tickets_number;
 	return true;

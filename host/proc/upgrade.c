@@ -46,6 +46,16 @@ void upgrade_tell(struct worker *w)
 	    u->reason, u->ended_at, u->seconds, u->pause, u->committed, u->failed, u->rolled_back);
 }
 
+void upgrade_tell_previous(struct worker *w)
+{
+	const struct generation_parts *p = &keeper.previous;
+
+	if (p->binary < 0)
+		return;
+	worker_tell(w, IPC_PREVIOUS, 0, "dd", p->settings, p->bundle);
+	worker_tell(w, IPC_PREVIOUS_PROGRAM, 0, "d", p->binary);
+}
+
 static void tell_all(void)
 {
 	FOR_WORKERS (w)
@@ -404,6 +414,9 @@ static void keep_previous(void)
 	fd_swap(&keeper.previous.binary, &u->parts.binary);
 	fd_swap(&keeper.previous.settings, &u->parts.settings);
 	fd_swap(&keeper.previous.bundle, &u->parts.bundle);
+	FOR_WORKERS (w)
+		if (w->state == WORKER_UP)
+			upgrade_tell_previous(w);
 }
 
 /* Probation is over, and it was good. */

@@ -21,6 +21,7 @@ static bool on_ready(struct worker *w)
 	    "worker g%u.%u is ready after %.3f s", w->generation, w->number, w->beat - w->started);
 	if (keeper.upgrade.number)
 		upgrade_tell(w);
+	upgrade_tell_previous(w);
 	generation_worker_ready(w);
 	return true;
 }
@@ -170,7 +171,8 @@ static bool on_program(struct worker *w, struct ipc_message *m)
 
 static bool dispatch(struct worker *w, struct ipc_message *m)
 {
-	if (m->header.generation != w->generation || m->header.worker != w->number)
+	if (m->header.generation != w->generation || m->header.worker != w->number ||
+	    m->header.version != worker_version(w))
 		return false;
 	upgrade_heard(w);
 	switch ((enum ipc_type)m->header.type) {
@@ -188,6 +190,8 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_CHILD:
 	case IPC_CHILD_ENDED: return children_word(w, m);
 	case IPC_PROGRAM: return on_program(w, m);
+	case IPC_PREVIOUS:
+	case IPC_PREVIOUS_PROGRAM: return attach_previous(w, m);
 	case IPC_ATTACHED: return attach_done(w);
 	default: return false;
 	}

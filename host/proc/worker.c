@@ -42,9 +42,15 @@ void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number)
 
 /* ---- what they are told ---- */
 
-/* false: the channel is full. EPIPE is none of our business: a death is on its way. */
-static bool sent(const struct worker *w, struct ipc_message *m)
+/* Its slot has the version from HELLO or ATTACH on; 0: a keeper before version 3 wrote it. */
+unsigned worker_version(const struct worker *w)
 {
+	return w->slot.header.version ? w->slot.header.version : IPC_VERSION_OLDEST;
+}
+
+bool worker_send(const struct worker *w, struct ipc_message *m)
+{
+	m->header.version = (uint16_t)worker_version(w);
 	m->header.generation = w->generation;
 	m->header.worker = w->number;
 	return ipc_send(w->channel, m) == 0 || errno != EAGAIN;
@@ -55,12 +61,12 @@ void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *
 	static struct ipc_message m;
 	va_list args;
 
-	if (w->channel < 0)
+	if (w->channel < 0 || !ipc_type_in(type, worker_version(w)))
 		return;
 	va_start(args, format);
 	ipc_vpack(&m, type, id, format, args);
 	va_end(args);
-	if (!w->waiting && w->held_next == KEEPER_HELD && sent(w, &m))
+	if (!w->waiting && w->held_next == KEEPER_HELD && worker_send(w, &m))
 		return;
 	if (type == IPC_STATUS || type == IPC_EVENT)
 		return; /* the next one says it too */
@@ -71,6 +77,7 @@ void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *
 		w->deaf = true; /* said once, not for each message of one that floods */
 		return;
 	}
+	m.header.version = (uint16_t)worker_version(w);
 	w->slot = m;
 	w->waiting = true;
 }
@@ -86,12 +93,12 @@ static void offer_held(struct worker *w)
 		if (h->fd < 0)
 			continue;
 		ipc_pack(&m, held_is_kept(h->name) ? IPC_KEPT : IPC_HELD, 0, "sd", h->name, h->fd);
-		if (!sent(w, &m))
+		if (!worker_send(w, &m))
 			return;
 		FAILPOINT("keeper-held");
 	}
 	ipc_pack(&m, IPC_BEGIN, 0, "");
-	if (!sent(w, &m))
+	if (!worker_send(w, &m))
 		w->held_next--; /* a free place or one sent twice: the next try ends here again */
 	else
 		FAILPOINT("keeper-begin");
@@ -101,7 +108,7 @@ void worker_writable(struct worker *w)
 {
 	if (w->held_next < KEEPER_HELD)
 		offer_held(w);
-	if (w->held_next == KEEPER_HELD && w->waiting && sent(w, &w->slot))
+	if (w->held_next == KEEPER_HELD && w->waiting && worker_send(w, &w->slot))
 		w->waiting = w->deaf = false;
 }
 
@@ -130,6 +137,14 @@ static void tell_event(const struct worker *w, const char *event, int status, in
 }
 
 /* ---- start ---- */
+
+/* The newest that both its binary and we speak. */
+static unsigned channel_version(const struct settings *s)
+{
+	unsigned theirs = s->channels ? s->channels : 2;
+
+	return theirs < IPC_VERSION ? theirs : IPC_VERSION;
+}
 
 /* Workers of one generation talk to each other without us: we make the pair and forget it. */
 static void introduce(struct worker *w)
@@ -191,6 +206,7 @@ void worker_start(struct worker *w)
 	w->said = HOST_STARTING;
 	w->phase[0] = w->last_words[0] = '\0';
 	w->held_next = KEEPER_HELD; /* HELLO comes first */
+	w->slot.header.version = (uint16_t)channel_version(&g->settings);
 	log_info("worker g%u.%u started, pid %d", w->generation, w->number, (int)w->pid);
 	worker_tell(w, IPC_HELLO, 0, "uuuuussdd", g->settings.workers,
 	    g->role == GENERATION_JOINING ? IPC_JOINS : (uint32_t)keeper.passive,

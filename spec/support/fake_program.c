@@ -42,7 +42,7 @@ static void say(enum ipc_type type, uint32_t id, int version)
 	out.header.generation = m.header.generation;
 	out.header.worker = m.header.worker;
 	out.header.version = (uint16_t)version;
-	if (version == IPC_VERSION)
+	if (version <= IPC_VERSION)
 		ipc_send(CHANNEL, &out);
 	else
 		send(CHANNEL, &out.header, sizeof out.header, 0);
@@ -71,7 +71,7 @@ int main(int argc, char *argv[])
 	if (is("version"))
 		say(IPC_READY, 0, IPC_VERSION + 1);
 	else
-		say(IPC_READY, 0, IPC_VERSION);
+		say(IPC_READY, 0, m.header.version);
 	if (is("ready-exit"))
 		_exit(0);
 	wait_for(IPC_COMMIT);
@@ -79,7 +79,7 @@ int main(int argc, char *argv[])
 		_exit(0);
 	if (is("take-hang"))
 		pause();
-	say(IPC_ACK, m.header.id, IPC_VERSION);
+	say(IPC_ACK, m.header.id, m.header.version);
 	if (is("taken-exit"))
 		_exit(0);
 	pause();

@@ -87,11 +87,32 @@ static void wrong_speaker(void)
 		(void)ipc_send(pair[1], &m);
 		keeper = accepted(IPC_FROM_KEEPER);
 		check(!(worker && keeper), "type of two speakers", type);
-		check(!worker || (type >= IPC_READY && type <= IPC_LEAVING) ||
-			  type == IPC_CHILD || type == IPC_CHILD_ENDED ||
-			  type == IPC_ATTACHED,
+		check(!worker || (type >= IPC_READY && type <= IPC_LEAVING) || type == IPC_CHILD ||
+			  type == IPC_CHILD_ENDED || type == IPC_ATTACHED,
 		    "worker's word", type);
 	}
+}
+
+static void versions(void)
+{
+	static struct ipc_message m;
+	int text = fd_memfd("check", "x", 1);
+
+	for (unsigned version = 0; version < IPC_VERSION + 3; version++) {
+		int known = version == IPC_VERSION || version == IPC_VERSION - 1;
+
+		ipc_pack(&m, IPC_READY, 0, "");
+		m.header.version = (uint16_t)version;
+		check(ipc_send(pair[1], &m) == 0, "send", version);
+		check(accepted(IPC_FROM_WORKER) == known, "version", version);
+		ipc_pack(&m, IPC_PREVIOUS, 0, "dd", text, text);
+		m.header.version = (uint16_t)version;
+		check(ipc_send(pair[1], &m) == 0, "send", version);
+		check(accepted(IPC_FROM_KEEPER) == (known && version >= 3),
+		    "type that is newer than its channel", version);
+		check(ipc_type_in(IPC_PREVIOUS, version) == (version >= 3), "since", version);
+	}
+	close(text);
 }
 
 static void bodies(void)
@@ -178,6 +199,7 @@ int main(void)
 	cut_everywhere();
 	flip_header();
 	wrong_speaker();
+	versions();
 	bodies();
 	descriptors();
 	flood();

@@ -155,6 +155,28 @@ describe("a worker that is killed", function ()
 	end)
 end)
 
+describe("a keeper that takes workers over", function ()
+	after_each(daemon.finish_all)
+
+	it("ends the children of one that is killed, also those started without a keeper", function ()
+		local d, control = children.start { fds = false, exit = false }
+		local one = children.shell(d, control, "UP; exec sleep 60")
+		local worker = d:worker_pid()
+		d:signal("KILL")
+		d:wait_exit()
+		d:wait_log "has died: this worker serves on"
+		local two = children.shell(d, control, "UP; exec sleep 60")
+		local e = daemon.start { dir = d.dir, config_file = d.config_file, log = "next", fds = false,
+			allow = { "A callback took" }, timeout = 30 }
+		local three = children.shell(e, control, "UP; exec sleep 60")
+		process.kill(worker, "KILL")
+		for _, pid in ipairs { one, two, three } do assert.is_true(children.gone(pid)) end
+		wait(function () return #e:log_lines "a child of worker g1.1 is left: SIGTERM" == 3 end, 20)
+		e:stop()
+		d:destroy()
+	end)
+end)
+
 describe("finish", function ()
 	after_each(daemon.finish_all)
 

@@ -69,8 +69,10 @@ function children.kill_all(evict)
 	process.kill_now(doomed(evict))
 end
 
---- A module that has gone takes its children with it, but for those that survive.
+--- A module that has gone takes its children with it, but for those that survive. A new keeper
+-- hears of all that live, also of those that were started while there was none.
 function children.init()
+	prosody.events.add_handler("keeper-regained", process.register_all)
 	modulemanager.on_unload(function (name)
 		for _, child in ipairs(process.list(name)) do
 			if not child.survive then

@@ -177,6 +177,12 @@ end
 
 -- The begin ---------------------------------------------------------------------------------------
 
+local function register(self)
+	if keeper() then
+		keeper().child(self.id, self.pidfd, self.survive)
+	end
+end
+
 local function manage(self)
 	last_id = last_id + 1
 	self.id, count = last_id, count + 1
@@ -188,9 +194,7 @@ local function manage(self)
 		end
 	end)
 	self.watch = loop.watch(self.pidfd, function () on_exit(self) end)
-	if keeper() then
-		keeper().child(self.id, self.pidfd, self.survive)
-	end
+	register(self)
 	return self
 end
 
@@ -361,6 +365,13 @@ function process.list(module)
 	end
 	table.sort(list, function (a, b) return a.id < b.id end)
 	return list
+end
+
+--- For a keeper that has just taken this worker over: it holds all children that live.
+function process.register_all()
+	for _, self in ipairs(process.list()) do
+		register(self)
+	end
 end
 
 --- For the host's end: KILL to the groups of these, without waiting.
