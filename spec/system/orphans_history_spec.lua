@@ -37,7 +37,13 @@ end
 -- By the state file: one that was taken over is no child of this keeper.
 local function worker(d)
 	local text <const> = process.read_file(d.dir .. "/run/state") or ""
-	return tonumber(text:match("\nworker %d+ %d+ (%d+)"))
+	local youngest, found = 0, nil
+	for generation, pid in text:gmatch("\nworker (%d+) %d+ (%d+)") do
+		if tonumber(generation) > youngest then
+			youngest, found = tonumber(generation), tonumber(pid)
+		end
+	end
+	return found
 end
 
 local function worker_exe(d)
@@ -56,8 +62,7 @@ describe("the keeper after one that was killed", function ()
 		local before <const> = d:status().upgrade.last
 		assert.equal(2, before.number)
 		local e <const> = next_keeper(d)
-		local last <const> = e:status().upgrade.last
-		assert.same(before, last)
+		assert.same(before, e:status().upgrade.last)
 		local shown <const> = table.concat((e:console "upgrade"), "\n")
 		e:wait_log "upgrade 3: committed"
 		assert.matches("OK", shown)
