@@ -2,6 +2,7 @@
  * ends. */
 #include "bindings/roles.h"
 
+#include "base/background.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/title.h"
@@ -88,6 +89,8 @@ int role_reader(int argc, char **argv)
 	}
 	limit_time();
 	parse(argc, argv, &args);
+	if (args.for_reload)
+		background_stay();
 	title_set("gadwall: reader");
 	log_source("reader");
 	if (become_owner(args.config_file) < 0) {

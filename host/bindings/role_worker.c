@@ -1,6 +1,7 @@
 /* The worker: one process that runs the modules of one generation. */
 #include "bindings/roles.h"
 
+#include "base/background.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/title.h"
@@ -63,6 +64,8 @@ int role_worker(int argc, char **argv)
 	name_process();
 	FAILPOINT("worker-hello");
 	(void)umask((mode_t)worker_channel.settings.umask);
+	if (worker_channel.joins)
+		background_begin(); /* to READY: the other generation serves meanwhile */
 	/* 4: the loop, with the keeper's words first in each turn */
 	loop = loop_main();
 	if (!loop)
@@ -85,6 +88,7 @@ int role_worker(int argc, char **argv)
 	/* 8: the end; what was to be said has been said */
 	worker_channel.on_message = NULL;
 	FAILPOINT("worker-exit");
+	background_stay();
 	lua_host_free(&L);
 	worker_signals_stop(loop->ev);
 	peers_stop();

@@ -1,5 +1,6 @@
 #include "bindings/worker_channel.h"
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
@@ -474,6 +475,7 @@ void channel_start_beats(void)
 
 int channel_ready(void)
 {
+	background_end();
 	c->ready = 1;
 	c->is_ready = true;
 	if (c->lost)

@@ -1,5 +1,6 @@
 #include "proc/child.h"
 
+#include "base/background.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
 
@@ -105,6 +106,7 @@ static const char *become(const struct child_opts *o)
 	const char *step;
 
 	reset_signals();
+	background_end_child();
 	if (setpgid(0, 0) < 0)
 		return "setpgid";
 	if (!place_fds(o->fds))

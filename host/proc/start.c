@@ -1,4 +1,5 @@
 /* The start of the keeper, before and after the config is known; nothing here runs later. */
+#include "base/background.h"
 #include "proc/table.h"
 
 #include <linux/capability.h>
@@ -136,6 +137,7 @@ int start_open(const struct keeper_opts *opts)
 	unsigned char nonce[16];
 	size_t files = fd_raise_limit();
 
+	background_allow();
 	start_memory(opts);
 	note_path();
 	for (int fd = 0; fd < 3; fd++)
