@@ -70,8 +70,8 @@ help:
 	@echo 'make run          build, then start contrib/examples/gadwall.cfg.lua in the foreground'
 	@echo 'make test         build, then run all specs; SPECS="FILE …" runs some of them'
 	@echo 'make test-asan    the same with AddressSanitizer, LeakSanitizer and UBSan'
-	@echo 'make soak         the specs tagged slow and soak, one after the other'
 	@echo 'make test-older   upgrade from the binary of an older commit and back; OLDER=COMMIT (HEAD~1)'
+	@echo 'make soak         the specs tagged slow and soak; SOAK=N: at most N minutes for each long one'
 	@echo 'make demo         drain, upgrade, rollback, kills and stop under load, counted by clients; UNSAFE=1'
 	@echo 'make compat       try Prosody'"'"'s modules, write the table in modules/README.md'
 	@echo 'make compat-stored STORED=DIR  compare modules of such a folder with real Prosody'
@@ -137,8 +137,10 @@ test-asan: build-asan
 test-older: build-test
 	@LUA=$(LUA) sh contrib/dev/test-older.sh $(OLDER)
 
+# SOAK=N: no long spec goes on for more than N minutes. Without it they go to the end of their numbers.
 soak: build-test
-	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=1800 $(RUN_TESTS)
+	@GADWALL=build/test/gadwall TAGS=slow,soak JOBS=1 SPEC_TIMEOUT=$(or $(SOAK_TIMEOUT),7200) \
+		GADWALL_SOAK=$(SOAK) $(RUN_TESTS)
 
 # The release binary: what users run. UNSAFE=1 shows what a plain kill loses.
 demo: build-run

@@ -120,6 +120,11 @@ local function read_tally(job)
 	return ended
 end
 
+-- What long specs measured.
+local function show_soaked(job)
+	for line in (process.read_file(job.log) or ""):gmatch("soak: [^\n]+") do print("  " .. line) end
+end
+
 local function fail(job, text)
 	job.failed = job.failed + 1
 	job.failures[#job.failures + 1] = text
@@ -155,6 +160,7 @@ end
 
 local function finish(job, code)
 	judge(job, code, read_tally(job))
+	show_soaked(job)
 	if not os.getenv("KEEP") then process.remove_tree(job.dir) end
 	io.stdout:write(("%-4s %5.1fs %4d  %s%s\n"):format(job.failed > 0 and "FAIL" or "ok",
 		wait.now() - job.begin, job.passed, job.name, job.failures.skipped or ""))

@@ -8,6 +8,19 @@ local upgrade <const> = require "spec.support.upgrade"
 
 local failing <const> = {}
 
+-- Inodes of the sockets that listen at the TCP ports of its services.
+local function listeners(d)
+	local list <const> = {}
+	for _, port in ipairs { d.http, d.echo } do
+		for line in io.lines "/proc/net/tcp" do
+			local hex <const>, number <const> = line:match
+				"^ *%d+: %x+:(%x+) %x+:%x+ 0A %S+ %S+ %S+ +%d+ +%d+ (%d+)"
+			if hex and tonumber(hex, 16) == port then list[#list + 1] = number end
+		end
+	end
+	return list
+end
+
 -- What must not change: PID file, sockets with their inodes, who answers, the singleton.
 local function snapshot(d)
 	local function inode(name)
@@ -15,7 +28,8 @@ local function snapshot(d)
 		return found and found.st_ino
 	end
 	return { pid = process.read_file(d.dir .. "/run/gadwall.pid"),
-		pidfile = inode "gadwall.pid", admin = inode "gadwall.sock",
+		pidfile = inode "gadwall.pid", admin = inode "gadwall.sock", keeper = inode "keeper.sock",
+		lock = inode "lock", listeners = listeners(d),
 		generation = upgrade.generation(d), singletons = upgrade.singletons(d),
 		state = d:state().state, active = d:state().generation }
 end

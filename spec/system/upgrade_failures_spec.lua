@@ -31,6 +31,12 @@ describe("an upgrade that fails", function ()
 			"sh", daemon.binary(), f .. "/cut" } } == 0)
 		upgrade.link(f .. "/cut", d.next)
 		fails(d, "failed in check: ")
+		-- of another machine (e_machine), else whole
+		assert(process.run { argv = { "sh", "-c", [[cp "$1" "$2" && chmod 755 "$2" &&
+			printf '\377\377' | dd of="$2" bs=1 seek=18 conv=notrunc 2>/dev/null]], "sh", daemon.binary(),
+			f .. "/foreign" } } == 0)
+		upgrade.link(f .. "/foreign", d.next)
+		fails(d, "failed in check: the program cannot be run, the log has the reason")
 		upgrade.link("/bin/true", d.next)
 		fails(d, "failed in check: the reader handed nothing over")
 		upgrade.link(f, d.next)

@@ -47,6 +47,28 @@ describe("an upgrade that fails", function ()
 		process.remove_tree(folder)
 	end)
 
+	it("is asked of one that was started by relative paths and whose folder has changed", function ()
+		local folder <const> = process.temp_dir()
+		daemon.relocated(folder)
+		-- `bin/gadwall run -c gadwall.cfg.lua` in that folder; a module goes elsewhere
+		local d <const> = upgrade.start { dir = folder, folder = folder,
+			wrap = { "sh", "-c", 'cd "$0" && exec bin/gadwall run -c gadwall.cfg.lua', folder },
+			modules = { away = 'module:set_global(); require "posix.unistd".chdir "/"' },
+			enable = { "away" } }
+		upgrade.up(d)
+		assert.equal(2, (upgrade.generation(d)))
+		assert.equal("/", unistd.readlink("/proc/" .. upgrade.worker(d, 2) .. "/cwd"))
+		upgrade.reconfigure(d, "this is no Lua")
+		local ok, text = upgrade.ask(d, "upgrade")
+		assert.is_false(ok)
+		assert.matches("gadwall.cfg.lua:%d+.*failed in check: the config has faults", text)
+		upgrade.reconfigure(d, "")
+		upgrade.up(d)
+		assert.equal(3, (upgrade.generation(d)))
+		upgrade.stop(d)
+		process.remove_tree(folder)
+	end)
+
 	it("that its asker named is run by a keeper that is not root, and by no other", function ()
 		local d = upgrade.start()
 		local code, _, err = d:run("upgrade", "--binary", daemon.binary())
