@@ -15,6 +15,11 @@ double clock_monotonic(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+double clock_coarse(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 double clock_realtime(void)
 {
 	return read_clock(CLOCK_REALTIME);

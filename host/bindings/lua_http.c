@@ -155,7 +155,9 @@ static int tell_end(lua_State *L, struct lua_http_parser *lp)
 	push_body(L, &lp->p); /* word request body */
 	lua_http_request_complete(L, lua_gettop(L) - 1);
 	http_parser_forget(&lp->p); /* the request has a copy */
-	return 2;
+	lua_pushnil(L);
+	lua_pushboolean(L, !lp->over && !buf_len(lp->pending)); /* word request nil quiet */
+	return 4;
 }
 
 static int tell_error(lua_State *L, const struct lua_http_parser *lp)
@@ -220,8 +222,9 @@ static int advance(lua_State *L, struct lua_http_parser *lp, const char *bytes, 
 	return results;
 }
 
-/* next([data]): "request", request | "head", head | "body", text | "end", text | "error", status,
- * why; nothing: more input is needed. Call it again, without data, until it says nothing. */
+/* next([data]): "request", request, nil, quiet | "head", head | "body", text | "end", text |
+ * "error", status, why; nothing: more input is needed. Call it again, without data, until it says
+ * nothing, or `quiet`: no byte waits, and another message may come. */
 static int l_next(lua_State *L)
 {
 	struct lua_http_parser *lp = check(L);

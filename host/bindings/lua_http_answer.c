@@ -111,7 +111,7 @@ static void add_length(lua_State *L, lua_Unsigned n)
 	add(L, "\r\n", 2);
 }
 
-enum seen { SEEN_DATE = 1, SEEN_CONNECTION = 2, SEEN_LENGTH = 4 };
+enum seen { SEEN_DATE = 1, SEEN_CONNECTION = 2, SEEN_LENGTH = 4, SEEN_ENCODING = 8 };
 
 static unsigned note(const char *name, size_t n)
 {
@@ -122,6 +122,9 @@ static unsigned note(const char *name, size_t n)
 	if (n == 14 && (name[7] == '_' || name[7] == '-') && memcmp(name, "content", 7) == 0 &&
 	    memcmp(name + 8, "length", 6) == 0)
 		return SEEN_LENGTH;
+	if (n == 17 && (name[8] == '_' || name[8] == '-') && memcmp(name, "transfer", 8) == 0 &&
+	    memcmp(name + 9, "encoding", 8) == 0)
+		return SEEN_ENCODING;
 	return 0;
 }
 
@@ -165,7 +168,7 @@ static unsigned add_headers(lua_State *L, int index)
 			luaL_error(L, "a header's name is a %s", luaL_typename(L, -2));
 		name = lua_tolstring(L, -2, &n);
 		seen |= note(name, n);
-		if (lua_isnumber(L, -1)) { /* converted in place, the table's stays */
+		if (lua_type(L, -1) == LUA_TNUMBER) { /* converted in place, the table's stays */
 			lua_pushvalue(L, -1);
 			lua_replace(L, -2);
 		}
@@ -193,6 +196,31 @@ static struct lua_conn *plain_conn(lua_State *L, int index)
 	return replaced ? NULL : (struct lua_conn *)h;
 }
 
+/* Writes the head in the block to the connection at 1, and the text at `body` (or nil). Pushes
+ * true; or the whole text, if it is no plain connection; or false when it takes nothing. */
+static int write_block(lua_State *L, int body)
+{
+	struct lua_conn *lc = plain_conn(L, 1);
+	lua_State *before;
+	size_t n;
+	const char *text = luaL_optlstring(L, body, "", &n);
+	int r;
+
+	if (!lc) {
+		lua_pushlstring(L, block.data, block.len);
+		lua_pushlstring(L, text, n);
+		lua_concat(L, 2);
+		return 1;
+	}
+	before = lua_handle_enter(L);
+	r = conn_write(&lc->c, block.data, block.len);
+	if (r == 0 && n)
+		r = conn_write(&lc->c, text, n);
+	lua_handle_enter(before);
+	lua_pushboolean(L, r == 0);
+	return 1;
+}
+
 /* respond(conn, status line, headers, connection, length, body): builds the head and writes it with
  * the body. status line: with its line end. headers: table or nil. connection: value of that header
  * unless headers have one, or nil. length: Content-Length unless headers have one, or nil. Raises,
@@ -200,12 +228,9 @@ static struct lua_conn *plain_conn(lua_State *L, int index)
  * write, if conn is not a plain connection; or false when the connection takes nothing. */
 static int l_respond(lua_State *L)
 {
-	struct lua_conn *lc;
 	unsigned seen;
 	size_t n;
 	const char *text;
-	lua_State *before;
-	int r;
 
 	lua_settop(L, 6);
 	block.len = 0;
@@ -224,24 +249,29 @@ static int l_respond(lua_State *L)
 	if (!(seen & SEEN_LENGTH) && !lua_isnil(L, 5))
 		add_length(L, (lua_Unsigned)luaL_checkinteger(L, 5));
 	add(L, "\r\n", 2);
-	text = luaL_optlstring(L, 6, "", &n);
-	lc = plain_conn(L, 1);
-	if (!lc) {
-		lua_pushlstring(L, block.data, block.len);
-		lua_pushvalue(L, 6);
-		if (lua_isnil(L, -1))
-			lua_pop(L, 1);
-		else
-			lua_concat(L, 2);
-		return 1;
-	}
-	before = lua_handle_enter(L);
-	r = conn_write(&lc->c, block.data, block.len);
-	if (r == 0 && n)
-		r = conn_write(&lc->c, text, n);
-	lua_handle_enter(before);
-	lua_pushboolean(L, r == 0);
-	return 1;
+	return write_block(L, 6);
+}
+
+/* respond_plain(conn, headers, body): the same for 200 with all of its body, and another request to
+ * come. Nothing, if a header says how the answer is framed: respond has to. */
+static int l_respond_plain(lua_State *L)
+{
+	static const char line[] = "HTTP/1.1 200 OK\r\n";
+	unsigned seen;
+	size_t n;
+
+	lua_settop(L, 3);
+	luaL_checklstring(L, 3, &n);
+	block.len = 0;
+	add(L, line, sizeof line - 1);
+	seen = add_headers(L, 2);
+	if (seen & (SEEN_CONNECTION | SEEN_LENGTH | SEEN_ENCODING))
+		return 0;
+	if (!(seen & SEEN_DATE))
+		add_date(L);
+	add_length(L, n);
+	add(L, "\r\n", 2);
+	return write_block(L, 3);
 }
 
 /* half_close(conn): nothing more will be sent; the peer sees the end. */
@@ -257,6 +287,8 @@ void lua_http_open_answer(lua_State *L)
 {
 	lua_pushcfunction(L, l_respond);
 	lua_setfield(L, -2, "respond");
+	lua_pushcfunction(L, l_respond_plain);
+	lua_setfield(L, -2, "respond_plain");
 	lua_pushcfunction(L, l_half_close);
 	lua_setfield(L, -2, "half_close");
 }

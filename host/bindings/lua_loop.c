@@ -168,6 +168,12 @@ static int l_monotonic(lua_State *L)
 	return 1;
 }
 
+static int l_coarse(lua_State *L)
+{
+	lua_pushnumber(L, clock_coarse());
+	return 1;
+}
+
 static void on_tick(void *data, intptr_t ref)
 {
 	lua_State *L = lua_handle_state();
@@ -229,8 +235,9 @@ static int l_nexttick(lua_State *L)
 int luaopen_host_loop(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"run", l_run}, {"quit", l_quit}, {"leave", l_leave},
-	    {"now", l_now}, {"monotonic", l_monotonic}, {"nexttick", l_nexttick},
-	    {"watch", l_watch}, {"lag", l_lag}, {"lag_histogram", l_lag_histogram}, {NULL, NULL}};
+	    {"now", l_now}, {"monotonic", l_monotonic}, {"coarse", l_coarse},
+	    {"nexttick", l_nexttick}, {"watch", l_watch}, {"lag", l_lag},
+	    {"lag_histogram", l_lag_histogram}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {{"close", l_watch_close}, {"setflags", l_watch_setflags},
 	    {"set", l_watch_setflags}, {"getfd", l_watch_getfd}, {"__tostring", l_watch_tostring},
 	    {NULL, NULL}};

@@ -25,20 +25,11 @@ struct loop_tick {
 
 static struct loop *main_loop;
 
-static double seconds(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* ---- the wheel ---- */
 
 uint32_t loop_tick_now(const struct loop *loop)
 {
-	/* coarse: 5 ns instead of 25, exact to one tick of the kernel (4 ms) */
-	double now = seconds(CLOCK_MONOTONIC_COARSE) - loop->born;
+	double now = clock_coarse() - loop->born;
 	uint32_t tick = now > 0 ? (uint32_t)(int64_t)(now * WHEEL_TICKS_PER_SECOND) : 0;
 
 	return tick + 1;
@@ -76,7 +67,7 @@ static void arm_wheel(struct loop *loop)
 		return;
 	}
 	at = loop->born + (double)(loop->wheel.now - 1 + ticks) / WHEEL_TICKS_PER_SECOND;
-	after = at - seconds(CLOCK_MONOTONIC) + 0.005;
+	after = at - clock_monotonic() + 0.005;
 	ev_timer_stop(loop->ev, &loop->wheel_timer);
 	ev_timer_set(&loop->wheel_timer, after > 0 ? after : 0, 0);
 	ev_timer_start(loop->ev, &loop->wheel_timer);
@@ -284,9 +275,9 @@ static struct loop *loop_new(void)
 	loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	loop->cork.dirty_tail = &loop->cork.dirty;
 	loop->cork.later_tail = &loop->cork.later;
-	loop->born = seconds(CLOCK_MONOTONIC_COARSE);
+	loop->born = clock_coarse();
 	loop->turned_at = clock_monotonic();
-	loop->born_real = seconds(CLOCK_REALTIME);
+	loop->born_real = clock_realtime();
 	wheel_init(&loop->wheel, 1, conn_expire);
 	ev_timer_init(&loop->wheel_timer, on_wheel, 0, 0);
 	ev_prepare_init(&loop->prepare, on_prepare);

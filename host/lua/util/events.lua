@@ -83,7 +83,8 @@ end
 
 -- Wrappers run around an event's handlers: the one added last is outermost, those of `false` (every
 -- event) stand inside those of the event.
-local function new_wrappers(fire)
+-- `object.wrapped` says whether there is one at all.
+local function new_wrappers(object, fire)
 	local by_event, global = {}, nil
 
 	local function run(list, i, event, data)
@@ -98,6 +99,7 @@ local function new_wrappers(fire)
 	end
 
 	local function add(event, wrapper)
+		object.wrapped = true
 		local list = global
 		if event ~= false then list = by_event[event] end
 		if list then
@@ -118,6 +120,7 @@ local function new_wrappers(fire)
 		end
 		if #list > 0 then return end
 		if event == false then global = nil else by_event[event] = nil end
+		object.wrapped = global ~= nil or next(by_event) ~= nil
 	end
 
 	local function fire_wrapped(event, data)
@@ -181,8 +184,7 @@ local function new(options)
 		end
 	end
 
-	local fire_event, add_wrapper, remove_wrapper = new_wrappers(fire)
-	return {
+	local self <const> = {
 		add_handler = registry.add_handler,
 		remove_handler = registry.remove_handler,
 		add_handlers = function (map)
@@ -192,10 +194,6 @@ local function new(options)
 			for event, handler in pairs(map) do registry.remove_handler(event, handler) end
 		end,
 		get_handlers = function (event) return handlers[event] end,
-		fire_event = fire_event,
-		wrappers = { add_handler = add_wrapper, remove_handler = remove_wrapper },
-		add_wrapper = add_wrapper,
-		remove_wrapper = remove_wrapper,
 		set_debug_hook = function (hook)
 			local old = debug_hook
 			debug_hook = hook
@@ -208,6 +206,21 @@ local function new(options)
 		_handlers = handlers,
 		_event_map = registry.event_map,
 	}
+	local fire_wrapped
+	fire_wrapped, self.add_wrapper, self.remove_wrapper = new_wrappers(self, fire)
+	-- The usual case is here whole: fire_wrapped and fire are 350 instructions more (callgrind).
+	function self.fire_event(event, data)
+		if self.wrapped then return fire_wrapped(event, data) end
+		local list = handlers[event]
+		if not list then return end
+		if debug_hook or modes[event] then return fire(event, data) end
+		for i = 1, #list do
+			local ret = list[i](data)
+			if ret ~= nil then return ret end
+		end
+	end
+	self.wrappers = { add_handler = self.add_wrapper, remove_handler = self.remove_wrapper }
+	return self
 end
 
 return { new = new }

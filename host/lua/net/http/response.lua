@@ -5,14 +5,15 @@
 
 local codes <const> = require "net.http.codes"
 local host_http <const> = require "host.http"
+local kind <const>, respond_plain <const> = host_http.kind, host_http.respond_plain
 local contains_token <const> = require "util.http".contains_token
 
 local response <const> = {}
 
 local block <const> = 65536 -- bytes of a file that are read at once
 
--- May the connection live on? Set by the session.
-local may_persist = function () return true end
+-- May the connection live on? Set by the session. And whether some connections may not.
+local may_persist, draining = function () return true end, false
 
 local status_lines <const> = setmetatable({}, { __index = function (lines, code)
 	local line = ("HTTP/1.1 %s\r\n"):format(codes[code])
@@ -22,9 +23,15 @@ local status_lines <const> = setmetatable({}, { __index = function (lines, code)
 	return line
 end })
 
--- And what a field is that has not been set.
-local methods <const> = { status_code = 200, is_head_request = false, old = false }
-local mt <const> = { __index = methods }
+-- And what a field is that has not been set: to set one of a new table takes 200 instructions.
+local methods <const> = { status_code = 200, is_head_request = false, old = false,
+	persistent = true, begun = false, altered = false }
+
+-- Who sets a field, or asks for HEAD or in HTTP/1.0, has no plain answer (see send).
+local mt <const> = { __index = methods, __newindex = function (self, key, value)
+	rawset(self, key, value)
+	rawset(self, "altered", true)
+end }
 
 -- RFC 9110 6.4.1: these never have a body.
 local function is_bodyless(code)
@@ -69,11 +76,31 @@ local function write(self, length, body)
 	end
 end
 
+-- Most answers are 200 with the body at hand, no header of how it is framed, and another request to
+-- come. They take 3,000 instructions less than by write (GET, callgrind). false: nothing was done.
+local function send_plain(self, body)
+	local s <const>, conn <const> = self.session, self.conn
+	if not s or s.last then
+		return false
+	end
+	local text <const> = respond_plain(conn, self.headers, body)
+	if text == nil then
+		return false
+	elseif text ~= true and text then
+		conn:write(text)
+	end
+	return true
+end
+
 --- Sends the answer with its body and ends it.
 -- @param body string, default response.body or none
 function methods:send(body)
 	if self.finished then
 		return
+	elseif not self.altered and not draining and type(body) == "string" and send_plain(self, body)
+	then
+		self.finished = true
+		return self.finish_cb(self)
 	end
 	body = body or self.body or ""
 	if type(body) ~= "string" then
@@ -187,19 +214,19 @@ end
 -- @param finish_cb called when the answer has ended
 -- @param session of the connection
 function response.new(conn, request, finish_cb, session)
+	if not request then
+		return setmetatable({ conn = conn, finish_cb = finish_cb, session = session, headers = {},
+			persistent = false, finished = false, altered = true }, mt)
+	end
+	local special <const>, headers <const> = kind(request)
 	local self <const> = setmetatable({ -- eight fields fit without growing
-		request = request, conn = conn, finish_cb = finish_cb, session = session, headers = {},
-		persistent = false, finished = false, begun = false,
+		request = request, conn = conn, finish_cb = finish_cb, session = session, headers = headers,
+		finished = false,
 	}, mt)
-	if request then
+	if special then
 		local persistent, version, _, _, _, method = host_http.framing(request)
-		self.persistent = persistent
-		if version == "1.0" then
-			self.old = true
-		end
-		if method == "HEAD" then
-			self.is_head_request = true
-		end
+		self.persistent, self.old = persistent, version == "1.0"
+		self.is_head_request = method == "HEAD"
 	end
 	return self
 end
@@ -207,6 +234,11 @@ end
 --- Sets who decides whether connections live on: fn(response) → boolean.
 function response.set_persistence(fn)
 	may_persist = fn
+end
+
+--- @param some whether may_persist must be asked
+function response.set_draining(some)
+	draining = some
 end
 
 --- The head as a list of texts (Prosody's interface for modules that write themselves).

@@ -22,6 +22,7 @@ local events <const> = require "util.events".new()
 local fire <const> = events.fire_event
 local hosts <const> = {}
 local default_host
+local names <const>, handlers <const> = host_http.events, events._handlers
 
 routes.install(events)
 
@@ -103,10 +104,10 @@ end
 -- Requests ----------------------------------------------------------------------------------------
 
 -- The event of a method; HEAD is answered by whoever answers GET.
-local function fire_for(method, target, payload)
-	local result = fire(method .. " " .. target, payload)
-	if result == nil and method == "HEAD" then
-		result = fire("GET " .. target, payload)
+local function fire_for(answer, event, payload)
+	local result = fire(event, payload)
+	if result == nil and answer.is_head_request then
+		return fire("GET" .. event:sub(5), payload)
 	end
 	return result
 end
@@ -122,25 +123,26 @@ end
 
 -- early: the body has not come; only who wants it in pieces answers now
 local function handle(request, answer, early)
-	local method, path, host = host_http.target(request)
-	if not path then
+	local event, own, host = names(request, hosts, default_host)
+	if not event then
 		return report(answer, 400, "Invalid path")
 	end
 	local payload <const> = { request = request, response = answer }
-	local result = fire_for(method, path, payload)
+	local result
+	-- of any host: most have no handlers, but a wrapper runs all the same
+	if handlers[event] or events.wrapped or answer.is_head_request then
+		result = fire_for(answer, event, payload)
+	end
 	if result == nil then
-		if not hosts[host] then
-			if not hosts[default_host] then
-				return no_host(answer, host, early)
-			end
-			host = default_host
+		if not own then
+			return no_host(answer, host, early)
 		end
-		result = fire_for(method, host .. path, payload)
+		result = fire_for(answer, own, payload)
 	end
-	if result == nil and early then
-		return
+	if result == nil then
+		return not early and handle_result(answer, 404) or nil
 	end
-	return handle_result(answer, result == nil and 404 or result)
+	return handle_result(answer, result)
 end
 
 session.init { handle = handle, report = report }
@@ -224,6 +226,7 @@ end
 -- when the host says goodbye
 function server.set_draining(fn, announced)
 	session.draining, session.announced = fn, announced
+	response.set_draining(fn ~= nil)
 end
 
 --- @return the request that is being answered on a connection, or nil

@@ -9,11 +9,13 @@ local linger <const> = require "net.http.linger"
 local log <const> = require "util.logger".init("http.server")
 local new_response <const> = require "net.http.response".new
 local abandon <const> = require "net.http.response".abandon
-local runners <const> = require "net.http.runners"
+local run_pooled <const> = require "util.async".run_pooled
 
 local session <const> = {}
 
-local monotonic <const> = host_loop.monotonic
+local monotonic <const>, coarse <const> = host_loop.monotonic, host_loop.coarse
+-- By name a method costs three times as much, and these are called at every request.
+local set_read_timeout <const> = require "host.net".conn_methods.setreadtimeout
 
 --- Limits and times; net.http.server sets them.
 session.options = {
@@ -98,7 +100,7 @@ end
 local function run(s, request)
 	local response <const> = new_response(s.conn, request, session.finish, s)
 	s.busy, s.request, s.response = true, request, response
-	runners.run(work, s, on_error)
+	run_pooled(work, s, on_error)
 	if s.busy and not s.closed and not s.paused then
 		s.paused = true
 		s.conn:pause()
@@ -165,10 +167,19 @@ function steps.error(s, code, message)
 	return fail(s, code, message)
 end
 
+-- Between two requests.
+local function idle_wait(s)
+	local wait <const> = options.keepalive_timeout
+	if session.draining and not s.handle and session.draining(s.conn) then
+		return math.min(wait, drained_wait)
+	end
+	return wait
+end
+
 -- Sets the clock for what comes next.
 local function expect_more(s)
 	local _, part, over = s.parser:pending()
-	local wait = options.keepalive_timeout
+	local wait
 	if over then
 		return
 	elseif part then
@@ -181,10 +192,10 @@ local function expect_more(s)
 		wait = math.max(wait, 0.001)
 	elseif s.count == 0 then
 		wait = options.header_timeout
-	elseif session.draining and not s.handle and session.draining(s.conn) then
-		wait = math.min(wait, drained_wait)
+	else
+		wait = idle_wait(s)
 	end
-	s.conn:setreadtimeout(wait)
+	set_read_timeout(s.conn, wait)
 end
 
 -- The others get their turn.
@@ -203,18 +214,22 @@ end
 advance = function (s, data)
 	s.advancing = true
 	local left = options.max_pipeline
-	local kind, a, b = s.parser:next(data)
+	local kind, a, b, quiet = s.parser:next(data)
 	while kind do
 		steps[kind](s, a, b)
 		if s.busy or s.closed then
 			break
+		end
+		if quiet then
+			s.advancing = false
+			return set_read_timeout(s.conn, idle_wait(s))
 		end
 		left = kind == "request" and left - 1 or left
 		if left == 0 and s.parser:pending() > 0 then
 			go_on_later(s)
 			break
 		end
-		kind, a, b = s.parser:next()
+		kind, a, b, quiet = s.parser:next()
 	end
 	s.advancing = false
 	if not s.busy and not s.closed then
@@ -248,11 +263,10 @@ function session.finish(response)
 		return
 	end
 	s.response, s.request = nil, nil
-	local request <const> = response.request
-	if not response.persistent or s.early or s.sink or request and request.partial then
-		return close_after(s, request)
+	if not response.persistent or s.early or s.sink then -- else the request is complete
+		return close_after(s, response.request)
 	end
-	s.busy, s.idle_since = false, monotonic()
+	s.busy, s.idle_since = false, coarse()
 	if s.paused then
 		s.paused = false
 		s.conn:resume()

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""instructions.py - instructions per operation of a gadwall worker, counted by callgrind.
+
+usage: instructions.py [--gadwall PROGRAM] [--keep FOLDER] [WORK...]
+
+They are the same on a busy machine as on an idle one, to about 0.1 %, so that two builds can be
+compared where CPU time says nothing. Counted is what the process itself runs: a system call is one
+instruction of it, so their number counts beside the sum. The worker runs without a keeper, which
+needs pidfd_open, and Valgrind 3.19 does not know that. --keep: the dumps for callgrind_annotate."""
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import measure
+import servers
+
+# work -> (role of the server, answers counted, load generator with its arguments)
+WORK = {
+    "echo-1": ("echo", 20000, ["load", "-c", 64, "-d", 1]),
+    "echo-16": ("echo", 80000, ["load", "-c", 64, "-d", 16]),
+    "line-16": ("line", 80000, ["load", "-c", 64, "-d", 16]),
+    "http": ("http", 10000, ["load", "-c", 64, "-H", "/"]),
+    "http-headers": ("http", 10000, ["load", "-c", 64, "-H", "/", "-B"]),
+    "churn": ("echo", 3000, ["churn", "-t", 30]),
+    "tls-echo": ("tls", 10000, ["load", "-c", 64, "-T"]),
+}
+DRAIN = ("echo-1", "tls-echo", "churn")
+KEEP = None
+
+
+class Counted:
+    """One worker under callgrind."""
+
+    def __init__(self, role):
+        self.folder = KEEP or tempfile.mkdtemp(prefix="gadwall-cg-")
+        self.out = os.path.join(self.folder, f"callgrind.{role}")
+        for old in glob.glob(self.out + ".*"):
+            os.unlink(old)
+        self.port, self.dumps = servers.free_port(), 0
+        os.makedirs(servers.RUN, exist_ok=True)
+        os.makedirs(os.path.join(self.folder, "run"), exist_ok=True)
+        self.config = servers.SERVERS[role]["gadwall"][0](self.folder, self.port)[3]
+        self.log = os.path.join(self.folder, "log")
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(["valgrind", "--tool=callgrind", "--quiet",
+                f"--callgrind-out-file={self.out}", servers.GADWALL, "lua", "-e",
+                f'os.exit(require "core.worker"("{self.config}"))'],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 120
+        while not servers.answers(self.port):
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise RuntimeError(f"the worker of {role} did not start: see {self.log}")
+            time.sleep(0.1)
+
+    def dump(self):
+        """Instructions since the last dump."""
+        self.dumps += 1
+        subprocess.run(["callgrind_control", "--dump", str(self.process.pid)], check=True,
+            capture_output=True, timeout=60)
+        path = f"{self.out}.{self.dumps}"
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if os.path.exists(path):
+                with open(path, encoding="ascii", errors="replace") as f:
+                    total = re.search(r"^totals: (\d+)", f.read(), re.M)
+                if total:
+                    return int(total[1])
+            time.sleep(0.02)
+        raise RuntimeError(f"no dump in {path}")
+
+    def load(self, argv, answers):
+        argv = [argv[0], "-p", self.port, *argv[1:], "-n", answers]
+        if argv[0] == "load":
+            argv += ["-w", 0, "-t", 30]
+        result = measure.generate(argv, 150)
+        if "failed" in result or result["lost"] or result["errs"]:
+            raise RuntimeError(f"{' '.join(map(str, argv))}: {result}")
+        return result["msgs"]
+
+    def count(self, argv, answers):
+        """Instructions per answer, after a tenth of them for warming up."""
+        self.load(argv, answers // 10)
+        self.dump()
+        done = self.load(argv, answers)
+        return self.dump() / done
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def count_all(names):
+    """work -> instructions per operation; printed."""
+    found = {}
+    for name in names:
+        role, answers, argv = WORK[name]
+        counted = Counted(role)
+        try:
+            found[name] = counted.count(argv, answers)
+        finally:
+            counted.stop()
+        print(f"{name:14} {found[name]:9.0f} instructions per operation", flush=True)
+    return found
+
+
+def main():
+    global KEEP
+    argv = sys.argv[1:]
+    for option in ("--gadwall", "--keep"):
+        if option in argv:
+            at = argv.index(option)
+            value = os.path.abspath(argv[at + 1])
+            del argv[at:at + 2]
+            if option == "--keep":
+                KEEP = value
+                os.makedirs(KEEP, exist_ok=True)
+            else:
+                servers.GADWALL = value
+    count_all(argv or WORK)
+
+
+if __name__ == "__main__":
+    main()
