@@ -178,3 +178,40 @@ describe("modules", function ()
 		d:wait_log("the new greeter")
 	end)
 end)
+
+describe("a wrong argument", function ()
+	after_each(daemon.finish_all)
+
+	-- Each would otherwise show later, inside the host, or never.
+	local calls <const> = {
+		['module:handover("n", {}, print)'] = "#2 to 'handover' (function expected, got table)",
+		['module:handover("n", print)'] = "#3 to 'handover' (function expected, got nothing)",
+		['module:keep_fd(nil, 4)'] = "#1 to 'keep_fd' (string expected, got nothing)",
+		['module:singleton("x")'] = "#2 to 'singleton' (function expected, got nothing)",
+		['module:background(nil, {})'] = "#1 to 'background' (string expected, got nothing)",
+		['module:on_ready("x")'] = "#1 to 'on_ready' (function expected, got string)",
+		['module:add_timer(1, "x")'] = "#2 to 'add_timer' (function expected, got string)",
+		['module:add_timer("soon", print)'] = "#1 to 'add_timer' (number expected, got string)",
+		['module:hook("x", nil)'] = "#2 to 'hook' (function expected, got nothing)",
+		['module:hook_global(nil, print)'] = "#1 to 'hook' (string expected, got nothing)",
+		['module:provides("net", "x")'] = "#2 to 'provides' (table expected, got string)",
+		['module:fire_event_all(nil)'] = "#1 to 'fire_event_all' (string expected, got nothing)",
+		['module:begin(7)'] = "#1 to 'begin' (string expected, got number)",
+	}
+
+	it("to a call of the module API names the module's own line", function ()
+		local d <const> = daemon.start {
+			config = [[ modules_enabled = { "admin_socket", "admin_shell" } ]], allow = { "error" } }
+		for call, message in pairs(calls) do
+			d:write_module("wrong", "-- line 1\n" .. call .. "\n")
+			local code, _, err = d:run("shell", "module", "load", "wrong")
+			assert.equal(1, code, call)
+			assert.truthy(err:find("mod_wrong.lua:2: bad argument " .. message, 1, true),
+				call .. ": " .. err)
+		end
+		-- What can be called is a function.
+		d:write_module("right", "module:hook('x', setmetatable({}, { __call = function () end }))")
+		assert.equal(0, (d:run("shell", "module", "load", "right")))
+		d:stop()
+	end)
+end)

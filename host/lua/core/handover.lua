@@ -6,6 +6,7 @@
 -- damaged, too large, of another version or that its module cannot use is a fresh start for that
 -- module and `handover-failed`, unless it is vital: then the commit fails and nothing has changed.
 
+local check <const> = require "core.arguments".check
 local envload <const> = require "util.envload".envload
 local hashes <const> = require "util.hashes"
 local idle <const> = require "core.idle"
@@ -50,6 +51,10 @@ end
 -- @param opts optional table: `vital` (a failure on either side fails the upgrade), `version`
 --   (integer, default 1; another one than saved is a fresh start)
 function handover.register(module, name, save, restore, opts)
+	check("handover", 1, name, "string")
+	check("handover", 2, save, "function")
+	check("handover", 3, restore, "function")
+	check("handover", 4, opts, "table", true)
 	opts = opts or {}
 	for i = #registered, 1, -1 do
 		local entry = registered[i]

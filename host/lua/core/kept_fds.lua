@@ -3,6 +3,8 @@
 -- module's name; whoever is started next gets it and may ask for it. What a new generation has not
 -- asked for when it is ready stays the older one's, and closes with it.
 
+local check <const> = require "core.arguments".check
+
 local kept_fds <const> = {}
 
 local PREFIX <const> = "keep=/" -- as in proc/ipc.h
@@ -26,6 +28,8 @@ end
 -- @param fd descriptor, or nil: let go of what was kept under the name
 -- @return true; or nil and why not ("no-keeper": nothing stands behind this process)
 function kept_fds.keep(module, name, fd)
+	check("keep_fd", 1, name, "string")
+	check("keep_fd", 2, fd, "number", true)
 	local held_by <const> = keeper()
 	if not held_by then
 		return nil, "no-keeper"

@@ -2,6 +2,7 @@
 -- items and metrics, and what only this host has, are in core.moduleapi_options, _items and
 -- _host.
 
+local check <const> = require "core.arguments".check
 local logger <const> = require "util.logger"
 local paths <const> = require "util.paths"
 local promise <const> = require "util.promise"
@@ -50,6 +51,10 @@ end
 --- Hooks an event of any object with add_handler and remove_handler, until the module is
 -- unloaded.
 function api:hook_object_event(object, event, handler, priority)
+	if event == nil then
+		check("hook", 1, event, "string")
+	end
+	check("hook", 2, handler, "function")
 	self.event_handlers:set(object, event, handler, true)
 	table.insert(self._hooks, { object, event, handler, priority })
 	return object.add_handler(event, handler, priority)
@@ -152,6 +157,8 @@ end
 -- @return object with :stop(), :disarm(), :reschedule(delay)
 function api:add_timer(delay, callback, ...)
 	local task = table.pack(...)
+	check("add_timer", 1, delay, "number")
+	check("add_timer", 2, callback, "function")
 	task.module_env, task.callback, task.owned = self, callback, timers_of(self)
 	task.id = timer.add_task(delay, run_timer, setmetatable({ task }, weak))
 	task.owned[task] = true
@@ -161,6 +168,7 @@ end
 --- Calls fn once the server has started (at once if it has).
 -- @return a promise
 function api:on_ready(fn)
+	check("on_ready", 1, fn, "function")
 	local started = prosody.started or promise.resolve()
 	return started:next(function ()
 		if self.loaded ~= false then

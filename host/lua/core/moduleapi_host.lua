@@ -1,6 +1,8 @@
 --- module: what this host adds (INTERFACES.md 6), cron, stores, and words of XMPP that do
 -- nothing here.
 
+local check <const> = require "core.arguments".check
+
 local api <const> = {}
 
 --- Counts work in flight, so that lame-duck and finish wait for it.
@@ -8,6 +10,7 @@ local api <const> = {}
 -- @param service name of a service it belongs to, default none
 -- @return done(), to be called once
 function api:begin(name, service)
+	check("begin", 1, name, "string", true)
 	local sessions <const> = require "core.sessions"
 	return sessions.begin(self.name, name, service)
 end
@@ -28,6 +31,8 @@ end
 -- @param name what it is
 -- @param def table: start(done), cancel(reason), timeout; see core/jobs.lua
 function api:background(name, def)
+	check("background", 1, name, "string")
+	check("background", 2, def, "table")
 	return require "core.jobs".add(self, name, def)
 end
 
@@ -41,6 +46,9 @@ api.kept_fd = delegate "kept_fd"
 -- @param start called when the right is ours; may be at once, and again after a stop
 -- @param stop optional: called before another process starts it, and before the module's unload
 function api:singleton(name, start, stop)
+	check("singleton", 1, name, "string")
+	check("singleton", 2, start, "function")
+	check("singleton", 3, stop, "function", true)
 	if (prosody.worker or 1) == 1 then
 		require "core.singletons".add(self, name, start, stop)
 	end
@@ -55,11 +63,13 @@ end
 -- @param options nil or { onadopt = function(id, value, from) }
 -- @return store with set(id, value), get(id), remove(id), list(), find(id) → promise
 function api:open_registry(options)
+	check("open_registry", 1, options and options.onadopt, "function", true)
 	return require "core.registry".open(self:registry_name(), options)
 end
 
 --- Fires an event in all workers of the generation, this one included; see core.fire_all.
 function api:fire_event_all(event, data)
+	check("fire_event_all", 1, event, "string")
 	return require "core.fire_all".fire(self, event, data)
 end
 

@@ -1,6 +1,8 @@
 --- module: items, providers, dependencies, shared tables, status and metrics
 -- (facts/prosody-api.md 2.1).
 
+local check <const> = require "core.arguments".check
+
 local api <const> = {}
 
 -- Values are weak: a shared table lives as long as a module holds it.
@@ -45,6 +47,8 @@ end
 
 --- Provides something: the item NAME-provider, named like the module unless it has a name.
 function api:provides(kind, item)
+	check("provides", 1, kind, "string")
+	check("provides", 2, item, "table", true)
 	if not item then
 		item = {}
 		for key, value in pairs(self.environment) do
