@@ -246,6 +246,50 @@ describe("workers = N as one host", function ()
 		d:stop()
 	end)
 
+	it("finishes as one: none tears down before the last session of all, one report", function ()
+		local d <const> = start(2, 'shutdown_report = "report.json"')
+		serving(d, 2)
+		local by_worker <const> = connect_all(d, 2)
+		d:signal "USR1"
+		wait.until_true(function () return d:state().state == "finishing" end, 10, "finishing")
+		for _, c in ipairs(by_worker[1]) do c:close() end
+		for i = 2, #by_worker[2] do by_worker[2][i]:close() end
+		wait.until_true(function () return status(d).in_flight.total == 1 end, 10)
+		wait.sleep(0.5) -- what must not happen now
+		assert.equal(0, #d:log_lines "idle wait ended")
+		local late <const> = d:connect(d:port "who") -- the listener is open, as while draining
+		assert.is_string(late:line())
+		assert.equal(0, (d:run "undrain"))
+		serving(d, 2)
+		d:signal "USR1"
+		wait.until_true(function () return d:state().state == "finishing" end, 10, "finishing")
+		late:close()
+		by_worker[2][1]:close()
+		assert.equal(0, d:wait_exit(20))
+		assert.equal(1, #d:log_lines "shutdown report: ")
+		local built <const> = json.decode(process.read_file(d.dir .. "/data/report.json"))
+		assert.same({ "clean", 0, "finish", false },
+			{ built.result, built.exit, built.verb, built.evict })
+		d:stop()
+	end)
+
+	it("finishes when its wait is over, with what all of them had to cut in one report", function ()
+		local d <const> = daemon.start { fds = false, exit = 75, allow = { "idle wait ended expired" },
+			modules = { who = who }, config = [[
+				workers = 2; who_interfaces = { "127.0.0.1" }; finish_idle_wait = 1
+				modules_enabled = { "admin_shell", "who", "lameduck", "graceful_shutdown" }
+				shutdown_report = "report.json"
+			]] }
+		serving(d, 2)
+		local by_worker <const> = connect_all(d, 2)
+		for _, c in ipairs(by_worker[1]) do c:close() end
+		d:signal "USR1"
+		assert.equal(75, d:wait_exit(30))
+		assert.equal(1, #d:log_lines "shutdown report: ")
+		local built <const> = json.decode(process.read_file(d.dir .. "/data/report.json"))
+		assert.same({ "expired", 75, "finish" }, { built.result, built.exit, built.verb })
+	end)
+
 	it("is upgraded as one, and the console is the new generation's", function ()
 		local d <const> = start(2)
 		serving(d, 2)

@@ -2,14 +2,16 @@
 --
 -- A drained service is no state of the host: its listeners go on and only what it answers
 -- changes. The whole host drained is. finish waits, without looking twice, until this process's
--- own count is zero.
+-- own count is zero, and that of the other workers of its generation.
 
 local idle_progress <const> = require "core.idle_progress"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local peers <const> = require "core.peers"
 local sessions <const> = require "core.sessions"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
+local whole <const> = require "core.whole"
 
 local idle <const> = {}
 
@@ -17,10 +19,17 @@ local life                     -- core/lifecycle.lua, given by init
 local services, drained = {}, nil -- service → since; when the whole host was drained
 local waiting                  -- the idle wait of finish, or nil
 local quiet                    -- ends the watch for sessions-idle, or nil
+local look_around              -- function(wait), below
 
 --- Joins this file to the machine.
 function idle.init(machine)
 	life = machine
+	peers.on("idle", function ()
+		if waiting then
+			waiting.heard = waiting.asking -- the answers may be older than this
+			look_around(waiting)
+		end
+	end)
 end
 
 --- Seconds since the whole host was drained, or nil.
@@ -160,6 +169,51 @@ local function wait_over(mine, result)
 	})
 end
 
+-- A worker that could not say how many it has is asked again after this (s).
+local ask_again <const> = 1
+
+-- How many the other workers have in flight; nil when one did not say.
+local function others_total(answers)
+	local sum = 0
+	for _, number in ipairs(peers.others()) do
+		local counts <const> = answers[number]
+		if not counts or type(counts.in_flight) ~= "table" then
+			return nil
+		end
+		sum = sum + (tonumber(counts.in_flight.total) or 0)
+	end
+	return sum
+end
+
+-- Nothing is in flight here: the wait is over if that is so in every worker of the generation, for
+-- the first that tears down closes the listeners of all. Who has some left says when it has none.
+look_around = function (mine)
+	if waiting ~= mine or mine.asking or sessions.total() > 0 then
+		return
+	elseif whole.is_alone() or mine.budget <= 0 then
+		return wait_over(mine, "clean")
+	end
+	mine.asking = true
+	whole.ask():next(function (answers)
+		mine.asking = nil
+		local total <const> = others_total(answers)
+		if total == 0 then
+			wait_over(mine, "clean")
+		elseif not total or mine.heard then
+			mine.heard = nil
+			timer.add_task(total and 0 or ask_again, function () look_around(mine) end)
+		end
+	end)
+end
+
+-- The last one here has gone.
+local function is_idle(mine)
+	if waiting == mine and sessions.total() == 0 then
+		peers.tell("idle")
+		look_around(mine)
+	end
+end
+
 --- The idle wait under way: { started, budget }, for core/idle_progress.lua; or nil.
 function idle.wait()
 	return waiting
@@ -181,7 +235,7 @@ function idle.finish(reason, origin, seconds)
 	mine.unhook = sessions.on_fall(function (total)
 		if total == 0 then
 			-- From a timer: the count falls inside a connection's last callback.
-			timer.add_task(0, function () wait_over(mine, "clean") end)
+			timer.add_task(0, function () is_idle(mine) end)
 		end
 	end)
 	life.idle_left = seconds < math.huge and seconds or 1e9
@@ -192,8 +246,16 @@ function idle.finish(reason, origin, seconds)
 	}
 	prosody.events.fire_event("finish-started", event)
 	-- A wait of 0 was not cut: nobody wanted it.
-	if sessions.total() == 0 or seconds <= 0 then
-		timer.add_task(0, function () wait_over(mine, "clean") end)
+	if seconds <= 0 or sessions.total() == 0 then
+		timer.add_task(0, function ()
+			if seconds <= 0 then
+				wait_over(mine, "clean")
+			else
+				is_idle(mine)
+			end
+		end)
+	end
+	if seconds <= 0 or sessions.total() == 0 and whole.is_alone() then
 		return
 	end
 	mine.unfollow = idle_progress.follow(mine)

@@ -120,7 +120,7 @@ local function finished(mine)
 	mine.ended = true
 	mine.seconds = time.monotonic() - mine.started
 	mine.report = report.build(mine)
-	if mine.verb ~= "shutdown" or mine.left_early then
+	if mine.left_early then
 		return conclude(mine, true)
 	end
 	mine.conclude = report_sum.settle(mine.report, report_wait(mine), function (is_host)

@@ -61,11 +61,10 @@ local function ended(mine, record)
 	})
 end
 
--- After the last phase of a list nobody is waited for: the teardown or the end follows. A finish
--- is each worker's own: it ends when its sessions have.
+-- After the last phase of a list nobody is waited for: the teardown or the end follows.
 local function between(mine, phase, go_on)
 	local run = phase.run
-	if mine.verb ~= "shutdown" or mine.now_only or run.at >= #run.list then
+	if mine.now_only or run.at >= #run.list then
 		return go_on()
 	end
 	local seconds = math.min(phase.deadline - time.monotonic(), stop_run.left(mine))
