@@ -2,7 +2,9 @@
 local children <const> = require "spec.support.children"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
+local pwd <const> = require "posix.pwd"
 local shutdown <const> = require "spec.support.shutdown"
+local unistd <const> = require "posix.unistd"
 local wait <const> = require "spec.support.wait"
 
 -- The variables that a process was started with.
@@ -67,6 +69,27 @@ describe("a child of net.process", function ()
 		d:signal("TERM")
 		assert.equal(0, d:wait_exit(20))
 		assert.is_true(children.gone(pid))
+	end)
+
+	it("becomes the user that it is given, with the groups of that one and no way back", function ()
+		if unistd.geteuid() ~= 0 then pending("needs root") return end
+		local d, control = children.start()
+		for _, other in ipairs { assert(pwd.getpwnam "nobody"), assert(pwd.getpwnam "daemon") } do
+			local name, id, gid <const> = other.pw_name, other.pw_uid, other.pw_gid
+			local pid = tonumber(control(
+				('return P.spawn{ argv = { "sleep", "60" }, user = %q }.pid'):format(name)))
+			wait(function ()
+				return (process.read_file(("/proc/%d/comm"):format(pid)) or ""):find "sleep"
+			end, 10, "the program")
+			local status = process.read_file(("/proc/%d/status"):format(pid))
+			assert.matches(("\nUid:\t%d\t%d\t%d\t%d\n"):format(id, id, id, id), status, 1, true)
+			assert.matches(("\nGid:\t%d\t%d\t%d\t%d\n"):format(gid, gid, gid, gid), status, 1, true)
+			assert.is_nil(status:match "\nGroups:[^\n]*%f[%d]0%f[%D]") -- none of root's
+			assert.equal("0000000000000000", status_of(pid, "CapEff"))
+			assert.equal("0000000000000000", status_of(pid, "CapPrm"))
+		end
+		d:signal("TERM")
+		assert.equal(0, d:wait_exit(20))
 	end)
 
 	it("of io.popen or os.execute sees no descriptor and no variable of the host's", function ()
