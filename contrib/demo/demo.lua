@@ -18,7 +18,11 @@ local timer <const> = require "util.timer"
 local unistd <const> = require "posix.unistd"
 local wait <const> = require "posix.sys.wait"
 
-local gadwall <const>, unsafe = assert(arg[1], "demo.lua GADWALL [--unsafe]"), arg[2] == "--unsafe"
+local gadwall <const>, unsafe <const> = arg[1], arg[2] == "--unsafe"
+if not gadwall or #arg > 2 or arg[2] and not unsafe then
+	io.stderr:write("usage: gadwall lua contrib/demo/demo.lua GADWALL [--unsafe]\n")
+	os.exit(64)
+end
 local counts <const> = clients.counts
 local terminal <const> = sys.isatty(1)
 local http_clients <const>, line_clients <const>, think <const> = 16, 20, 0.002
@@ -99,19 +103,27 @@ end
 
 -- The show ----------------------------------------------------------------------------------------
 
-local function bar(part)
-	local width <const> = 24
+local function bar(part, width)
 	local full <const> = math.floor(width * math.min(part, 1) + 0.5)
 	return ("█"):rep(full) .. ("░"):rep(width - full)
 end
 
+-- A line that wraps could not be drawn over.
+local narrow <const> = terminal and (sys.winsize(1) or 80) < 120
+
 local function line_of(step, part, was)
-	return ("%-34s %s %8d answered %4d lost %4d refused  worst %6.1f ms"):format(step.title, bar(part),
-		counts.answered - was.answered, counts.lost - was.lost, counts.refused - was.refused,
-		counts.worst * 1000)
+	local answered <const>, lost <const>, refused <const> = counts.answered - was.answered,
+		counts.lost - was.lost, counts.refused - was.refused
+	if narrow then
+		return ("%-35s %s %6d ok %4d lost %4d refused"):format(step.title, bar(part, 8), answered, lost,
+			refused)
+	end
+	return ("%-35s %s %8d answered %4d lost %4d refused  worst %6.1f ms"):format(step.title,
+		bar(part, 24), answered, lost, refused, counts.worst * 1000)
 end
 
 local failures <const> = {}
+local excused = 0
 
 local function fail(step, text)
 	failures[#failures + 1] = step.title .. ": " .. text
@@ -193,7 +205,9 @@ local function judge(step, was)
 	if step.running > 0 then
 		fail(step, "its command has not ended in time")
 	end
-	if lost > 0 and not step.excused then
+	if step.excused then
+		excused = excused + lost
+	elseif lost > 0 then
 		fail(step, lost .. " requests lost")
 	end
 	if refused > 0 then
@@ -230,11 +244,15 @@ local function play(index, done)
 	end)
 end
 
+-- The keeper first: it would start workers anew. They would serve on without it.
 local function clean_up()
 	if keeper then
 		signal.kill(keeper, signal.SIGKILL)
+		for pid in read(folder .. "/run/state"):gmatch("\nworker %d+ %d+ (%d+) ") do
+			signal.kill(math.tointeger(pid), signal.SIGKILL)
+		end
 	end
-	if #failures == 0 then
+	if unsafe or #failures == 0 then
 		os.execute("rm -rf '" .. folder .. "'")
 	end
 end
@@ -243,7 +261,11 @@ local rule <const> = [[
 
 Counted by the clients, %d keep-alive and %d line by line, %d connects: a request is lost if it was
 sent on a connection on which no Connection: close (or "bye") had arrived, and was not answered in
-full. What a process had accepted that was killed with -9 is excused in the two steps that do so.]]
+full.]]
+
+local excuse <const> = [[
+What was open in a process that is killed with -9 is lost with it: the two steps that do so are
+excused, and counted by themselves.]]
 
 local function finish()
 	print(rule:format(http_clients, line_clients, counts.connects))
@@ -251,7 +273,9 @@ local function finish()
 		print(("A plain kill: %d requests lost, %d connects refused."):format(counts.lost,
 			counts.refused))
 	elseif #failures == 0 then
-		print(("%d answered, 0 lost, 0 refused."):format(counts.answered))
+		print(excuse)
+		print(("%d answered, 0 lost, 0 refused; cut by the two kill -9: %d."):format(counts.answered,
+			excused))
 	else
 		print(table.concat(failures, "\n") .. "\nThe logs are in " .. folder)
 	end
