@@ -54,6 +54,18 @@ describe("gadwall lua", function()
 		assert.matches("^nil\tnil\t.*attempt to load a binary chunk", out)
 	end)
 
+	it("has every manager and library, though there is no host", function()
+		local code, out, err = lua(nil, "-e", [[
+			for _, name in ipairs { "storagemanager", "statsmanager", "certmanager", "hostmanager",
+				"modulemanager", "portmanager", "configmanager", "loggingmanager", "moduleapi" } do
+				assert(require("core." .. name))
+			end
+			print(require "core.storagemanager".open("localhost", "notes"))
+		]])
+		assert.equal(0, code, err)
+		assert.equal("nil\tunknown-host\n", out)
+	end)
+
 	it("gives host.sys what luaposix has not", function()
 		local code, out, err = lua(nil, "-e", [[
 			local sys = require "host.sys"

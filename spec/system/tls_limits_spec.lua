@@ -4,31 +4,13 @@ local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local tls <const> = require "spec.support.tls"
+local tls_service <const> = require "spec.support.tls_service"
 local unistd <const> = require "posix.unistd"
 local wait <const> = require "spec.support.wait"
 
-local words <const> = [[
-local listener = { default_mode = "*l" }
-function listener.onincoming(conn, line)
-	if line == "STARTTLS" then
-		conn:write("go\n")
-		return conn:starttls()
-	end
-	conn:write(line .. "\n")
-end
-function listener.ondisconnect(_, why)
-	module:log("info", "ended: %s", tostring(why))
-end
-module:provides("net", { name = "NAME", default_port = 0, listener = listener,
-	encryption = "HOW", class = "CLASS" })
-]]
-
-local function source(name, how, class)
-	return (words:gsub("%u%u+", { NAME = name, HOW = how, CLASS = class }))
-end
-
-local modules <const> = { secure = source("secure", "ssl", "client"),
-	upgrading = source("upgrading", "starttls", "client"), desk = source("desk", "ssl", "admin") }
+local modules <const> = { secure = tls_service.module("secure"),
+	upgrading = tls_service.module("upgrading", "starttls"),
+	desk = tls_service.module("desk", "ssl", "admin") }
 
 local quick <const> = "network_settings = { ssl_handshake_timeout = 1 }"
 

@@ -4,39 +4,18 @@ local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local tls <const> = require "spec.support.tls"
+local tls_reloads <const> = require "spec.support.tls_reloads"
+local tls_service <const> = require "spec.support.tls_service"
 
-local echo <const> = [[
-local listener = { default_mode = "*l" }
-function listener.onincoming(conn, line)
-	if line == "STARTTLS" then
-		conn:write("go\n")
-		return conn:starttls()
-	end
-	conn:write(line .. (conn:ssl() and " under TLS\n" or "\n"))
-end
-module:provides("net", { name = "NAME", default_port = 0, listener = listener,
-	encryption = "HOW" })
-]]
-
-local function module_source(name, how)
-	return (echo:gsub("NAME", name):gsub("HOW", how))
-end
-
-local modules <const> = { secure = module_source("secure", "ssl"),
-	upgrading = module_source("upgrading", "starttls") }
+local modules <const> = { secure = tls_service.module("secure"),
+	upgrading = tls_service.module("upgrading", "starttls") }
 
 local base <const> = [[
 modules_enabled = { "admin_socket", "admin_shell", "secure" }
 interfaces = { "127.0.0.1" }
 ]]
 
--- What s_client says of the certificate that it got.
-local function subject(port, name)
-	local argv = { "openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-brief" }
-	table.move(name and { "-servername", name } or { "-noservername" }, 1, 2, #argv + 1, argv)
-	local _, out, err = process.run { argv = argv }
-	return (out .. err):match("Peer certificate: CN = ([^\n]+)") or out .. err
-end
+local subject <const> = tls_service.subject
 
 describe("TLS of services", function ()
 	local dir
@@ -122,6 +101,12 @@ describe("TLS of services", function ()
 		assert.matches("error loading private key", err)
 		assert.equal("new", subject(port))
 		before:close()
+	end)
+
+	it("fails no handshake while certificates are reloaded 100 times", function ()
+		local result <const> = tls_reloads.run(100)
+		assert.equal("", result.faults)
+		assert.equal(2, result.certificates)
 	end)
 
 	it("does not listen without a certificate, says so, and does once there is one", function ()

@@ -168,14 +168,15 @@ function statsmanager.refresh()
 	end
 end
 
-if provider and interval then
+local hosted <const> = rawget(_G, "prosody") ~= nil -- not in a script of `gadwall lua`
+if provider and interval and hosted then
 	require "util.timer".add_task(interval, collect)
 	prosody.events.add_handler("server-started", function () collect() end, -1)
-elseif provider then
+elseif provider and hosted then
 	-- Only in manual mode, as in Prosody: who reads collects.
 	statsmanager.collect = collect
 end
-if provider then
+if provider and hosted then
 	prosody.events.add_handler("server-stopped", function () collect() end, -1)
 end
 

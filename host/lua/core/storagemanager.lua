@@ -25,6 +25,12 @@ function null:open() return self end
 
 local drivers <const> = multitable.new()
 
+-- Whether there is such a host; a script of `gadwall lua` has none.
+local function is_host(host)
+	local here <const> = rawget(_G, "prosody")
+	return here and here.hosts[host] ~= nil
+end
+
 --- Follows the drivers of a host.
 function storagemanager.initialize_host(host)
 	local events <const> = prosody.hosts[host].events
@@ -81,7 +87,7 @@ end
 -- @param kind "keyval" (default), "map", "keyval+", "list", "archive", or what a driver offers
 -- @return the store; or nil and the reason
 function storagemanager.open(host, store, kind)
-	if not prosody.hosts[host] then
+	if not is_host(host) then
 		return nil, "unknown-host"
 	end
 	local driver, name = storagemanager.get_driver(host, store)
@@ -166,9 +172,11 @@ end
 
 datamanager.purge = storagemanager.purge
 
-prosody.events.add_handler("host-activated", storagemanager.initialize_host, 101)
-for host in pairs(prosody.hosts) do
-	storagemanager.initialize_host(host)
+if rawget(_G, "prosody") then
+	prosody.events.add_handler("host-activated", storagemanager.initialize_host, 101)
+	for host in pairs(prosody.hosts) do
+		storagemanager.initialize_host(host)
+	end
 end
 
 return storagemanager
