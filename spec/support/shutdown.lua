@@ -73,6 +73,29 @@ function shutdown.start(spec)
 	return daemon.start(spec)
 end
 
+--- Starts one with the modules of the spec enabled beside those that are named.
+---@param names table list
+---@param spec table as for shutdown.start
+function shutdown.with(names, spec)
+	local added = {}
+	for name in pairs(spec.modules or {}) do added[#added + 1] = name end
+	table.sort(added)
+	spec.enable = table.move(added, 1, #added, #names + 1, table.move(names, 1, #names, 1, {}))
+	return shutdown.start(spec)
+end
+
+--- The text of a global module.
+function shutdown.global(body)
+	return "module:set_global()\n" .. body
+end
+
+--- A module that holds a phase for ever.
+---@param phase string|nil default "close-clients"
+function shutdown.holder(phase)
+	return shutdown.global(('module:hook("shutdown/%s", function (event) event:hold("never") end)')
+		:format(phase or "close-clients"))
+end
+
 --- The shutdown report of a daemon that has ended.
 function shutdown.report(d)
 	local text = process.read_file(d.dir .. "/data/report.json")

@@ -1,13 +1,12 @@
 -- What blockyard's Drainer gets wrong (facts/shutdown-and-upgrade.md 1.1, Sharp edges, and 2); what
 -- is about its two servers has its specs with the upgrade.
+local admin_http <const> = require "spec.support.admin_http"
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local shutdown <const> = require "spec.support.shutdown"
 local wait <const> = require "spec.support.wait"
 
-local function module_of(body)
-	return "module:set_global()\n" .. body
-end
+local module_of <const> = shutdown.global
 
 describe("unlike blockyard", function ()
 	after_each(daemon.finish_all)
@@ -62,6 +61,39 @@ describe("unlike blockyard", function ()
 		local report <const> = shutdown.report(d)
 		assert.equal(1, report.lost.jobs)
 		assert.equal("job", report.holders[1].module)
+	end)
+
+	it("a background job and a flush of telemetry that never end have their deadlines", function ()
+		local d <const> = shutdown.with({ "graceful_shutdown" }, { exit = 75, modules = {
+			stuck = module_of [[
+				module:background("endless", { timeout = 0.3, start = function () end,
+					cancel = function () return false end })
+				module:provides("telemetry", { name = "dead", timeout = 0.3, flush = function ()
+					return require "util.promise".new(function () end)
+				end })
+			]] } })
+		d:signal("USR1") -- finish, where blockyard has no deadline at all
+		assert.equal(75, d:wait_exit(30))
+		local held <const> = {}
+		for _, holder in ipairs(shutdown.report(d).holders) do held[holder.hold] = holder.module end
+		assert.same({ ["job endless"] = "stuck", ["telemetry dead"] = "stuck" }, held)
+	end)
+
+	it("a drained host is alive for those who would kill a dead one", function ()
+		local d <const> = admin_http.start()
+		assert.equal(0, (d:run "drain"))
+		assert.equal(503, (admin_http.ask(d, "GET /readyz")))
+		assert.equal(200, (admin_http.ask(d, "GET /livez")))
+		d:stop()
+	end)
+
+	it("whoever has a drained host's name on the same machine is not it", function ()
+		local a <const>, b <const> = admin_http.start(), admin_http.start()
+		local one <const>, other <const> = a:status().server_id, b:status().server_id
+		assert.equal(one:match("^(.*)%-%x+$"), other:match("^(.*)%-%x+$"))
+		assert.are_not.equal(one, other)
+		a:stop()
+		b:stop()
 	end)
 
 	it("what is stuck in one phase does not take the time of the next", function ()

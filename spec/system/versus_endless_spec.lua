@@ -4,20 +4,17 @@ local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local shutdown <const> = require "spec.support.shutdown"
+local tls <const> = require "spec.support.tls"
 local wait <const> = require "spec.support.wait"
 
-local function module_of(body)
-	return "module:set_global()\n" .. body
-end
+local module_of <const> = shutdown.global
 
 describe("unlike endless", function ()
 	after_each(daemon.finish_all)
 
 	it("a second TERM does something", function ()
 		local d <const> = shutdown.start { exit = 75, enable = { "graceful_shutdown", "hold" },
-			modules = { hold = module_of [[
-				module:hook("shutdown/close-clients", function (event) event:hold("never") end)
-			]] } }
+			modules = { hold = shutdown.holder() } }
 		d:signal("TERM")
 		d:wait_log("stopping: close%-clients")
 		wait.sleep(1.1)
@@ -117,9 +114,7 @@ describe("unlike endless", function ()
 	it("the hammer means something in its state only, and by default only there", function ()
 		local d <const> = shutdown.start { exit = 75, enable = { "graceful_shutdown", "hold" },
 			config = 'signals = { SIGUSR2 = { stopping = "hammer" } }',
-			modules = { hold = module_of [[
-				module:hook("shutdown/close-clients", function (event) event:hold("never") end)
-			]] } }
+			modules = { hold = shutdown.holder() } }
 		d:signal("USR2")
 		wait.sleep(0.3)
 		assert.equal("serving", d:state().state)
@@ -179,6 +174,30 @@ describe("unlike endless", function ()
 		c:close()
 		assert.equal(0, #d:log_lines("error"))
 		d:stop()
+	end)
+
+	it("every listener is announced, those under TLS and on a path too", function ()
+		local dir <const> = process.temp_dir()
+		local files <const> = tls.make(dir, "a.example")
+		local path <const> = dir .. "/many.sock"
+		local d <const> = shutdown.with({ "graceful_shutdown" }, { modules = { many = module_of [[
+			module:hook("listener-opened", function (event)
+				module:log("info", "opened %s %s", event.service, event.interface)
+			end)
+			module:provides("net", { name = "many", default_port = 0, listener = {} })
+			module:provides("net", { name = "many_tls", default_port = 0, encryption = "ssl",
+				listener = {} })
+		]] }, config = ([[
+			many_interfaces = { "127.0.0.1", %q }; many_ports = { 0 }
+			many_tls_interfaces = { "127.0.0.1" }; many_tls_ports = { 0 }
+			ssl = { certificate = %q; key = %q }
+		]]):format(path, files.certificate, files.key) })
+		d:wait_log("opened many 127%.0%.0%.1")
+		d:wait_log("opened many " .. path:gsub("%p", "%%%0"))
+		d:wait_log("opened many_tls 127%.0%.0%.1")
+		d:signal "TERM"
+		assert.equal(0, d:wait_exit(20))
+		process.remove_tree(dir)
 	end)
 
 	it("a Unix socket is a listener like any other, and its path goes at the end", function ()

@@ -8,9 +8,7 @@ describe("unlike lameduck", function ()
 	after_each(daemon.finish_all)
 
 	local function start(spec)
-		spec.enable = { "graceful_shutdown", "lameduck" }
-		for name in pairs(spec.modules or {}) do table.insert(spec.enable, name) end
-		return shutdown.start(spec)
+		return shutdown.with({ "graceful_shutdown", "lameduck" }, spec)
 	end
 
 	it("ready means that the listeners listen", function ()

@@ -19,11 +19,9 @@ describe("unlike Prosody", function ()
 	after_each(daemon.finish_all)
 
 	local function start(spec)
-		spec.enable = { "graceful_shutdown", "lameduck" }
-		for name in pairs(spec.modules or {}) do table.insert(spec.enable, name) end
 		spec.config = "lameduck_period = 0.3\n" .. (spec.config or "")
 		spec.allow = spec.allow or { "planted", "traceback" }
-		return shutdown.start(spec)
+		return shutdown.with({ "graceful_shutdown", "lameduck" }, spec)
 	end
 
 	local function stopped(d, code)

@@ -3,6 +3,7 @@
 -- A stop ends all of them: TERM to the group of each, KILL to what is left after
 -- `process_kill_timeout` or when the phase has no more time. A finish lets those live that survive.
 
+local countdown <const> = require "core.countdown"
 local modulemanager <const> = require "core.modulemanager"
 local process <const> = require "net.process"
 
@@ -39,23 +40,9 @@ end
 -- @return function that ends the waiting: KILL to all that are left, done() follows at once
 function children.stop_all(phase, evict, done)
 	local list <const> = doomed(evict)
-	local left, finished = #list, false
-	local function finish()
-		if not finished then
-			finished = true
-			done()
-		end
-	end
+	local part <const>, finish <const> = countdown(#list, done)
 	for _, child in ipairs(list) do
-		stop(child, phase, function ()
-			left = left - 1
-			if left == 0 then
-				finish()
-			end
-		end)
-	end
-	if left == 0 then
-		finish()
+		stop(child, phase, part())
 	end
 	return function ()
 		process.kill_now(list)

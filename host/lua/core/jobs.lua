@@ -7,6 +7,7 @@
 -- A job is no session: nobody waits for its end by itself, so finish's idle wait does not count it.
 
 local async <const> = require "util.async"
+local countdown <const> = require "core.countdown"
 local log <const> = require "util.logger".init("jobs")
 local options <const> = require "core.lifecycle_options"
 local promise <const> = require "util.promise"
@@ -167,26 +168,9 @@ function jobs.join(phase, opts, done)
 	for _, job in ipairs(list) do
 		all[#all + 1] = not job.given_up and job or nil
 	end
-	local left, finished = #all, false
-	local function finish()
-		if not finished then
-			finished = true
-			done()
-		end
-	end
+	local part <const>, finish <const> = countdown(#all, done)
 	for _, job in ipairs(all) do
-		local counted = false
-		join(job, phase, opts, function ()
-			if not counted then
-				counted, left = true, left - 1
-				if left == 0 then
-					finish()
-				end
-			end
-		end)
-	end
-	if left == 0 then
-		finish()
+		join(job, phase, opts, part())
 	end
 	return finish
 end
