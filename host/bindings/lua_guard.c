@@ -170,6 +170,21 @@ bool guard_is_idle(void)
 	return !guard.current;
 }
 
+lua_State *guard_running(void)
+{
+	return guard.current;
+}
+
+bool guard_hooks(void)
+{
+	return guard.expired || (guard.slow && !guard.trace[0]);
+}
+
+const char *guard_what(void)
+{
+	return guard.label;
+}
+
 lua_State *guard_enter(lua_State *L)
 {
 	lua_State *previous = guard.current;

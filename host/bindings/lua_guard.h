@@ -13,6 +13,12 @@ void guard_leave(lua_State *L, lua_State *previous);
 /* Whether no Lua code runs in a protected call or coroutine: then the main state may be used. */
 bool guard_is_idle(void);
 
+/* For lua_profile.c, also in a signal handler: the coroutine that runs, NULL if none does; whether
+ * a time limit has a hook to set or has set one; what guard_label said, or NULL. */
+lua_State *guard_running(void);
+bool guard_hooks(void);
+const char *guard_what(void);
+
 /* Names what runs now ("conn.onincoming"), for the slow-callback report; borrowed, static text. */
 void guard_label(const char *label);
 

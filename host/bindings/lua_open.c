@@ -18,6 +18,7 @@
 	X(net)                                                                                     \
 	X(peers)                                                                                   \
 	X(process)                                                                                 \
+	X(profile)                                                                                 \
 	X(random)                                                                                  \
 	X(reader)                                                                                  \
 	X(redis)                                                                                   \

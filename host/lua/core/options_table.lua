@@ -29,7 +29,7 @@ local groups <const> = {
 		{ "runtime_path", "path", nil, "folder for sockets, PID file and state file" },
 		{ "run_as_root", "boolean", false, "allow root without `user`", P = true },
 		{ "umask", "octal", "027", "file mode mask", P = true },
-		{ "gc", "table", nil, "garbage collector: mode, pause, speed", P = true, reload = "live" },
+		{ "gc", "table", nil, "garbage collector: mode; as measured", P = true, reload = "live" },
 		{ "installer_plugin_path", "path", nil,
 			"folder of installed modules", P = true, hidden = true },
 	}),

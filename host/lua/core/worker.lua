@@ -96,11 +96,11 @@ local function set_limits()
 end
 
 local function on_slow(seconds, traceback, what)
-	log("warn", "A callback took %.3f s%s: %s", seconds, what and " (" .. what .. ")" or "",
-		tostring(traceback))
+	local module <const> = tostring(traceback):match("mod_([%w_]+)[./]")
+	log("warn", "A callback took %.3f s%s%s: %s", seconds, module and " in mod_" .. module or "",
+		what and " (" .. what .. ")" or "", tostring(traceback))
 	prosody.events.fire_event("callback-slow",
-		{ module = tostring(traceback):match("mod_([%w_]+)[./]"), event = what, seconds = seconds,
-			traceback = traceback })
+		{ module = module, event = what, seconds = seconds, traceback = traceback })
 end
 
 --- 2. Where log lines go; from here on everything is logged.
