@@ -1,7 +1,7 @@
 -- Pauses of the garbage collector with a large heap, and what it costs, for each of its modes:
 --	build/gadwall lua contrib/bench/gc.lua [MiB [CALLBACKS [MODE …]]]
--- Each mode runs in a process of its own. A "callback" makes what a request leaves behind,
--- every tenth replaces an entry of the heap. All times are CPU time, so that other processes do not count.
+-- Each mode has a process of its own. A "callback" makes what a request leaves behind,
+-- every tenth replaces an entry of the heap. Times are CPU time: other processes do not count.
 
 local MiB <const>, callbacks <const> = tonumber(arg[1] or 200), tonumber(arg[2] or 500000)
 local modes <const> = #arg > 2 and table.move(arg, 3, #arg, 1, {})

@@ -282,15 +282,16 @@ static void set_count(lua_State *L, const char *name, uint64_t value)
 	lua_setfield(L, -2, name);
 }
 
-/* stats(): { accepted, refused, connections } */
+/* stats(): { accepted, refused, connections, wakeups } */
 static int l_stats(lua_State *L)
 {
 	struct lua_server *s = check(L);
 
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 4);
 	set_count(L, "accepted", s->l.accepted);
 	set_count(L, "refused", s->l.refused);
 	set_count(L, "connections", s->l.current);
+	set_count(L, "wakeups", s->l.wakeups);
 	return 1;
 }
 

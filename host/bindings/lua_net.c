@@ -4,6 +4,7 @@
 #include "bindings/lua_host.h"
 #include "net/addr.h"
 #include "net/limits.h"
+#include "net/share.h"
 
 #include <errno.h>
 #include <math.h>
@@ -392,6 +393,18 @@ static int l_refresh(lua_State *L)
 	return 0;
 }
 
+/* share(path, worker): true; nil, why, errno. See net/share.h */
+static int l_share(lua_State *L)
+{
+	lua_Integer worker = luaL_checkinteger(L, 2);
+
+	if (worker < 1 || worker > SHARE_WORKERS ||
+	    share_open(lua_check_loop(L)->ev, luaL_checkstring(L, 1), (unsigned)worker) < 0)
+		return lua_push_error(L, worker < 1 || worker > SHARE_WORKERS ? ERANGE : errno);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 int luaopen_host_net(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"bind", l_bind}, {"listen", l_listen},
@@ -399,7 +412,7 @@ int luaopen_host_net(lua_State *L)
 	    {"adopt", l_conn_adopt}, {"settings", l_settings}, {"limits", l_limits},
 	    {"stats", l_stats}, {"handles", l_handles}, {"servers", l_servers},
 	    {"refresh", l_refresh}, {"on_closed", l_on_closed}, {"counted", l_counted},
-	    {"set_logger", l_handle_set_logger}, {NULL, NULL}};
+	    {"share", l_share}, {"set_logger", l_handle_set_logger}, {NULL, NULL}};
 
 	lua_check_loop(L);
 	luaL_newlib(L, functions);

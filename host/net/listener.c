@@ -7,6 +7,7 @@
 #include "net/limits.h"
 #include "net/listener_parts.h"
 #include "net/neterr.h"
+#include "net/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,6 +68,15 @@ static bool shed(struct listener *l)
 	return fd >= 0;
 }
 
+/* Lets nobody in for a while; a listener that closes has other business for its timer. */
+static void pause_for(struct listener *l, double seconds)
+{
+	ev_io_stop(l->loop->ev, &l->io);
+	ev_timer_stop(l->loop->ev, &l->timer);
+	ev_timer_set(&l->timer, seconds, 0);
+	ev_timer_start(l->loop->ev, &l->timer);
+}
+
 static void on_exhausted(struct listener *l, int error)
 {
 	int n = 0;
@@ -75,10 +85,7 @@ static void on_exhausted(struct listener *l, int error)
 		n++;
 	if (limits_hit(l->loop->limits, LIMIT_DESCRIPTORS, clock_realtime()))
 		log_warn("cannot accept: %s; turned %d away and pausing", net_strerror(error), n);
-	ev_io_stop(l->loop->ev, &l->io);
-	ev_timer_stop(l->loop->ev, &l->timer);
-	ev_timer_set(&l->timer, l->loop->settings.accept_pause, 0);
-	ev_timer_start(l->loop->ev, &l->timer);
+	pause_for(l, l->loop->settings.accept_pause);
 }
 
 /* Handshakes first: who is refused for them has cost no OpenSSL object and counts nowhere else. */
@@ -102,7 +109,7 @@ static void admit(struct listener *l, int fd, const struct sockaddr *from)
 		return;
 	}
 	l->accepted++;
-	l->current++;
+	listener_conn_came(l);
 	l->ops->accepted(l, fd, peer);
 }
 
@@ -162,15 +169,32 @@ void listener_accept(struct listener *l, int budget)
 	on_exhausted(l, errno);
 }
 
+/* How many may come in now; 0: the other workers have fewer and get their chance first. */
+static int budget(struct listener *l)
+{
+	if (l->klass == CONN_ADMIN || !share_is_over()) {
+		l->waited = false;
+		return ACCEPTS_PER_TURN;
+	}
+	l->waited = !l->waited;
+	return l->waited ? 0 : SHARE_LEAST;
+}
+
 static void on_io(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct listener *l = (struct listener *)((char *)w - offsetof(struct listener, io));
 	struct loop *loop = l->loop;
+	int n;
 
 	(void)ev;
 	(void)revents;
+	l->wakeups++;
+	if (!(n = budget(l))) {
+		pause_for(l, SHARE_PAUSE);
+		return;
+	}
 	loop_enter(loop);
-	listener_accept(l, ACCEPTS_PER_TURN);
+	listener_accept(l, n);
 	loop_leave(loop);
 }
 
@@ -186,6 +210,8 @@ void listener_watch(struct listener *l)
 
 void listener_set_class(struct listener *l, enum conn_class klass)
 {
+	if ((klass == CONN_ADMIN) != (l->klass == CONN_ADMIN))
+		share_add(klass == CONN_ADMIN ? -(int)l->current : (int)l->current);
 	l->klass = klass;
 	if (l->state == LISTENER_CLOSED)
 		return;
@@ -293,8 +319,17 @@ int listener_serve_take(struct listener *l, int fd, enum conn_class klass, bool 
 	return 0;
 }
 
+void listener_conn_came(struct listener *l)
+{
+	l->current++;
+	if (l->klass != CONN_ADMIN)
+		share_add(1);
+}
+
 void listener_conn_gone(struct listener *l)
 {
 	l->current--;
+	if (l->klass != CONN_ADMIN)
+		share_add(-1);
 	listener_maybe_released(l);
 }

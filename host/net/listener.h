@@ -45,12 +45,14 @@ struct listener {
 	enum conn_class klass;         /* ro */
 	bool tcp;                      /* ro */
 	bool gate_open;                /* ro: what was asked for, also while closing */
+	bool waited;                   /* private: a pause for the others has just ended */
 	bool secure;                   /* newcomers begin with a handshake */
 	char path[sizeof((struct sockaddr_un *)0)->sun_path +
 		  16]; /* private: "" if not a Unix path of ours */
 	dev_t dev;     /* private: of the path at bind */
 	ino_t ino;
 	uint64_t accepted, refused; /* ro */
+	uint64_t wakeups;           /* ro: how often the loop called it */
 	uint64_t current;           /* ro: accepted and not yet closed */
 };
 

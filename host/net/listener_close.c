@@ -150,7 +150,7 @@ static void let_go(struct listener *l)
 
 static void closed(struct listener *l)
 {
-	l->current++; /* released comes after closed */
+	listener_conn_came(l); /* released comes after closed */
 	l->ops->closed(l);
 	listener_conn_gone(l);
 }

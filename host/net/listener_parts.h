@@ -7,6 +7,9 @@
 /* Accepts up to `budget` newcomers. */
 void listener_accept(struct listener *listener, int budget);
 
+/* One connection more, to be followed by listener_conn_gone. */
+void listener_conn_came(struct listener *listener);
+
 /* Makes the watcher agree with the state. */
 void listener_watch(struct listener *listener);
 

@@ -5,6 +5,7 @@
 #include "net/conn.h"
 #include "net/limits.h"
 #include "net/listener.h"
+#include "net/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -313,6 +314,7 @@ void loop_main_free(void)
 		conn_fini(loop->conns);
 	while (loop->listeners)
 		listener_fini(loop->listeners);
+	share_close(loop->ev, true);
 	ev_prepare_stop(loop->ev, &loop->prepare);
 	ev_check_stop(loop->ev, &loop->check);
 	ev_loop_destroy(loop->ev);

@@ -95,6 +95,18 @@ local function set_limits()
 	end
 end
 
+-- The workers of a generation see each other's connections, so that none takes them all.
+local function share_connections(hello)
+	if (hello.workers or 1) < 2 then
+		return
+	end
+	local path <const> = ("%s/share.g%d"):format(prosody.paths.user_runtime, prosody.generation)
+	local ok, err = require "host.net".share(path, prosody.worker)
+	if not ok then
+		log("warn", "Connections are not shared evenly with the other workers: %s: %s", path, err)
+	end
+end
+
 local function on_slow(seconds, traceback, what)
 	local module <const> = tostring(traceback):match("mod_([%w_]+)[./]")
 	log("warn", "A callback took %.3f s%s%s: %s", seconds, module and " in mod_" .. module or "",
@@ -204,6 +216,7 @@ local function start(keeper, hello, fail)
 	start_logging(hello)
 	require "host.guard".on_slow(on_slow)
 	set_limits()
+	share_connections(hello)
 	lifecycle.init()
 	globals.sandbox_require()
 	globals.function_metatable()
