@@ -147,6 +147,30 @@ describe("on a terminal", function ()
 		process.remove_tree(t.dir)
 	end)
 
+	-- tableflip #59, #76: there the parent ends, the shell's prompt comes back and Ctrl-C is lost.
+	it("the host has the foreground over an upgrade, and Ctrl-C still ends it", function ()
+		local t <const> = run_on_terminal("lameduck_period = 0.1; upgrade_probation = 0.2")
+		local function foreground()
+			local line <const> = process.read_file(("/proc/%d/stat"):format(t.keeper))
+			local group, session, _, terminal_group = line:match "%) %a %d+ (%d+) (%d+) (%d+) (%d+)"
+			return ("%s %s %s"):format(group, session, terminal_group)
+		end
+		local before <const>, worker <const> = foreground(), accept.pid(t.port)
+		assert.equal(before:match "^%d+", before:match "%d+$")
+		for _ = 1, 2 do
+			assert.equal(0, (process.run { timeout = 60, argv = { daemon.binary(), "--socket",
+				t.dir .. "/run/gadwall.sock", "upgrade" } }))
+		end
+		assert.is_true(process.alive(t.keeper))
+		assert.equal(before, foreground())
+		assert.not_equal(worker, accept.pid(t.port))
+		unistd.write(t.master, "\3")
+		assert.equal("0", last_exit(t))
+		assert.equal("stopped", state_of(t))
+		t.child:destroy()
+		process.remove_tree(t.dir)
+	end)
+
 	it("that goes away the host shuts down, and does not die of it", function ()
 		local t <const> = run_on_terminal("lameduck_period = 0.1")
 		unistd.close(t.master)
