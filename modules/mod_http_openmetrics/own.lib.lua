@@ -2,7 +2,7 @@
 -- phases are those of `status`, with - turned to _.
 
 local checks <const> = require "core.health_checks"
-local goodbye <const> = require "core.goodbye"
+local counters <const> = require "core.counters"
 local health <const> = require "core.health"
 local json <const> = require "util.json"
 local lifecycle <const> = require "core.lifecycle"
@@ -48,7 +48,7 @@ function fill.stop(m)
 	m.deadline:with_labels():set(ends and math.floor((time.now() + left) * 1000) / 1000 or 0)
 end
 
--- Connections that were told goodbye, by service, in all workers.
+-- Connections that were told goodbye, by service, in all workers and former generations.
 local function goodbyes(others)
 	local sum <const> = {}
 	local function add(totals)
@@ -57,7 +57,7 @@ local function goodbyes(others)
 			whole.add(sum[name], counts)
 		end
 	end
-	add(goodbye.totals())
+	add(counters.goodbyes())
 	for _, counts in pairs(others) do
 		add(counts.goodbyes)
 	end

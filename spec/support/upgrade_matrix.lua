@@ -13,13 +13,14 @@ local wait <const> = require "spec.support.wait"
 local matrix <const> = {}
 
 -- { state, side, failpoint }, or { state, side, window, words }: hurt from outside once the log has
--- the words, while the keeper waits at the failpoint `window` ("": it does not wait).
+-- the words, while the keeper waits at the failpoint `window` ("": it does not wait; the last
+-- field: which time it comes there).
 local places <const> = {
 	{ "check", "keeper", "keeper-check" },
 	{ "check", "new", "", "upgrade 1: none %-> check" },
 	{ "check", "old", "", "upgrade 1: none %-> check" },
 	{ "spawn", "keeper", "keeper-upgrade-spawn" },
-	{ "spawn", "new", "worker-start" },
+	{ "spawn", "new", "keeper-hello", "worker g2%.1 started", 2 },
 	{ "spawn", "old", "keeper-upgrade-spawn", "check %-> spawn" },
 	{ "load", "keeper", "keeper-load" },
 	{ "load", "new", "worker-hello" },
@@ -59,7 +60,7 @@ function matrix.cases()
 	for _, place in ipairs(places) do
 		for _, way in ipairs(ways) do
 			list[#list + 1] = { state = place[1], side = place[2], point = place[3],
-				words = place[4], way = way, name = ("%s at %s (%s of %s)"):format(way,
+				words = place[4], time = place[5] or 1, way = way, name = ("%s at %s (%s of %s)"):format(way,
 				place[4] and place[3] == "" and "its begin" or place[3], place[2], place[1]) }
 		end
 	end
@@ -84,7 +85,7 @@ end
 local function clause(case)
 	local action <const> = case.way == "kill" and "kill" or "stop"
 	if case.words then
-		return case.point ~= "" and case.point .. ":delay=500@1" or nil
+		return case.point ~= "" and ("%s:delay=500@%d"):format(case.point, case.time) or nil
 	elseif case.side == "keeper" then
 		return ("%s:%s@1"):format(case.point, action)
 	end
@@ -127,13 +128,15 @@ local function hurt(d, case)
 		end, 20, "who is to be hurt\n" .. d:log())
 		process.kill(pid, case.way == "kill" and "KILL" or "STOP")
 		if case.way == "pause" then go_on(pid, held.pause) end
-	elseif case.way ~= "kill" and (case.side == "keeper" or case.way == "pause") then
+	elseif case.way ~= "kill" then
 		local pid
 		wait.until_true(function ()
 			pid = stopped(d)
 			return pid
 		end, 20, "one that is stopped\n" .. d:log())
-		go_on(pid, held[case.way])
+		if case.side == "keeper" or case.way == "pause" then go_on(pid, held[case.way]) end
+	elseif case.side ~= "keeper" then
+		d:wait_log("worker g" .. (case.side == "old" and 1 or 2) .. ".1 ended: signal 9", 20)
 	end
 end
 
@@ -163,16 +166,17 @@ end
 function matrix.run(case)
 	local d = upgrade.start { env = { GADWALL_FAILPOINT = clause(case) },
 		allow = { "does not answer", "held up", "not a callback" },
-		config = "upgrade_probation = 0.5; upgrade_timeout = 3; worker_timeout = 2\n" ..
+		config = "upgrade_probation = 0.5; upgrade_timeout = 6; worker_timeout = 2\n" ..
 			"hammer_time = 3; shutdown_timeout = 2" }
 	local first <const>, dies <const> = d, case.side == "keeper" and case.way == "kill"
 	if case.state == "check" then -- there is time to find the reader
-		upgrade.reconfigure(d, "local t = os.clock() while os.clock() - t < 0.4 do end")
+		upgrade.reconfigure(d, "local now = Lua.os.clock; local t = now() while now() - t < 0.3 do end")
 	end
 	if dies then d.spec.exit = false end
 	local load <const> = upgrade.load(d, { keepers = dies and 4 or 0, connectors = 2, pause = 2 })
 	d:signal "USR2"
 	hurt(d, case)
+	if case.state == "check" then upgrade.reconfigure(d, "") end
 	if dies then
 		d = replace(d)
 	else

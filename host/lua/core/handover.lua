@@ -7,6 +7,7 @@
 -- module and `handover-failed`, unless it is vital: then the commit fails and nothing has changed.
 
 local check <const> = require "core.arguments".check
+local counters <const> = require "core.counters"
 local envload <const> = require "util.envload".envload
 local hashes <const> = require "util.hashes"
 local idle <const> = require "core.idle"
@@ -96,7 +97,7 @@ local function pack(entry, deadline)
 	return ENTRY:pack(key_of(entry), entry.name, entry.version, hashes.sha256(text), text)
 end
 
--- What the host itself passes on: what is drained, and which health checks pass.
+-- What the host itself passes on: what is drained, which health checks pass, what was counted.
 local function core_entries()
 	return {
 		{ module = "-", host = "*", name = "drains", version = 1, vital = false,
@@ -110,6 +111,8 @@ local function core_entries()
 			restore = function (saved) drains = saved end },
 		{ module = "-", host = "*", name = "probation", version = 1, vital = false,
 			save = probation.save, restore = probation.restore },
+		{ module = "-", host = "*", name = "counters", version = 1, vital = false,
+			save = counters.save, restore = counters.restore },
 	}
 end
 

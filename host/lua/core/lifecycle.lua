@@ -155,6 +155,7 @@ lifecycle.drained_services = idle.services
 lifecycle.starting_event = start.event
 lifecycle.loaded = start.loaded
 lifecycle.uptime = start.uptime
+lifecycle.went_on = start.went_on
 lifecycle.is_started = start.is_started
 lifecycle.left = stop.left
 lifecycle.set_reload = life.set_reload

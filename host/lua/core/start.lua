@@ -19,6 +19,7 @@ local set, guard         -- the holds on server-starting, and the timer of start
 local payload, early = nil, {} -- of server-starting, and who was there before the modules
 local loaded, started = false, false
 local ready_at           -- monotonic
+local before = 0         -- seconds for which older generations had been ready
 local kept = {}          -- verb → function, run once after ready
 
 --- Joins this file to the machine.
@@ -31,9 +32,15 @@ function start.is_started()
 	return started
 end
 
---- Seconds since this worker was ready, whatever became of the wall clock; 0 before.
+--- Seconds since the host was ready, whatever became of the wall clock; 0 before. It goes on over
+-- upgrades; a worker that is restarted after a crash begins anew.
 function start.uptime()
-	return ready_at and time.monotonic() - ready_at or 0
+	return (ready_at and time.monotonic() - ready_at or 0) + before
+end
+
+--- This generation goes on from another one, which had been ready for so long (s).
+function start.went_on(seconds)
+	before = math.max(0, seconds - start.uptime())
 end
 
 --- Keeps something until the host is ready; the last of one kind counts.

@@ -146,6 +146,42 @@ function statsmanager.get_metric_registry()
 	return provider and provider.metric_registry or nil
 end
 
+-- What core.counters and the collection bring up to date themselves.
+local function is_own(name)
+	return name:find "^gadwall_" ~= nil or name:find "^process_" ~= nil
+end
+
+--- The counters, summaries and histograms of modules, for another generation.
+-- @return { family → { list of label values, NUL between them → its numbers } }
+function statsmanager.save()
+	local registry <const>, saved <const> = statsmanager.get_metric_registry(), {}
+	for name, family in pairs(registry and registry:get_metric_families() or {}) do
+		local of_family <const> = {}
+		for labels, metric in family:iter_metrics() do
+			of_family[table.concat(labels, "\0")] = metric.save and metric:save() or nil
+		end
+		saved[name] = not is_own(name) and next(of_family) and of_family or nil
+	end
+	return saved
+end
+
+--- Adds what save() gave elsewhere; families that are not here are passed over.
+function statsmanager.add(saved)
+	local registry <const> = statsmanager.get_metric_registry()
+	for name, of_family in pairs(saved) do
+		local family <const> = registry and registry:get_metric_families()[name]
+		for key, numbers in pairs(family and of_family or {}) do
+			local labels <const> = {}
+			for label in (key .. "\0"):gmatch "([^\0]*)\0" do labels[#labels + 1] = label end
+			if #family.label_keys == 0 then labels[1] = nil end
+			if #labels == #family.label_keys then
+				local metric <const> = family:with_labels(table.unpack(labels))
+				if metric.go_on then metric:go_on(numbers) end
+			end
+		end
+	end
+end
+
 local interval <const> = tonumber(config.get("*", "statistics_interval"))
 
 --- One collection: producers set their values, then openmetrics-updated.

@@ -146,6 +146,11 @@ local function service_state(service, lifecycle, host_state)
 	return host_state
 end
 
+-- Not required at the top: it asks this file.
+local function with_former(others)
+	return require "core.counters".with_former(others)
+end
+
 local service_counts <const> = { "connections", "accepted", "refused" }
 
 -- A service's counts in all workers.
@@ -161,13 +166,13 @@ local function counted(service, others)
 	return sum
 end
 
---- Every service with its addresses, and its counts in all workers.
+--- Every service with its addresses, and its counts in all workers and former generations.
 -- @param others of core.whole
 -- @return list as of core.portmanager
 function status.services(others)
-	local list <const> = require "core.portmanager".list()
+	local list <const>, all <const> = require "core.portmanager".list(), with_former(others)
 	for _, service in ipairs(list) do
-		for key, count in pairs(counted(service, others)) do
+		for key, count in pairs(counted(service, all)) do
 			service[key] = count
 		end
 	end
@@ -199,14 +204,14 @@ local function modules()
 	return list
 end
 
---- The limits that newcomers were turned away at, in all workers.
+--- The limits that newcomers were turned away at, in all workers and former generations.
 -- @param others of core.whole
 -- @return list of { limit, hits, last (real time or nil) }
 function status.limits(others)
 	local list <const> = {}
 	for i, limit in ipairs(status.network().limits or {}) do
 		local entry <const> = { limit = limit.limit, hits = limit.hits or 0, last = limit.last }
-		for _, counts in pairs(others) do
+		for _, counts in pairs(with_former(others)) do
 			local its <const> = (counts.limits or {})[limit.limit] or {}
 			entry.hits = entry.hits + (tonumber(its.hits) or 0)
 			entry.last = its.last and math.max(its.last, entry.last or 0) or entry.last

@@ -15,13 +15,22 @@ local function own_counts()
 	return json.encode(require "core.status".counts())
 end
 
+local seen <const> = {} -- number of the worker → its newest counts
+
 local function decode(answers)
 	local list <const> = {}
 	for number, text in pairs(answers) do
 		local counts <const> = json.decode(text)
 		list[number] = type(counts) == "table" and counts or nil
+		seen[number] = list[number]
 	end
 	return list
+end
+
+--- What the other workers have answered last: so much anybody can have been told.
+-- @return { number of the worker → counts }
+function whole.last_seen()
+	return seen
 end
 
 --- Whether there is nobody to ask.

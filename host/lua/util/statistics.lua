@@ -40,6 +40,15 @@ end)
 
 counter.set, counter.add, counter.reset = gauge.set, gauge.add, gauge.reset
 
+-- save(), go_on(saved): a counter of another generation, whose numbers are added to this one's.
+function counter:save()
+	return { value = self.value }
+end
+
+function counter:go_on(saved)
+	self.value = self.value + (saved.value or 0)
+end
+
 local histogram <const> = class({}, function (self)
 	local list = { { "_created", nil, self._created }, { "_sum", nil, self._sum },
 		{ "_count", nil, self._count } }
@@ -76,6 +85,23 @@ function histogram:set(counts, count, sum)
 	self._sum, self._count = sum, count
 end
 
+local function save_sum(self)
+	local saved <const> = { sum = self._sum, count = self._count }
+	for i, bucket in ipairs(self) do
+		saved[i] = bucket.count
+	end
+	return saved
+end
+
+local function add_sum(self, saved)
+	self._sum, self._count = self._sum + (saved.sum or 0), self._count + (saved.count or 0)
+	for i, bucket in ipairs(self) do
+		bucket.count = bucket.count + (saved[i] or 0)
+	end
+end
+
+histogram.save, histogram.go_on = save_sum, add_sum
+
 local summary <const> = class({}, function (self)
 	return { { "_created", nil, self._created }, { "_sum", nil, self._sum },
 		{ "_count", nil, self._count } }
@@ -88,6 +114,8 @@ end
 function summary:reset()
 	self._created, self._sum, self._count = time.now(), 0, 0
 end
+
+summary.save, summary.go_on = save_sum, add_sum
 
 local backend <const> = {
 	gauge = function () return setmetatable({ value = 0 }, gauge) end,
