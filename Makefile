@@ -79,6 +79,7 @@ help:
 	@echo 'make lint         format, static analysis, layers, spelling, man pages'
 	@echo 'make format       clang-format over all C files'
 	@echo 'make fuzz-smoke   every fuzz target for 20 s (FUZZ_TIME); fuzz/NAME builds one'
+	@echo 'make versus       requests lost while nginx, HAProxy and gadwall replace themselves under load'
 	@echo 'make bench        beside raw C and other servers: CPU, latency, memory (contrib/bench/README.md)'
 	@echo 'make install      to DESTDIR/PREFIX ($(PREFIX)); uninstall takes it away again'
 	@echo 'make dist clean   a tarball of the committed files; remove what was built'

@@ -3,7 +3,7 @@
 # BENCH_ variables go through to bench.py by the environment.
 BENCH_BIN := $(addprefix build/bench/,load churn hold rawecho timers)
 
-.PHONY: bench bench-bin
+.PHONY: bench bench-bin versus
 bench: build-run bench-bin
 	@sh contrib/deps.sh build bench || true
 	@python3 contrib/bench/bench.py --gadwall $(BUILD)/gadwall
@@ -11,3 +11,8 @@ bench-bin: $(BENCH_BIN)
 build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lev -lssl -lcrypto -lm
+
+# What clients lose while nginx, HAProxy and gadwall replace themselves; VERSUS_TIMES and the like.
+versus: build-run
+	@sh contrib/deps.sh build bench || true
+	@python3 contrib/bench/versus.py --gadwall $(BUILD)/gadwall

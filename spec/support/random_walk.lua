@@ -78,13 +78,15 @@ end
 
 --- Walks; a host that has ended is followed by a new one.
 ---@param steps integer
+---@param over function|nil () → boolean: ends it before
 ---@return integer hosts that were needed
-function random_walk.run(steps)
+function random_walk.run(steps, over)
 	local seed <const> = tonumber(os.getenv("GADWALL_SEED")) or os.time()
 	print("seed " .. seed .. " (GADWALL_SEED)")
 	math.randomseed(seed)
 	local host, hosts = new_host(), 1
 	for _ = 1, steps do
+		if over and over() then break end
 		local ok <const> = step(host)
 		local stopping <const> = not ok or host.d:state().state == "stopped"
 			or not process.alive(host.d.keeper_pid)

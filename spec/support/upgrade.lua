@@ -277,6 +277,12 @@ end
 local load_methods <const> = {}
 local load_mt <const> = { __index = load_methods }
 
+-- Before it has its handlers, a signal would end it.
+local function catches_signals(pid)
+	local text <const> = process.read_file(("/proc/%d/status"):format(pid)) or ""
+	return tonumber(text:match "SigCgt:%s+(%x+)" or "0", 16) & 1 << 14 ~= 0
+end
+
 --- Starts the load; spec/support/upgrade_load.c says what it counts.
 ---@param opts table|nil keepers (8), connectors (2), think (ms, 5), pause (ms between
 --- two connects, 0), seconds (most; 120)
@@ -287,6 +293,7 @@ function upgrade.load(d, opts)
 		upgrade.compile("spec/support/upgrade_load.c"), tostring(d.http), tostring(opts.keepers or 8),
 		tostring(d.echo), tostring(opts.connectors or 2), tostring(opts.think or 5),
 		tostring(opts.pause or 0), tostring(opts.seconds or 120) } }
+	wait.until_true(function () return catches_signals(self.process.pid) end, 20, "the load begins")
 	return self
 end
 

@@ -4,7 +4,7 @@
  *
  * KEEPERS keep-alive HTTP connections ask `GET /?N` and want "N GENERATION" back, thinking THINK_MS
  * between; CONNECTORS connect to ECHO_PORT, send "N\n", want it back, close, and connect again
- * after PAUSE_MS.
+ * after PAUSE_MS. If the ports are the same, these too speak HTTP, with `Connection: close`.
  * SIGUSR1 marks the end of a window (its slowest exchange is a pause), SIGTERM or SECONDS the end.
  *
  * The counting rule (PROCESSES.md): lost = a request sent on a connection on which no
@@ -97,6 +97,11 @@ static void failed(struct slot *s, int error)
 	leave(s, s->state == CONNECTING ? 0.01 : 0);
 }
 
+static bool speaks_http(const struct slot *s)
+{
+	return s->http || http_port == echo_port;
+}
+
 static void ask(struct slot *s)
 {
 	char text[128];
@@ -106,9 +111,10 @@ static void ask(struct slot *s)
 	s->have = 0;
 	if (s->state == THINKING)
 		s->began = now();
-	n = s->http ? snprintf(text, sizeof text, "GET /?%lu HTTP/1.1\r\nHost: localhost\r\n\r\n",
-			  s->number)
-		    : snprintf(text, sizeof text, "%lu\n", s->number);
+	n = speaks_http(s)
+		? snprintf(text, sizeof text, "GET /?%lu HTTP/1.1\r\nHost: localhost\r\n%s\r\n",
+		      s->number, s->http ? "" : "Connection: close\r\n")
+		: snprintf(text, sizeof text, "%lu\n", s->number);
 	s->state = ASKED;
 	if (send(s->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		failed(s, errno);
@@ -139,7 +145,7 @@ static void answered(struct slot *s, bool close_said)
 {
 	requests++;
 	note(now() - s->began);
-	closes += close_said;
+	closes += s->http && close_said;
 	if (!s->http || close_said) {
 		leave(s, s->http ? 0 : rest * 1e-3);
 		return;
@@ -196,7 +202,7 @@ static void take(struct slot *s)
 		if (s->state != ASKED) {
 			wrong++; /* nobody has asked */
 			leave(s, 0);
-		} else if (s->http) {
+		} else if (speaks_http(s)) {
 			take_http(s);
 		} else {
 			take_echo(s);

@@ -27,6 +27,13 @@ local steps <const> = {
 		if pid then process.kill(pid, "KILL") end
 	end },
 	{ 1, function () wait.sleep(math.random() * 0.3) end },
+	-- the host ends, at times in the middle of an upgrade or under load; the next one follows it
+	{ 1, function (d, load)
+		if math.random() < 0.5 then load.count = load:stop() end
+		if math.random() < 0.5 then upgrade.begin(d, "upgrade") end
+		d:signal(math.random() < 0.3 and "USR1" or "TERM")
+		return "ends"
+	end },
 }
 
 local function any()
@@ -54,18 +61,48 @@ local function settle(d, load)
 	upgrade.stop(d)
 end
 
---- Walks.
+-- An orderly end, however it came: a status that says so, no PID file, nobody left.
+local function ended(d, load)
+	for _ = 1, 4 do
+		if d:wait_exit(15) then break end
+		d:signal "TERM"
+	end
+	local legal <const> = { [0] = true, [70] = true, [75] = true }
+	assert(legal[d.exit_status], ("status %s\n%s"):format(d.exit_status, d:log()))
+	assert.is_nil(process.read_file(d.dir .. "/run/gadwall.pid"))
+	if load.count then
+		assert.equal(0, load.count.refused, load.count.text)
+		assert.equal(0, load.count.wrong, load.count.text)
+	else
+		load:stop() -- and no judgement: its ports may be somebody else's by now
+	end
+	upgrade.singletons(d)
+	d:stop()
+	process.remove_tree(d.folder)
+end
+
+local function new_host()
+	local d <const> = upgrade.start { config = config, exit = false,
+		allow = { "broke the protocol", "Traceback" } }
+	return d, upgrade.load(d, { keepers = 2, connectors = 1, pause = 3, seconds = 1500 })
+end
+
+--- Walks; a host that was stopped is followed by a new one.
 ---@param length integer
-function walk.run(length)
+---@param over function|nil () → boolean: ends it before
+function walk.run(length, over)
 	local seed <const> = tonumber(os.getenv "GADWALL_SEED") or os.time()
 	print("seed " .. seed .. " (GADWALL_SEED)")
 	math.randomseed(seed)
-	local d <const> = upgrade.start { config = config, exit = false,
-		allow = { "broke the protocol", "Traceback" } }
-	local load <const> = upgrade.load(d, { keepers = 2, connectors = 1, pause = 3, seconds = 1500 })
+	local d, load = new_host()
 	for _ = 1, length do
+		if over and over() then break end
 		-- a console whose worker has died, or is just being started, answers nothing
-		pcall(any(), d)
+		local ok <const>, what <const> = pcall(any(), d, load)
+		if ok and what == "ends" then
+			ended(d, load)
+			d, load = new_host()
+		end
 		assert.is_nil(d.keeper:status(), d:log())
 	end
 	settle(d, load)
