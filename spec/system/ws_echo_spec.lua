@@ -1,5 +1,5 @@
 -- contrib/examples/mod_ws_echo.lua, WebSocket through net.websocket.frames, against a client in
--- Python that shares nothing with it. (Headless Chromium opens its page too: by hand.)
+-- Python that shares nothing with it. (Headless Chromium opens its page in http_clients_spec.lua.)
 
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
