@@ -212,7 +212,7 @@ describe("a connection", function ()
 		local s = recorder { onconnect = function (conn) conn:write(("x"):rep(16 << 20)) end }
 		local listening = assert(server.listen("127.0.0.1", 0, s.listeners))
 		assert(client.tcp("127.0.0.1", listening:serverport()))
-		run_until(function () return s.count.ondisconnect end, 3, "the timeout")
+		run_until(function () return s.count.ondisconnect end, 20, "the timeout")
 		assert.equal("write timeout", s.why)
 	end)
 
