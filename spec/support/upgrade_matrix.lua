@@ -162,6 +162,15 @@ local function next_upgrade(d)
 	assert.is_truthy((upgrade.generation(d)), d:log())
 end
 
+-- What the config of the upgrade has besides.
+local function with(case)
+	if case.state == "check" then -- there is time to find the reader
+		return "local now = Lua.os.clock; local t = now() while now() - t < 0.3 do end"
+	elseif case.point == "worker-hold" then -- something new to hold
+		return "echo_ports = { 0, 0 }"
+	end
+end
+
 --- Runs one case.
 function matrix.run(case)
 	local d = upgrade.start { env = { GADWALL_FAILPOINT = clause(case) },
@@ -169,14 +178,12 @@ function matrix.run(case)
 		config = "upgrade_probation = 0.5; upgrade_timeout = 6; worker_timeout = 2\n" ..
 			"hammer_time = 3; shutdown_timeout = 2" }
 	local first <const>, dies <const> = d, case.side == "keeper" and case.way == "kill"
-	if case.state == "check" then -- there is time to find the reader
-		upgrade.reconfigure(d, "local now = Lua.os.clock; local t = now() while now() - t < 0.3 do end")
-	end
+	if with(case) then upgrade.reconfigure(d, with(case)) end
 	if dies then d.spec.exit = false end
 	local load <const> = upgrade.load(d, { keepers = dies and 4 or 0, connectors = 2, pause = 2 })
 	d:signal "USR2"
 	hurt(d, case)
-	if case.state == "check" then upgrade.reconfigure(d, "") end
+	if with(case) then upgrade.reconfigure(d, "") end
 	if dies then
 		d = replace(d)
 	else
