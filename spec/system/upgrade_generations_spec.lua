@@ -91,6 +91,32 @@ describe("generations", function ()
 		upgrade.stop(d)
 	end)
 
+	it("for which no process can be made fail or come late, and change nothing", function ()
+		if not upgrade.has_failpoints() then
+			pending("no failpoints in this build")
+			return
+		end
+		-- the fourth is the first worker of generation 2, after two readers and one worker
+		for time, words in pairs { [3] = "failed in check: Resource temporarily unavailable",
+			[4] = false } do
+			local d <const> = upgrade.start {
+				allow = { "cannot start worker g2.1: Resource temporarily unavailable" },
+				env = { GADWALL_FAILPOINT = ("keeper-spawn:errno=11@%d"):format(time) } }
+			local ok, text = upgrade.ask(d, "upgrade")
+			if words then
+				assert.is_false(ok)
+				assert.matches(words, text)
+				assert.equal(1, (upgrade.generation(d)))
+				upgrade.up(d)
+			else
+				assert.is_true(ok, text) -- it was tried again
+				d:wait_log "cannot start worker g2.1: Resource temporarily unavailable"
+			end
+			assert.equal(2, (upgrade.generation(d)))
+			upgrade.stop(d)
+		end
+	end)
+
 	it("that a low file limit has no room for are refused, or end and change nothing", function ()
 		local function limited(ports)
 			local d <const> = upgrade.start {
