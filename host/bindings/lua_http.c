@@ -275,6 +275,20 @@ static int l_finish(lua_State *L)
 	return tell(L, lp, http_parser_end(&lp->p));
 }
 
+/* adopt(owner): what comes from now on is another connection's; raises in the middle of a message.
+ */
+static int l_adopt(lua_State *L)
+{
+	struct lua_http_parser *lp = check(L);
+
+	lua_settop(L, 2);
+	if (lp->over || lp->told || buf_len(lp->pending) || http_parser_begun(&lp->p))
+		return luaL_error(L, "a parser with a message of somebody else");
+	buf_free(&lp->pending);
+	lua_setiuservalue(L, 1, OWNER);
+	return 0;
+}
+
 /* stream(): the body of the message whose head was told comes in pieces, without a limit. */
 static int l_stream(lua_State *L)
 {
@@ -331,9 +345,9 @@ static int l_gc(lua_State *L)
 
 int luaopen_host_http(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"next", l_next}, {"push", l_push}, {"finish", l_finish},
-	    {"stream", l_stream}, {"skip_body", l_skip_body}, {"pending", l_pending},
-	    {"rest", l_rest}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"next", l_next}, {"adopt", l_adopt}, {"push", l_push},
+	    {"finish", l_finish}, {"stream", l_stream}, {"skip_body", l_skip_body},
+	    {"pending", l_pending}, {"rest", l_rest}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {{"parser", l_parser}, {NULL, NULL}};
 
 	lua_push_http_class(L, LUA_HTTP_PARSER, &parser_class);

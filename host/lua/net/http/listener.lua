@@ -1,12 +1,13 @@
 --- What a connection tells net.http.server: the listener of the services http and https.
 
 local abandon <const> = require "net.http.response".abandon
-local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
+local resting <const> = require "net.http.resting"
 local session <const> = require "net.http.session"
 local timer <const> = require "util.timer"
 
 local options <const>, sessions <const> = session.options, session.sessions
+local wake <const> = session.wake
 
 -- Seconds: a connection is left open until it has been idle for this long at least, and a request
 -- that is on its way when the goodbye comes has this long to arrive.
@@ -17,12 +18,7 @@ local margin <const> = 0.2
 local listener <const> = {}
 
 function listener.onconnect(conn)
-	local s <const> = { conn = conn, count = 0, busy = false, idle_since = host_loop.monotonic() }
-	s.parser = host_http.parser("request", {
-		line = options.max_request_line, header = options.max_header_size,
-		headers = options.max_headers, body = options.body_size_limit,
-	}, conn)
-	sessions[conn] = s
+	session.came(conn)
 	conn:setreadtimeout(options.header_timeout)
 end
 
@@ -30,7 +26,7 @@ end
 listener.onattach = listener.onconnect
 
 function listener.onincoming(conn, data)
-	local s <const> = sessions[conn]
+	local s <const> = sessions[conn] or wake(conn)
 	if not s then
 		return
 	elseif s.busy or s.advancing then
@@ -41,7 +37,9 @@ end
 
 function listener.ondisconnect(conn)
 	local s <const> = sessions[conn]
-	if s then
+	if not s then
+		resting.take(conn)
+	else
 		s.closed = true
 		sessions[conn] = nil
 		if s.sink and s.sink.on_destroy then
@@ -55,7 +53,7 @@ end
 
 --- Another protocol takes over: what it has been sent already is its.
 function listener.ondetach(conn)
-	local s <const> = sessions[conn]
+	local s <const> = wake(conn)
 	if not s then
 		return
 	end
@@ -125,7 +123,7 @@ end
 -- last.
 -- @return true: closes by itself
 function listener.ongoodbye(conn, event)
-	local s <const> = sessions[conn]
+	local s <const> = wake(conn)
 	if not s then
 		return false
 	end
@@ -151,7 +149,7 @@ function listener.new(handle)
 	own.new = nil
 	function own.onconnect(conn)
 		listener.onconnect(conn)
-		sessions[conn].handle = handle
+		wake(conn).handle = handle
 	end
 	own.onattach = own.onconnect
 	return own

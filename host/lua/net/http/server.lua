@@ -214,6 +214,7 @@ end
 -- @param value nil: the default
 function server.set_option(name, value)
 	session.options[name] = value == nil and defaults[name] or value
+	require "net.http.resting".forget_spares()
 end
 
 --- @param fn (request, ip) → ip, secure of the client behind trusted proxies

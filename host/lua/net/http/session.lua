@@ -2,6 +2,8 @@
 --
 --    reading ──> busy (a handler works, input waits in the kernel) ──> reading
 --       └──────────┴──> lingering (the last answer is out, input is thrown away) ──> closed
+--
+-- A connection at rest has no session (net.http.resting).
 
 local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
@@ -9,6 +11,7 @@ local linger <const> = require "net.http.linger"
 local log <const> = require "util.logger".init("http.server")
 local new_response <const> = require "net.http.response".new
 local abandon <const> = require "net.http.response".abandon
+local resting <const> = require "net.http.resting"
 local run_pooled <const> = require "util.async".run_pooled
 
 local session <const> = {}
@@ -34,6 +37,40 @@ local options = session.options
 
 -- net.http.server's: handle(request, response, early), report(response, code, message)
 local handle, report
+
+local function new_parser(conn)
+	return host_http.parser("request", {
+		line = options.max_request_line, header = options.max_header_size,
+		headers = options.max_headers, body = options.body_size_limit,
+	}, conn)
+end
+
+--- A connection that is new, or has been given to us.
+session.came = resting.came
+
+--- The session of a connection; made, or taken from those that are spare, if it is at rest.
+-- @return session; nil: it is none of ours, or closes
+function session.wake(conn)
+	local s = sessions[conn]
+	if s then
+		return s
+	end
+	local since <const>, count <const> = resting.take(conn)
+	if not since then
+		return nil
+	end
+	s = resting.spare()
+	if s then
+		s.conn, s.count, s.idle_since = conn, count, since
+		s.parser:adopt(conn)
+	else
+		s = { conn = conn, count = count, busy = false, idle_since = since,
+			parser = new_parser(conn) }
+	end
+	sessions[conn] = s
+	resting.watch(sessions)
+	return s
+end
 
 -- Running handlers --------------------------------------------------------------------------------
 
