@@ -274,7 +274,8 @@ describe("workers = N as one host", function ()
 	end)
 
 	it("finishes when its wait is over, with what all of them had to cut in one report", function ()
-		local d <const> = daemon.start { fds = false, exit = 75, allow = { "idle wait ended expired" },
+		local d <const> = daemon.start { fds = false, exit = 75,
+			allow = { "idle wait ended expired", "A callback took" },
 			modules = { who = who }, config = [[
 				workers = 2; who_interfaces = { "127.0.0.1" }; finish_idle_wait = 1
 				modules_enabled = { "admin_shell", "who", "lameduck", "graceful_shutdown" }
