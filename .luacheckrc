@@ -9,7 +9,7 @@ files["modules"] = { read_globals = { "module", "prosody" },
 		"module.command", "module.add_host", "module.environment", "module.keep_connections" } }
 files["contrib/examples"] = files["modules"]
 files["contrib/demo/mod_demo.lua"] = files["modules"]
-files["contrib/bench/peers/*/mod_bench.lua"] = files["modules"]
+files["contrib/bench/peers/*/mod_*.lua"] = files["modules"]
 files["contrib/bench/peers/haproxy.lua"] = { read_globals = { "core" } }
 files["contrib/examples/*.cfg.lua"] = { allow_defined_top = true, global = false }
 files["spec"] = { std = "+busted", max_cyclomatic_complexity = false }

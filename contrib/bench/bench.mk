@@ -1,12 +1,12 @@
 # The benchmark (contrib/bench/README.md): raw servers and load generators of our own, in C.
-# `make bench` builds them, unpacks the peers and runs; BENCH_ONLY, BENCH_ROUNDS and the other
+# `make bench` builds them, unpacks the peers and runs; ONLY=echo,http, BENCH_ROUNDS and the other
 # BENCH_ variables go through to bench.py by the environment.
 BENCH_BIN := $(addprefix build/bench/,load churn hold rawecho timers)
 
 .PHONY: bench bench-bin versus
 bench: build-run bench-bin
 	@sh contrib/deps.sh build bench || true
-	@python3 contrib/bench/bench.py --gadwall $(BUILD)/gadwall
+	@python3 contrib/bench/bench.py $(ONLY) --gadwall $(BUILD)/gadwall
 bench-bin: $(BENCH_BIN)
 build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 	@mkdir -p $(@D)

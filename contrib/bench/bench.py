@@ -2,6 +2,7 @@
 """bench.py - gadwall beside raw C and other servers, in one interleaved run. See README.md.
 
 usage: bench.py [--gadwall PROGRAM] [--list] [ITEM...]      (ITEMs: also BENCH_ONLY="ITEM ...")
+An ITEM may be the begin of names: echo,http stands for all items that begin so.
 environment: BENCH_ROUNDS=5  BENCH_SECONDS=1 (a measurement)  BENCH_SERVERS="NAME ..."
   BENCH_REDO=2 (how often a refused round is tried again)  BENCH_IDLE=9000 (idle connections)
   BENCH_OUT=build/bench (bench.json, bench.svg), and the limits in measure.py"""
@@ -17,6 +18,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+import extras
 import measure
 import report
 import servers
@@ -251,7 +253,35 @@ def run_timers():
     return out
 
 
-EXTRA = {"memory": run_memory, "start": run_start, "timers": run_timers}
+def run_growth():
+    return extras.growth(ROUNDS, SECONDS)
+
+
+EXTRA = {"memory": run_memory, "start": run_start, "timers": run_timers, "growth": run_growth,
+    "share": extras.share, "gc": extras.gc}
+
+
+def chosen(words):
+    """The items that the words name, by their begin; in the order of the list."""
+    known = [*ITEMS, *EXTRA]
+    words = [w for word in words for w in re.split(r"[\s,]+", word) if w]
+    unknown = [w for w in words if not any(n.startswith(w) for n in known)]
+    if unknown:
+        sys.exit(f"bench: no item {', '.join(unknown)}; there are: {' '.join(known)}")
+    return [n for n in known if not words or any(n.startswith(w) for w in words)]
+
+
+def minutes(names):
+    """About how long a run without refused rounds takes: the least and, all tried again, the most."""
+    def servers_of(role):
+        return len([s for s in SERVERS[role] if (not ONLY or s in ONLY)
+            and not servers.missing(role, s)])
+    each = sum(ROUNDS * servers_of(ITEMS[n].role) * (SECONDS + 0.6) for n in names if n in ITEMS)
+    all_roles = sum(map(servers_of, ("echo", "http", "tls")))
+    extra = {"memory": all_roles * 8, "start": ROUNDS * all_roles * 0.7, "timers": ROUNDS * 8,
+        "growth": ROUNDS * 8 * (SECONDS + 1.5), "share": 10, "gc": 60}
+    rest = 10 + sum(s for n, s in extra.items() if n in names)
+    return (each + rest) / 60, (each * (1 + REDO) + rest) / 60
 
 
 def main():
@@ -263,10 +293,7 @@ def main():
     if "--list" in argv:
         print("\n".join(f"{n:14} {i.what}" for n, i in ITEMS.items()), *EXTRA, sep="\n")
         return
-    names = argv or os.environ.get("BENCH_ONLY", "").split() or [*ITEMS, *EXTRA]
-    unknown = [n for n in names if n not in ITEMS and n not in EXTRA]
-    if unknown:
-        sys.exit(f"bench: no item {', '.join(unknown)}; there are: {' '.join([*ITEMS, *EXTRA])}")
+    names = chosen(argv or [os.environ.get("BENCH_ONLY", "")])
     if os.cpu_count() < 2:
         sys.exit("bench: one core for the server and one for the load are needed")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -275,6 +302,8 @@ def main():
         signal.signal(number, lambda *_: sys.exit(1)) # so that what was started is stopped
     shutil.rmtree(RUN, ignore_errors=True)
     os.makedirs(RUN)
+    print("bench: %d items, about %.0f minutes, %.0f if every round is tried again"
+        % (len(names), *minutes(names)))
     print(f"bench: {ROUNDS} rounds of {SECONDS} s; load average {os.getloadavg()[0]:.1f}; limits "
         + " ".join(f"{k}={v}" for k, v in measure.LIMITS.items()))
     check_generators()
