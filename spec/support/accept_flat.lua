@@ -3,6 +3,7 @@
 local accept <const> = require "spec.support.accept"
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
+local soak <const> = require "spec.support.soak"
 local wait <const> = require "spec.support.wait"
 
 local flat <const> = {}
@@ -62,12 +63,23 @@ local function compare(before, after)
 	assert(sanitized or after.rss <= before.rss * 1.15 + 512, "RSS grew")
 end
 
+-- All at once; where the time is limited (make soak SOAK=N), in parts until it is over.
+local function repeat_turn(turn, d, port, warm, count)
+	local part <const>, over <const>, done = soak.asked and warm or count, soak.clock(), 0
+	repeat
+		local times <const> = math.min(part, count - done)
+		turn(d, port, times)
+		done = done + times
+	until done >= count or over()
+	return done
+end
+
 -- Runs `turn` warm + count times on a new daemon and compares what it holds.
-local function measure(what, warm, count, turn)
+local function measure(what, warm, most, turn)
 	local d <const>, port <const> = flat.start()
 	turn(d, port, warm)
 	local before <const> = accept.sizes(port)
-	turn(d, port, count)
+	local count <const> = repeat_turn(turn, d, port, warm, most)
 	local after, ok, fault
 	wait.try(function () -- what closes takes a turn or two
 		after = accept.sizes(port)

@@ -5,14 +5,14 @@ local wait <const> = require "spec.support.wait"
 
 local soak <const> = {}
 
--- Minutes that were asked for (make soak SOAK=N), or nil.
-local asked <const> = tonumber(os.getenv "GADWALL_SOAK" or "")
+--- Minutes that were asked for (make soak SOAK=N), or nil.
+soak.asked = tonumber(os.getenv "GADWALL_SOAK" or "")
 
 --- A clock that begins now.
 ---@param minutes number|nil if nothing was asked for; nil: without an end
 ---@return function over() → boolean: the time has passed
 function soak.clock(minutes)
-	local limit <const> = asked or minutes
+	local limit <const> = soak.asked or minutes
 	local due <const> = limit and wait.now() + 60 * limit
 	return function () return due ~= nil and wait.now() >= due end
 end
@@ -55,10 +55,15 @@ function series:slope()
 	return below > 0 and 1000 * (n * sxy - sx * sy) / below or 0
 end
 
+-- A line through fewer samples says nothing.
+local enough <const> = 100
+
 --- Says first, last, highest and slope.
 function series:report()
-	soak.say("%s: first %d, last %d, highest %d %s, slope %+.1f %s in 1000", self.name, self.y[1],
-		self.y[#self.y], math.max(table.unpack(self.y)), self.unit, self:slope(), self.unit)
+	local slope <const> = #self.y >= enough
+		and (", slope %+.1f %s in 1000"):format(self:slope(), self.unit) or ""
+	soak.say("%s: first %d, last %d, highest %d %s%s", self.name, self.y[1], self.y[#self.y],
+		math.max(table.unpack(self.y)), self.unit, slope)
 end
 
 return soak
