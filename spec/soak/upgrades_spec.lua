@@ -45,7 +45,8 @@ describe("#soak upgrades", function ()
 		until rounds == 100 or over()
 		local count <const> = load:stop_clean()
 		soak.say("%d upgrades, %.0f connects a second, pause of a client p50 %.1f, p99 %.1f ms: %s",
-			rounds, count.connects / count.seconds, count.pause_p50, count.pause_p99, count.text:gsub("\n", ""))
+			rounds, count.connects / count.seconds, count.pause_p50, count.pause_p99,
+			count.text:gsub("\n", ""))
 		upgrade.stop(d)
 	end)
 
