@@ -20,9 +20,10 @@ end
 
 -- Of the youngest worker of the state file: a keeper may be no parent of what it has taken over.
 local function exe(d)
-	local pid
-	for found in (process.read_file(d.dir .. "/run/state") or ""):gmatch("\nworker %d+ %d+ (%d+)") do
-		pid = found
+	local pid, youngest = nil, 0
+	local text <const> = process.read_file(d.dir .. "/run/state") or ""
+	for generation, found in text:gmatch "\nworker (%d+) %d+ (%d+)" do
+		if tonumber(generation) > youngest then pid, youngest = found, tonumber(generation) end
 	end
 	local _, path = process.run { argv = { "readlink", ("/proc/%s/exe"):format(pid) } }
 	return (path:gsub("\n", ""))
