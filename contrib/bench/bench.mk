@@ -16,3 +16,10 @@ build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 versus: build-run
 	@sh contrib/deps.sh build bench || true
 	@python3 contrib/bench/versus.py --gadwall $(BUILD)/gadwall
+
+# The hot path alone, linked with everything of host/ but main.c.
+bench-bin: build/bench/dispatch
+build/bench/dispatch: contrib/bench/dispatch.c $(filter-out %/main.o,$(OBJ)) contrib/bench/bench.mk
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) $(LDFLAGS) -o $@ \
+		$(filter %.c %.o,$^) $(LDLIBS)

@@ -6,6 +6,7 @@ An ITEM may be the begin of names: echo,http stands for all items that begin so.
 environment: BENCH_ROUNDS=5  BENCH_SECONDS=1 (a measurement)  BENCH_SERVERS="NAME ..."
   BENCH_REDO=2 (how often a refused round is tried again)  BENCH_IDLE=9000 (idle connections)
   BENCH_OUT=build/bench (bench.json, bench.svg), and the limits in measure.py"""
+import json
 import os
 import re
 import resource
@@ -253,12 +254,36 @@ def run_timers():
     return out
 
 
+def run_dispatch():
+    """One read, and one line, to Lua and back to the send, without system calls."""
+    print(f"\n## dispatch: ns of CPU time a callback, least of all batches of {ROUNDS} runs (goal: 65 a read)")
+    out = {}
+    for what, options in {"read of 64 bytes": [], "line of 64 bytes": ["-l", "-n", "5"]}.items():
+        out[what] = []
+        for _ in range(ROUNDS):
+            run = subprocess.run(["taskset", "-c", "0", os.path.join(BIN, "dispatch"), *options],
+                capture_output=True, text=True, timeout=120, check=True)
+            out[what].append(json.loads(run.stdout)["least_ns"])
+        print(f"{what:18} {min(out[what]):7.1f}")
+    return out
+
+
+def run_draining():
+    """Instructions while the host drains beside those while it serves, if Valgrind is here."""
+    print("\n## draining: instructions per operation (callgrind)")
+    if not shutil.which("valgrind"):
+        print("skipped: valgrind is not here")
+        return None
+    import instructions
+    return instructions.count_draining()
+
+
 def run_growth():
     return extras.growth(ROUNDS, SECONDS)
 
 
 EXTRA = {"memory": run_memory, "start": run_start, "timers": run_timers, "growth": run_growth,
-    "share": extras.share, "gc": extras.gc}
+    "share": extras.share, "gc": extras.gc, "dispatch": run_dispatch, "draining": run_draining}
 
 
 def chosen(words):
@@ -279,7 +304,8 @@ def minutes(names):
     each = sum(ROUNDS * servers_of(ITEMS[n].role) * (SECONDS + 0.6) for n in names if n in ITEMS)
     all_roles = sum(map(servers_of, ("echo", "http", "tls")))
     extra = {"memory": all_roles * 8, "start": ROUNDS * all_roles * 0.7, "timers": ROUNDS * 8,
-        "growth": ROUNDS * 8 * (SECONDS + 1.5), "share": 10, "gc": 60}
+        "growth": ROUNDS * 8 * (SECONDS + 1.5), "share": 10, "gc": 60,
+        "dispatch": ROUNDS * 4, "draining": 120}
     rest = 10 + sum(s for n, s in extra.items() if n in names)
     return (each + rest) / 60, (each * (1 + REDO) + rest) / 60
 

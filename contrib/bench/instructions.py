@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """instructions.py - instructions per operation of a gadwall worker, counted by callgrind.
 
-usage: instructions.py [--gadwall PROGRAM] [--keep FOLDER] [WORK...]
+usage: instructions.py [--gadwall PROGRAM] [--keep FOLDER] [--drain] [WORK...]
 
 They are the same on a busy machine as on an idle one, to about 0.1 %, so that two builds can be
 compared where CPU time says nothing. Counted is what the process itself runs: a system call is one
 instruction of it, so their number counts beside the sum. The worker runs without a keeper, which
-needs pidfd_open, and Valgrind 3.19 does not know that. --keep: the dumps for callgrind_annotate."""
+needs pidfd_open, and Valgrind 3.19 does not know that. --drain: what being
+ready to stop costs: the same work while the host drains. --keep: the dumps for callgrind_annotate."""
 import glob
 import os
 import re
@@ -28,7 +29,8 @@ WORK = {
     "churn": ("echo", 3000, ["churn", "-t", 30]),
     "tls-echo": ("tls", 10000, ["load", "-c", 64, "-T"]),
 }
-DRAIN = ("echo-1", "tls-echo", "churn")
+DRAINING = ("echo-1", "tls-echo", "churn")
+MOST = 0.02  # by so much draining may differ from serving
 KEEP = None
 
 
@@ -88,6 +90,12 @@ class Counted:
         done = self.load(argv, answers)
         return self.dump() / done
 
+    def drain(self):
+        run = subprocess.run([servers.GADWALL, "drain", "-c", self.config], capture_output=True,
+            text=True, timeout=60, check=False)
+        if run.returncode not in (0, 5): # 5: done, and now it drains
+            raise RuntimeError(f"drain: exit {run.returncode}: {run.stdout}{run.stderr}")
+
     def stop(self):
         self.process.kill()
         self.process.wait()
@@ -107,9 +115,31 @@ def count_all(names):
     return found
 
 
+def count_draining(names=DRAINING):
+    """work -> (serving, draining), instructions per operation; printed."""
+    found = {}
+    for name in names:
+        role, answers, argv = WORK[name]
+        counted = Counted(role)
+        try:
+            serving = counted.count(argv, answers)
+            counted.drain()
+            draining = counted.count(argv, answers)
+        finally:
+            counted.stop()
+        found[name] = (serving, draining)
+        ratio = draining / serving
+        print(f"{name:14} serving {serving:9.0f}  draining {draining:9.0f}  {ratio:.4f}"
+            + ("" if abs(ratio - 1) <= MOST else f"  more than {MOST:.0%} apart"), flush=True)
+    return found
+
+
 def main():
     global KEEP
     argv = sys.argv[1:]
+    drain = "--drain" in argv
+    if drain:
+        argv.remove("--drain")
     for option in ("--gadwall", "--keep"):
         if option in argv:
             at = argv.index(option)
@@ -120,7 +150,10 @@ def main():
                 os.makedirs(KEEP, exist_ok=True)
             else:
                 servers.GADWALL = value
-    count_all(argv or WORK)
+    if drain:
+        count_draining(argv or DRAINING)
+    else:
+        count_all(argv or WORK)
 
 
 if __name__ == "__main__":
