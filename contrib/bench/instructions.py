@@ -11,6 +11,7 @@ ready to stop costs: the same work while the host drains. --keep: the dumps for 
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,11 +85,14 @@ class Counted:
         return result["msgs"]
 
     def count(self, argv, answers):
-        """Instructions per answer, after a tenth of them for warming up."""
+        """Instructions of one more answer: what a long load takes beyond a short one, so that
+        connecting and shaking hands do not count."""
         self.load(argv, answers // 10)
         self.dump()
+        short = self.load(argv, answers // 10)
+        before = self.dump()
         done = self.load(argv, answers)
-        return self.dump() / done
+        return (self.dump() - before) / (done - short)
 
     def drain(self):
         run = subprocess.run([servers.GADWALL, "drain", "-c", self.config], capture_output=True,
@@ -99,6 +103,8 @@ class Counted:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        if not KEEP:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def count_all(names):

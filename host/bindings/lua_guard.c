@@ -201,6 +201,13 @@ lua_State *guard_enter(lua_State *L)
 	return previous;
 }
 
+bool guard_again(void)
+{
+	if (guard.depth == 1)
+		guard.serial++;
+	return guard.depth > 1 || (!guard.slow && !guard.expired);
+}
+
 static void report_slow(lua_State *L)
 {
 	double seconds = (guard.ticks + 1) * guard.period;

@@ -10,6 +10,10 @@
 lua_State *guard_enter(lua_State *L);
 void guard_leave(lua_State *L, lua_State *previous);
 
+/* Inside a protected call that makes several callbacks, before each: the limits begin anew, if it
+ * is the outermost. false: one before was over its time, so that call has to end now. */
+bool guard_again(void);
+
 /* Whether no Lua code runs in a protected call or coroutine: then the main state may be used. */
 bool guard_is_idle(void);
 

@@ -164,17 +164,24 @@ static void push_override(lua_State *L, struct lua_handle *h, enum lua_callback 
 	lua_pop(L, 1);
 }
 
+bool lua_push_callback_above(lua_State *L, struct lua_handle *h, enum lua_callback which)
+{
+	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF)
+		return false;
+	if (h->overrides & (1u << which))
+		push_override(L, h, which);
+	else
+		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* fn handle */
+	return true;
+}
+
 bool lua_push_callback(lua_State *L, struct lua_handle *h, enum lua_callback which, size_t room)
 {
 	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF || !lua_host_room(room))
 		return false;
 	lua_host_push_handler(L);
-	if (h->overrides & (1u << which))
-		push_override(L, h, which);
-	else
-		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* handler fn handle */
-	return true;
+	return lua_push_callback_above(L, h, which); /* handler fn handle */
 }
 
 void lua_handle_log_error(lua_State *L, const char *what, const char *message)

@@ -89,16 +89,20 @@ static struct request *check(lua_State *L)
 
 /* ---- target ---- */
 
+/* Whether a path is as handlers see it already. */
+static bool is_plain(struct http_span path)
+{
+	return path.n > 0 && !memchr(path.at, '%', path.n) && !memmem(path.at, path.n, "//", 2) &&
+	       !memmem(path.at, path.n, "..", 2);
+}
+
 /* The path as handlers see it; nil if it is none. */
 static void push_path(lua_State *L, const struct http_target *t)
 {
-	bool plain = t->path.n > 0 && !memchr(t->path.at, '%', t->path.n) &&
-		     !memmem(t->path.at, t->path.n, "//", 2) &&
-		     !memmem(t->path.at, t->path.n, "..", 2);
 	luaL_Buffer b;
 	size_t n;
 
-	if (plain) {
+	if (is_plain(t->path)) {
 		lua_pushlstring(L, t->path.at, t->path.n);
 		return;
 	}
@@ -389,24 +393,25 @@ static int l_kind(lua_State *L)
 	return 2;
 }
 
-/* Pushes "METHOD hostpath" of the strings at `host` (0: none) and `path`. */
-static void push_event(lua_State *L, const struct request *r, int host, int path)
+/* Pushes "METHOD hostpath"; host: a string's index, 0: none. */
+static void push_event(lua_State *L, const struct request *r, int host, struct http_span path)
 {
 	const char *method = llhttp_method_name((llhttp_method_t)r->method);
-	size_t n = strlen(method), host_n = 0, path_n;
+	size_t n = strlen(method), host_n = 0;
 	const char *at = host ? lua_tolstring(L, host, &host_n) : "";
-	const char *rest = lua_tolstring(L, path, &path_n);
 	char text[256];
 
-	if (n + 1 + host_n + path_n > sizeof text) {
-		lua_pushfstring(L, "%s %s%s", method, at, rest);
+	if (n + 1 + host_n + path.n > sizeof text) {
+		lua_pushfstring(L, "%s %s", method, at);
+		lua_pushlstring(L, path.at, path.n);
+		lua_concat(L, 2);
 		return;
 	}
 	memcpy(text, method, n);
 	text[n++] = ' ';
 	memcpy(text + n, at, host_n);
-	memcpy(text + n + host_n, rest, path_n);
-	lua_pushlstring(L, text, n + host_n + path_n);
+	memcpy(text + n + host_n, path.at, path.n);
+	lua_pushlstring(L, text, n + host_n + path.n);
 }
 
 /* Whether the host at `index` is a key of the table at 2. */
@@ -436,14 +441,19 @@ static int l_events(lua_State *L)
 	lua_settop(L, 3);
 	if (!http_target_split(text_of(r), r->target_len, &t))
 		return 0;
-	push_path(L, &t);
-	if (lua_isnil(L, 4))
-		return 1;
+	if (is_plain(t.path)) {
+		lua_pushnil(L);
+	} else {
+		push_path(L, &t);
+		if (lua_isnil(L, 4))
+			return 1;
+		t.path.at = lua_tolstring(L, 4, &t.path.n);
+	}
 	push_host(L, r, &t);
-	push_event(L, r, 0, 4); /* request hosts fallback path host event */
+	push_event(L, r, 0, t.path); /* request hosts fallback path host event */
 	host = is_host(L, 5) ? 5 : is_host(L, 3) ? 3 : 0;
 	if (host)
-		push_event(L, r, host, 4);
+		push_event(L, r, host, t.path);
 	else
 		lua_pushnil(L);
 	lua_pushvalue(L, 5);

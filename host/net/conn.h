@@ -37,6 +37,17 @@ enum conn_class { CONN_CLIENT, CONN_PEER, CONN_ADMIN };
 /* LuaSocket's word for a read that could have brought more; compare the pointer. */
 extern const char CONN_SHORT[];
 
+/* Bytes in which lines end; of conn_in.c. */
+struct conn_lines {
+	struct conn *conn;
+	const char *bytes;
+	size_t n, done;
+};
+
+/* The next whole line, without its end, which is the owner's now: false when there is none, or when
+ * the connection wants none any more (closed, paused, another mode). Calls line_too_long. */
+bool conn_next_line(struct conn_lines *lines, const char **line_r, size_t *n_r);
+
 /* What the owner does; called between loop_enter and loop_leave. */
 struct conn_ops {
 	void (*connect)(struct conn *conn);
@@ -44,6 +55,8 @@ struct conn_ops {
 	 * disconnect, which follows) with the last unended line, and with the last bytes of a
 	 * stream where the owner hears_end. */
 	void (*incoming)(struct conn *conn, const char *bytes, size_t n, const char *err);
+	/* Lines have come: takes them by conn_next_line, until there is none. */
+	void (*lines)(struct conn *conn, struct conn_lines *lines);
 	bool (*hears_end)(struct conn *conn); /* asked at short reads: incoming's err is of use */
 	void (*predrain)(struct conn *conn);  /* before a send */
 	void (*drain)(struct conn *conn);     /* all output has gone to the kernel */

@@ -38,17 +38,6 @@ static void charge(struct conn *c, size_t n)
 	}
 }
 
-static void deliver_line(struct conn *c, const char *line, size_t n)
-{
-	if (c->skipping) { /* the tail of a line that was too long */
-		c->skipping = false;
-		return;
-	}
-	if (n && line[n - 1] == '\r')
-		n--;
-	c->ops->incoming(c, line, n, NULL);
-}
-
 /* True if the connection goes on. */
 static bool too_long(struct conn *c)
 {
@@ -64,41 +53,56 @@ static bool too_long(struct conn *c)
 	return true;
 }
 
+bool conn_next_line(struct conn_lines *in, const char **line_r, size_t *n_r)
+{
+	struct conn *c = in->conn;
+
+	while (in->done < in->n && c->lines && wanted(c)) {
+		const char *from = in->bytes + in->done;
+		size_t left = in->n - in->done;
+		const char *end = memchr(from, '\n', left);
+		size_t line = end ? (size_t)(end - from) : left;
+
+		if (line > line_limit(c)) {
+			if (!too_long(c))
+				return false;
+			if (!end)
+				in->done = in->n;
+		}
+		if (!end)
+			return false;
+		in->done += line + 1;
+		if (!c->skipping) {
+			*line_r = from;
+			*n_r = line && from[line - 1] == '\r' ? line - 1 : line;
+			return true;
+		}
+		c->skipping = false; /* that was the tail of a line that was too long */
+	}
+	return false;
+}
+
 /* Delivers what it can, a short read with the word `last`; returns the number of bytes that are
  * done with. */
 static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last)
 {
-	size_t done = 0;
+	struct conn_lines in = {c, bytes, n, 0};
 
-	while (done < n && wanted(c)) {
-		const char *from = bytes + done;
-		size_t left = n - done;
+	while (in.done < n && wanted(c)) {
+		size_t left = n - in.done, chunk = left < most(c) ? left : most(c);
 
 		if (c->lines) {
-			const char *end = memchr(from, '\n', left);
-			size_t line = end ? (size_t)(end - from) : left;
-
-			if (line > line_limit(c)) {
-				if (!too_long(c))
-					break;
-				done += end ? 0 : left;
-				if (!end)
-					continue;
-			}
-			if (!end)
+			c->ops->lines(c, &in);
+			if (c->lines)
 				break;
-			done += line + 1;
-			deliver_line(c, from, line);
-		} else {
-			size_t chunk = left < most(c) ? left : most(c);
-
-			done += chunk;
-			c->ops->incoming(
-			    c, from, chunk, chunk < most(c) && !c->datagram ? last : NULL);
-			charge(c, chunk);
+			continue;
 		}
+		in.done += chunk;
+		c->ops->incoming(c, bytes + in.done - chunk, chunk,
+		    chunk < most(c) && !c->datagram ? last : NULL);
+		charge(c, chunk);
 	}
-	return done;
+	return in.done;
 }
 
 /* What came behind STARTTLS in the same read was not sent under TLS and never counts as if it had
