@@ -3,11 +3,11 @@
 
 usage: instructions.py [--gadwall PROGRAM] [--keep FOLDER] [--drain] [WORK...]
 
-They are the same on a busy machine as on an idle one, to about 0.1 %, so that two builds can be
-compared where CPU time says nothing. Counted is what the process itself runs: a system call is one
+They hardly depend on what else the machine does, so that two builds can be compared where CPU time
+says nothing; short runs differ by a few percent (where collections of Lua's garbage fall). Counted is what the process itself runs: a system call is one
 instruction of it, so their number counts beside the sum. The worker runs without a keeper, which
-needs pidfd_open, and Valgrind 3.19 does not know that. --drain: what being
-ready to stop costs: the same work while the host drains. --keep: the dumps for callgrind_annotate."""
+needs pidfd_open, and Valgrind 3.19 does not know that. --drain: what being ready to stop costs: the
+same work while the host drains. --keep: the dumps for callgrind_annotate."""
 import glob
 import os
 import re

@@ -399,7 +399,7 @@ static void push_event(lua_State *L, const struct request *r, int host, struct h
 	const char *method = llhttp_method_name((llhttp_method_t)r->method);
 	size_t n = strlen(method), host_n = 0;
 	const char *at = host ? lua_tolstring(L, host, &host_n) : "";
-	char text[256];
+	char text[256], *end;
 
 	if (n + 1 + host_n + path.n > sizeof text) {
 		lua_pushfstring(L, "%s %s", method, at);
@@ -407,11 +407,11 @@ static void push_event(lua_State *L, const struct request *r, int host, struct h
 		lua_concat(L, 2);
 		return;
 	}
-	memcpy(text, method, n);
-	text[n++] = ' ';
-	memcpy(text + n, at, host_n);
-	memcpy(text + n + host_n, path.at, path.n);
-	lua_pushlstring(L, text, n + host_n + path.n);
+	end = mempcpy(text, method, n);
+	*end++ = ' ';
+	end = mempcpy(end, at, host_n);
+	end = mempcpy(end, path.at, path.n);
+	lua_pushlstring(L, text, (size_t)(end - text));
 }
 
 /* Whether the host at `index` is a key of the table at 2. */
@@ -431,7 +431,7 @@ static bool is_host(lua_State *L, int index)
 
 /* events(request, hosts, fallback): "METHOD path" (nil: not a path); "METHOD hostpath" (nil:
  * neither the request's host nor the fallback is a key of hosts); the request's host (nil: none).
- * Put together here: in Lua it took 1,100 instructions more (callgrind). */
+ * Put together here, because in Lua each piece would be a string of its own first. */
 static int l_events(lua_State *L)
 {
 	const struct request *r = check(L);

@@ -208,7 +208,7 @@ local function new(options)
 	}
 	local fire_wrapped
 	fire_wrapped, self.add_wrapper, self.remove_wrapper = new_wrappers(self, fire)
-	-- The usual case is here whole: fire_wrapped and fire are 350 instructions more (callgrind).
+	-- The usual case is here whole: two calls less for each event.
 	function self.fire_event(event, data)
 		if self.wrapped then return fire_wrapped(event, data) end
 		local list = handlers[event]
