@@ -9,11 +9,11 @@ local config <const> = [[ modules_enabled = { "listen" }; listen_ports = { 0 };
 	shutdown_timeout = 0.5; hammer_time = 4; restart_backoff = { 0.05, 0.1 } ]]
 local listen <const> = [[ module:provides("net", { name = "listen", listener = {} }) ]]
 
--- `patience`: start_timeout in seconds; a dozen hosts that start at once on two busy cores want more
--- than what a stopped worker should be waited for.
+-- `patience`: start_timeout in seconds; a dozen hosts that start at once on two busy cores want
+-- more than what a stopped worker should be waited for.
 local function start(failpoint, dir, patience)
-	local d <const> = daemon.start { dir = dir, config = config:format(patience or 30), modules = { listen = listen },
-		ready = false, exit = false, fds = false, allow = { "error" },
+	local d <const> = daemon.start { dir = dir, config = config:format(patience or 30),
+		modules = { listen = listen }, ready = false, exit = false, fds = false, allow = { "error" },
 		env = { GADWALL_FAILPOINT = failpoint or false } }
 	d.failpoint = failpoint
 	return d

@@ -52,7 +52,8 @@ describe("a wall clock that is set", function ()
 					last, count = now, count + 1
 					return 0.05
 				end)
-				prosody.ticks = function () return count, worst < -0.002 and worst or "never early" end
+				-- A busy machine delays one of them; the set clock would make it come at once.
+				prosody.ticks = function () return count, worst < -0.03 and worst or "never early" end
 			]] }, enable = { "graceful_shutdown", "ticks" },
 		}
 		local control <const> = shutdown.control(d)

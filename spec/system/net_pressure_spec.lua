@@ -139,7 +139,8 @@ describe("under pressure", function ()
 		]])
 		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" } or { "env", "A=B", "C=D" }
 		local host = process.spawn { stdout = dir .. "/port", stderr = dir .. "/err", argv = {
-			drop[1], drop[2], drop[3], unistd.readlink("/proc/self/exe"), "lua", dir .. "/host.lua",
+			drop[1], drop[2], drop[3],
+			unistd.readlink("/proc/self/exe"), "lua", dir .. "/host.lua",
 		} }
 		local storms, total = {}, { 0, 0, 0 }
 		wait.until_true(function ()

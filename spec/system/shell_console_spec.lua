@@ -26,8 +26,8 @@ local function type_at(d, steps, ...)
 	process.write_file(shown, "")
 	local script <const> = process.spawn {
 		argv = { "script", "-qefc", words, "/dev/null" }, stdin = from, stdout = shown,
-		env = { HOME = d.dir, TERM = "xterm", LC_ALL = "C.UTF-8", XDG_STATE_HOME = false, GADWALL_CONFIG = false,
-			NO_COLOR = "1" },
+		env = { HOME = d.dir, TERM = "xterm", LC_ALL = "C.UTF-8", XDG_STATE_HOME = false,
+			GADWALL_CONFIG = false, NO_COLOR = "1" },
 	}
 	unistd.close(from)
 	local pos = 1
