@@ -137,7 +137,8 @@ describe("under pressure", function ()
 			end)
 			server.loop()
 		]])
-		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" } or { "env", "A=B", "C=D" }
+		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" }
+			or { "env", "A=B", "C=D" }
 		local host = process.spawn { stdout = dir .. "/port", stderr = dir .. "/err", argv = {
 			drop[1], drop[2], drop[3],
 			unistd.readlink("/proc/self/exe"), "lua", dir .. "/host.lua",
