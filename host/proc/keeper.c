@@ -144,6 +144,7 @@ void keeper_ready(void)
 	FAILPOINT("keeper-ready");
 	if (keeper.state == HOST_STARTING)
 		keeper_enter(keeper.passive ? HOST_PASSIVE : HOST_SERVING, "", "ready");
+	state_write(); /* whoever is told now may look at once */
 	notify_state("READY=1");
 	detach_done(0);
 	if (keeper.reload_kept)
