@@ -140,7 +140,9 @@ describe("a worker", function ()
 		stop_all(list)
 		-- In a stop it is its beat that is missed first: a crash during the stop. The successor of the
 		-- one that missed it serves, starts, or is cut by the budget of half a second.
-		check_ends(list, { 70, ["worker-beat"] = { [0] = true, [70] = true, [75] = true } })
+		-- The same budget may cut the stop of the others on a busy machine before their beat is missed.
+		check_ends(list, { { [70] = true, [75] = true },
+			["worker-beat"] = { [0] = true, [70] = true, [75] = true } })
 	end)
 end)
 
