@@ -1,4 +1,5 @@
 /* Server handles: listening sockets with their listener table, class, gate and counts. */
+#include "bindings/lua_fields.h"
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
 #include "net/addr.h"
@@ -276,22 +277,16 @@ static int l_state(lua_State *L)
 	return 1;
 }
 
-static void set_count(lua_State *L, const char *name, uint64_t value)
-{
-	lua_pushinteger(L, (lua_Integer)value);
-	lua_setfield(L, -2, name);
-}
-
 /* stats(): { accepted, refused, connections, wakeups } */
 static int l_stats(lua_State *L)
 {
 	struct lua_server *s = check(L);
 
 	lua_createtable(L, 0, 4);
-	set_count(L, "accepted", s->l.accepted);
-	set_count(L, "refused", s->l.refused);
-	set_count(L, "connections", s->l.current);
-	set_count(L, "wakeups", s->l.wakeups);
+	lua_set_integer(L, "accepted", (lua_Integer)s->l.accepted);
+	lua_set_integer(L, "refused", (lua_Integer)s->l.refused);
+	lua_set_integer(L, "connections", (lua_Integer)s->l.current);
+	lua_set_integer(L, "wakeups", (lua_Integer)s->l.wakeups);
 	return 1;
 }
 

@@ -7,6 +7,7 @@
 #include "net/share.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,7 @@ void lua_push_end(lua_State *L, lua_CFunction end)
 static struct lua_server *counted;
 static size_t counted_total;
 static int closed_hook = LUA_NOREF;
+static bool closed_at_zero; /* only the last connection of a server is told */
 
 void lua_net_opened(struct lua_server *s)
 {
@@ -92,7 +94,7 @@ void lua_net_closed(struct lua_server *s)
 		if (s->counted_next)
 			s->counted_next->counted_at = s->counted_at;
 	}
-	if (closed_hook == LUA_NOREF || !lua_host_room(0))
+	if (closed_hook == LUA_NOREF || (closed_at_zero && s->counted) || !lua_host_room(0))
 		return;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, closed_hook);
 	if (lua_rawgeti(L, LUA_REGISTRYINDEX, s->opts) != LUA_TTABLE) {
@@ -102,14 +104,16 @@ void lua_net_closed(struct lua_server *s)
 	lua_host_call_logged(L, 1, 0, "counting a connection");
 }
 
-/* on_closed(fn): fn gets the opts table of the server whose connection of class client has closed,
- * after it was counted out; nil: nobody asks, and a connection costs no call into Lua. */
+/* on_closed(fn [, at_zero]): fn gets the opts table of the server whose connection of class client
+ * has closed, after it was counted out; at_zero: only when it was the server's last. nil: nobody
+ * asks, and a connection costs no call into Lua. */
 static int l_on_closed(lua_State *L)
 {
 	luaL_unref(L, LUA_REGISTRYINDEX, closed_hook);
 	closed_hook = LUA_NOREF;
 	if (!lua_isnoneornil(L, 1)) {
 		luaL_checktype(L, 1, LUA_TFUNCTION);
+		closed_at_zero = lua_toboolean(L, 2);
 		lua_settop(L, 1);
 		closed_hook = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
@@ -398,9 +402,9 @@ static int l_share(lua_State *L)
 {
 	lua_Integer worker = luaL_checkinteger(L, 2);
 
-	if (worker < 1 || worker > SHARE_WORKERS ||
-	    share_open(lua_check_loop(L)->ev, luaL_checkstring(L, 1), (unsigned)worker) < 0)
-		return lua_push_error(L, worker < 1 || worker > SHARE_WORKERS ? ERANGE : errno);
+	luaL_argcheck(L, worker >= 0 && worker <= UINT_MAX, 2, "not the number of a worker");
+	if (share_open(lua_check_loop(L)->ev, luaL_checkstring(L, 1), (unsigned)worker) < 0)
+		return lua_push_error(L, errno);
 	lua_pushboolean(L, 1);
 	return 1;
 }

@@ -1,4 +1,5 @@
 /* host.resolver: questions to the name servers. What answers mean is net.adns'. */
+#include "bindings/lua_fields.h"
 #include "bindings/lua_handle.h"
 #include "bindings/lua_host.h"
 #include "net/addr.h"
@@ -64,12 +65,6 @@ static int rcode_of(int status)
 	}
 }
 
-static void set_integer(lua_State *L, const char *name, lua_Integer value)
-{
-	lua_pushinteger(L, value);
-	lua_setfield(L, -2, name);
-}
-
 static void push_addresses(lua_State *L, const struct ares_addrinfo *list)
 {
 	const struct ares_addrinfo_node *node = list ? list->nodes : NULL;
@@ -88,8 +83,8 @@ static void push_addresses(lua_State *L, const struct ares_addrinfo *list)
 		lua_createtable(L, 0, 3);
 		lua_pushstring(L, text);
 		lua_setfield(L, -2, "address");
-		set_integer(L, "family", node->ai_family == AF_INET6 ? 6 : 4);
-		set_integer(L, "ttl", node->ai_ttl);
+		lua_set_integer(L, "family", node->ai_family == AF_INET6 ? 6 : 4);
+		lua_set_integer(L, "ttl", node->ai_ttl);
 		lua_rawseti(L, -2, ++i);
 	}
 }
@@ -114,9 +109,9 @@ static bool push_records(lua_State *L, const unsigned char *data, size_t size)
 		lua_setfield(L, -2, "name");
 		lua_pushlstring(L, (const char *)record.rdata, record.size);
 		lua_setfield(L, -2, "rdata");
-		set_integer(L, "type", record.type);
-		set_integer(L, "class", record.klass);
-		set_integer(L, "ttl", record.ttl);
+		lua_set_integer(L, "type", record.type);
+		lua_set_integer(L, "class", record.klass);
+		lua_set_integer(L, "ttl", record.ttl);
 		lua_rawseti(L, -2, ++i);
 	}
 	return more == 0;
@@ -139,7 +134,7 @@ static int l_deliver(lua_State *L)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, o->fn);
 	if (rcode >= 0) {
 		lua_newtable(L);
-		set_integer(L, "rcode", rcode);
+		lua_set_integer(L, "rcode", rcode);
 		push_addresses(L, o->list);
 		if (o->answer && !push_records(L, o->answer, o->length)) {
 			lua_pop(L, 1);

@@ -2,6 +2,7 @@
  * commands (`gadwall stop`) stand on this table alone. Everything here is synchronous. */
 #include "base/clock.h"
 #include "base/fd.h"
+#include "bindings/lua_fields.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,12 +164,6 @@ static const char *const file_types[16] = {[S_IFREG >> 12] = "file",
     [S_IFCHR >> 12] = "character device",
     [S_IFBLK >> 12] = "block device"};
 
-static void set_integer(lua_State *L, const char *key, lua_Integer value)
-{
-	lua_pushinteger(L, value);
-	lua_setfield(L, -2, key);
-}
-
 static int l_sys_stat_fd(lua_State *L)
 {
 	struct stat st;
@@ -176,13 +171,13 @@ static int l_sys_stat_fd(lua_State *L)
 	if (fstat(lua_check_fd(L, 1), &st) < 0)
 		return push_error(L, errno);
 	lua_createtable(L, 0, 8);
-	set_integer(L, "dev", (lua_Integer)st.st_dev);
-	set_integer(L, "ino", (lua_Integer)st.st_ino);
-	set_integer(L, "mode", st.st_mode & 07777);
-	set_integer(L, "uid", st.st_uid);
-	set_integer(L, "gid", st.st_gid);
-	set_integer(L, "size", st.st_size);
-	set_integer(L, "mtime", st.st_mtime);
+	lua_set_integer(L, "dev", (lua_Integer)st.st_dev);
+	lua_set_integer(L, "ino", (lua_Integer)st.st_ino);
+	lua_set_integer(L, "mode", st.st_mode & 07777);
+	lua_set_integer(L, "uid", st.st_uid);
+	lua_set_integer(L, "gid", st.st_gid);
+	lua_set_integer(L, "size", st.st_size);
+	lua_set_integer(L, "mtime", st.st_mtime);
 	lua_pushstring(L, file_types[(st.st_mode & S_IFMT) >> 12]);
 	lua_setfield(L, -2, "type");
 	return 1;

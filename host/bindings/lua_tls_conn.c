@@ -1,4 +1,5 @@
 /* TLS of a connection handle: starting it, and what is known of it and of the peer. */
+#include "bindings/lua_fields.h"
 #include "bindings/lua_net.h"
 #include "bindings/lua_x509.h"
 #include "net/tls.h"
@@ -65,12 +66,6 @@ static int l_ssl(lua_State *L)
 	return 1;
 }
 
-static void set_string(lua_State *L, const char *name, const char *value)
-{
-	lua_pushstring(L, value);
-	lua_setfield(L, -2, name);
-}
-
 /* ssl_parts(): the description of the cipher, its bits, those of the algorithm, the protocol, the
  * group */
 static int l_ssl_parts(lua_State *L)
@@ -86,15 +81,15 @@ static int l_ssl_parts(lua_State *L)
 		return 0;
 	bits = SSL_CIPHER_get_bits(cipher, &of);
 	lua_createtable(L, 0, 6);
-	set_string(L, "description", text);
-	set_string(L, "protocol", SSL_get_version(ssl));
+	lua_set_string(L, "description", text);
+	lua_set_string(L, "protocol", SSL_get_version(ssl));
 	lua_pushinteger(L, bits);
 	lua_setfield(L, -2, "bits");
 	lua_pushinteger(L, of);
 	lua_setfield(L, -2, "algbits");
 	lua_pushboolean(L, SSL_session_reused(ssl));
 	lua_setfield(L, -2, "resumed");
-	set_string(L, "curve", OBJ_nid2sn(SSL_get_negotiated_group(ssl) & 0xffff));
+	lua_set_string(L, "curve", OBJ_nid2sn(SSL_get_negotiated_group(ssl) & 0xffff));
 	return 1;
 }
 

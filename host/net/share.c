@@ -1,5 +1,6 @@
 #include "net/share.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STALE = 3000 }; /* milliseconds */
@@ -25,15 +25,17 @@ static uint32_t held;
 
 static uint32_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint32_t)((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000);
+	return (uint32_t)(uint64_t)(clock_coarse() * 1000);
 }
 
 static void publish(void)
 {
 	__atomic_store_n(&share.mine->connections, held, __ATOMIC_RELAXED);
+}
+
+/* Once a second, not at each connection: it is for who hangs. */
+static void mark(void)
+{
 	__atomic_store_n(&share.mine->mark, now_ms(), __ATOMIC_RELAXED);
 }
 
@@ -42,7 +44,7 @@ static void on_second(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev;
 	(void)w;
 	(void)revents;
-	publish();
+	mark();
 }
 
 int share_open(struct ev_loop *ev, const char *path, unsigned me)
@@ -71,6 +73,7 @@ int share_open(struct ev_loop *ev, const char *path, unsigned me)
 	share.mine = share.slots + me - 1;
 	snprintf(share.path, sizeof share.path, "%s", path);
 	publish();
+	mark();
 	ev_timer_init(&share.timer, on_second, 1, 1);
 	ev_timer_start(ev, &share.timer);
 	ev_unref(ev); /* it keeps no loop running */
@@ -112,9 +115,9 @@ bool share_is_over(void)
 		return false;
 	now = now_ms();
 	for (struct share_slot *s = share.slots; s < share.slots + SHARE_WORKERS; s++) {
-		uint32_t mark = __atomic_load_n(&s->mark, __ATOMIC_RELAXED);
+		uint32_t seen = __atomic_load_n(&s->mark, __ATOMIC_RELAXED);
 
-		if (s == share.mine || !mark || now - mark + 1 > STALE) /* + 1: or just after */
+		if (s == share.mine || !seen || now - seen + 1 > STALE) /* + 1: or just after */
 			continue;
 		sum += __atomic_load_n(&s->connections, __ATOMIC_RELAXED);
 		n++;

@@ -108,7 +108,7 @@ local function wait_own_idle(session, service)
 			if sessions.total(service) == 0 then
 				resolve(true)
 			end
-		end)
+		end, true)
 		session.on_close(function () resolve(false) end)
 	end)
 	require "util.async".wait_for(idle)

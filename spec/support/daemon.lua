@@ -368,10 +368,24 @@ function methods:bad_lines()
 end
 
 -- Ends the daemon if it lives, checks its end, removes its folder; returns a list of faults.
+-- A host in the background is nobody's child: when its spec has failed, its PID file tells of it.
+local function end_detached(self, faults)
+	local pid <const> = tonumber(process.read_file(self.dir .. "/run/gadwall.pid") or "")
+	if not self.keeper:status() or not pid or pid == self.keeper_pid or not process.alive(pid) then
+		return
+	end
+	faults[#faults + 1] = ("pid %d, its host in the background, was left running"):format(pid)
+	process.kill(pid, "TERM")
+	if not pcall(wait.until_true, function () return not process.alive(pid) end, 15) then
+		process.kill(pid, "KILL")
+	end
+end
+
 local function finish(self, how)
 	local faults = {}
 	if self.finished then return faults end
 	self.finished = true
+	end_detached(self, faults)
 	if not self.keeper:status() then
 		checks.fds(self, faults)
 		self:signal(how or "TERM")

@@ -42,6 +42,20 @@ describe("core.sessions", function ()
 		assert.is_nil(told)
 	end)
 
+	it("asks for zeros alone as long as nobody wants each fall", function ()
+		local asked <const> = {}
+		sessions.count_connections {
+			counted = function () return 0, {} end,
+			on_closed = function (fn, at_zero) asked[#asked + 1] = fn and (at_zero and "zero" or "each")
+				or "nothing" end,
+		}
+		local drain <const> = sessions.on_fall(function () end, true)
+		local progress <const> = sessions.on_fall(function () end)
+		progress()
+		drain()
+		assert.same({ "zero", "each", "zero", "nothing" }, asked)
+	end)
+
 	it("counts work until it is done, once", function ()
 		local done = sessions.begin("jobs", "import", "batch")
 		assert.equal(1, sessions.total())

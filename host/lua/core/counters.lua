@@ -59,10 +59,9 @@ function counters.save()
 		former = former }
 end
 
---- Goes on from there. Only the speaker does: the counts are those of the whole generation.
+--- Goes on from there. Only worker 1 does: the counts are those of the whole generation.
 function counters.restore(saved)
-	local ok, keeper = pcall(require, "host.keeper")
-	if ok and type(keeper) == "table" and (keeper.hello.worker or 1) ~= 1 then
+	if (prosody.worker or 1) ~= 1 then
 		return
 	end
 	local more <const> = add({}, saved.total, 1)

@@ -69,7 +69,7 @@ local function watch()
 		if total == 0 then
 			fire_idle()
 		end
-	end)
+	end, true)
 end
 
 local function unwatch()
@@ -237,7 +237,7 @@ function idle.finish(reason, origin, seconds)
 			-- From a timer: the count falls inside a connection's last callback.
 			timer.add_task(0, function () is_idle(mine) end)
 		end
-	end)
+	end, true)
 	life.idle_left = seconds < math.huge and seconds or 1e9
 	life.enter("finishing", reason, origin)
 	local event = {
@@ -245,18 +245,14 @@ function idle.finish(reason, origin, seconds)
 		deadline = seconds < math.huge and time.monotonic() + seconds or nil,
 	}
 	prosody.events.fire_event("finish-started", event)
-	-- A wait of 0 was not cut: nobody wanted it.
-	if seconds <= 0 or sessions.total() == 0 then
-		timer.add_task(0, function ()
-			if seconds <= 0 then
-				wait_over(mine, "clean")
-			else
-				is_idle(mine)
-			end
-		end)
-	end
-	if seconds <= 0 or sessions.total() == 0 and whole.is_alone() then
+	if seconds <= 0 then -- a wait of 0 was not cut: nobody wanted it
+		timer.add_task(0, function () wait_over(mine, "clean") end)
 		return
+	elseif sessions.total() == 0 then
+		timer.add_task(0, function () is_idle(mine) end)
+		if whole.is_alone() then
+			return
+		end
 	end
 	mine.unfollow = idle_progress.follow(mine)
 	if seconds < math.huge then

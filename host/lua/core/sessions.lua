@@ -17,7 +17,7 @@ local shut = false
 -- Work: in all, and per module and service; zero entries are removed, so the tables stay small.
 local jobs = 0
 local by_module, by_service = {}, {}
-local listeners <const> = {}
+local listeners <const> = {} -- function → "each" or "zero": the falls that it wants
 -- Where connections are counted: host.net, or nothing.
 local net = { counted = function () return 0, {} end, on_closed = function () end }
 
@@ -50,7 +50,8 @@ end
 
 --- Says where connections of class client are counted.
 -- @param source table: counted([details]) → number, and list of { { module, service }, number };
--- on_closed(fn or nil): fn({ module, service }) after each end
+-- on_closed(fn or nil, at_zero): fn({ module, service }) after each end, or only after that of the
+-- last one of a listener
 function sessions.count_connections(source)
 	net = source
 end
@@ -134,16 +135,24 @@ function sessions.snapshot()
 	return { total = jobs + connections, by_module = modules }, services
 end
 
+-- Who waits for a zero alone (a drain may last for days) costs a connection that closes nothing.
+local function listen()
+	local each = false
+	for _, wants in pairs(listeners) do
+		each = each or wants == "each"
+	end
+	net.on_closed(next(listeners) and on_closed or nil, not each)
+end
+
 --- Calls fn(total, service) each time a count falls.
+-- @param at_zero true: only zeros matter, of all or of a service; it may be called for others, too
 -- @return function that ends this
-function sessions.on_fall(fn)
-	listeners[fn] = true
-	net.on_closed(on_closed)
+function sessions.on_fall(fn, at_zero)
+	listeners[fn] = at_zero and "zero" or "each"
+	listen()
 	return function ()
 		listeners[fn] = nil
-		if next(listeners) == nil then
-			net.on_closed(nil)
-		end
+		listen()
 	end
 end
 
