@@ -56,6 +56,12 @@ static void on_connect(struct conn *c)
 }
 
 static int word_timeout = LUA_NOREF; /* the commonest third argument */
+struct lua_input lua_input;
+
+static bool is_native(const struct lua_handle *h)
+{
+	return h->listeners && h->listeners->native && !(h->overrides & (1u << CB_INCOMING));
+}
 
 static void on_incoming(struct conn *c, const char *bytes, size_t n, const char *err)
 {
@@ -65,6 +71,12 @@ static void on_incoming(struct conn *c, const char *bytes, size_t n, const char 
 	if (!lua_push_callback(L, &lc->h, CB_INCOMING, n)) {
 		if (!lua_host_room(n))
 			conn_fail(c, "out of memory");
+		return;
+	}
+	if (is_native(&lc->h)) {
+		lua_input = (struct lua_input){bytes, n};
+		lua_pushlightuserdata(L, &lua_input);
+		call(L, lc, CB_INCOMING, 1, 0);
 		return;
 	}
 	lua_pushlstring(L, bytes, n);

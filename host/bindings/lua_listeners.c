@@ -19,6 +19,8 @@ static const char *const NAMES[CB_COUNT] = {
     [CB_STARTTLS] = "onstarttls",
 };
 
+lua_CFunction lua_listeners_native;
+
 static const char KEY[] = "gadwall.listeners"; /* registry: listener table -> struct */
 
 const char *lua_callback_name(enum lua_callback which)
@@ -54,8 +56,10 @@ static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
 	int *ref = &ls->fn[which]; /* stack: .. table */
 
 	lua_getfield(L, -1, NAMES[which]); /* .. table fn */
-	if (which == CB_INCOMING)
-		ls->hears_end = lua_takes_third(L, -1);
+	if (which == CB_INCOMING) {
+		ls->native = lua_listeners_native && lua_tocfunction(L, -1) == lua_listeners_native;
+		ls->hears_end = !ls->native && lua_takes_third(L, -1);
+	}
 	if (lua_isnil(L, -1)) {
 		luaL_unref(L, LUA_REGISTRYINDEX, *ref);
 		*ref = LUA_NOREF;

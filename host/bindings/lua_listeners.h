@@ -28,7 +28,12 @@ struct lua_listeners {
 	int fn[CB_COUNT]; /* registry refs, LUA_NOREF: none */
 	unsigned users;   /* private */
 	bool hears_end;   /* onincoming can see its third argument */
+	bool native;      /* onincoming is a C function that takes struct lua_input */
 };
+
+/* The C function behind onincoming of the tables with `native`: it hears of no end, and gets, in
+ * the place of a string, the address of lua_input (lua_net.h). NULL: none. Set once. */
+extern lua_CFunction lua_listeners_native;
 
 /* The functions of the table at `index`, shared by all its users; counted, for
  * lua_listeners_release. May raise. */

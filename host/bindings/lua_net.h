@@ -25,7 +25,17 @@ struct lua_server {
 struct lua_conn {
 	struct lua_handle h;
 	struct conn c;
+	uint32_t http_since; /* of lua_http_serve.c: a tick */
+	uint8_t http;        /* of lua_http_serve.c: enum lua_http_rest */
 };
+
+/* What a listener's native onincoming is given, as a light userdata: bytes that are the loop's,
+ * valid until it reads again. A string of them, and the garbage that it is, costs 700 instructions.
+ */
+extern struct lua_input {
+	const char *bytes;
+	size_t n;
+} lua_input;
 
 #define LUA_CONN_CLASS   "connection"
 #define LUA_SERVER_CLASS "server"
