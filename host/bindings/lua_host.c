@@ -192,12 +192,23 @@ bool lua_host_call_logged(lua_State *L, int nargs, int nresults, const char *wha
 	return false;
 }
 
+static int by_name(const void *name, const void *file)
+{
+	return strcmp(name, ((const struct embedded_file *)file)->name);
+}
+
 static const struct embedded_file *find_embedded(const char *name)
 {
-	for (const struct embedded_file *f = embedded_files; f->name; f++)
-		if (strcmp(f->name, name) == 0)
-			return f;
-	return NULL;
+	return bsearch(name, embedded_files, embedded_count, sizeof *embedded_files, by_name);
+}
+
+/* Pushes its chunk, or what is wrong with it. Bytecode loads in a fifth of the time that text is
+ * compiled in; it is only for the Lua that wrote it: a shared library may have become another. */
+static int load_embedded(lua_State *L, const struct embedded_file *f, const char *chunk)
+{
+	if (strcmp(embedded_lua, lua_ident) == 0)
+		return luaL_loadbufferx(L, f->code, (size_t)(f->code_end - f->code), chunk, "b");
+	return luaL_loadbufferx(L, f->text, (size_t)(f->end - f->text), chunk, "t");
 }
 
 /* GADWALL_LUA=DIR replaces the embedded runtime, for development; never for root, but in test
@@ -225,7 +236,7 @@ static int load_boot(lua_State *L)
 		lua_pushliteral(L, "boot.lua is not in this binary");
 		return LUA_ERRFILE;
 	}
-	return luaL_loadbufferx(L, f->text, (size_t)(f->end - f->text), "=boot.lua", "t");
+	return load_embedded(L, f, "=boot.lua");
 }
 
 int lua_host_boot(lua_State *L, const char *role, int argc, char *const argv[])
@@ -356,22 +367,24 @@ int lua_host_locate(struct lua_host_info *info, const char *role)
 	return 0;
 }
 
-static int l_embedded(lua_State *L)
+/* load_embedded(name, chunkname) -> function; nil: there is no such file. */
+static int l_load_embedded(lua_State *L)
 {
 	const struct embedded_file *f = find_embedded(luaL_checkstring(L, 1));
 
 	if (!f)
 		return 0;
-	lua_pushlstring(L, f->text, (size_t)(f->end - f->text));
+	if (load_embedded(L, f, luaL_checkstring(L, 2)) != LUA_OK)
+		return lua_error(L);
 	return 1;
 }
 
 static int l_embedded_names(lua_State *L)
 {
 	lua_newtable(L);
-	for (int i = 0; embedded_files[i].name; i++) {
+	for (size_t i = 0; i < embedded_count; i++) {
 		lua_pushstring(L, embedded_files[i].name);
-		lua_rawseti(L, -2, i + 1);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 	return 1;
 }
@@ -387,7 +400,7 @@ static void push_failpoints(lua_State *L)
 
 int luaopen_host_info(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"embedded", l_embedded},
+	static const luaL_Reg functions[] = {{"load_embedded", l_load_embedded},
 	    {"embedded_names", l_embedded_names}, {"log_to", l_log_to}, {NULL, NULL}};
 
 	luaL_newlib(L, functions);

@@ -5,7 +5,8 @@ local role <const> = ...
 local args <const> = { select(2, ...) }
 local info <const> = require "host.info"
 
--- Text only: mutated bytecode can crash the interpreter (facts/reliability.md, E18).
+-- Text only: mutated bytecode can crash the interpreter (facts/reliability.md, E18). The runtime's
+-- own is in the binary (info.load_embedded).
 local load_any <const>, loadfile_any <const> = load, loadfile
 function load(chunk, name, _, ...) return load_any(chunk, name, "t", ...) end
 function loadfile(path, _, ...) return loadfile_any(path, "t", ...) end
@@ -47,10 +48,8 @@ local function search_runtime(name)
 		if not err:find("cannot open", 1, true) then error(err, 0) end
 		return "\n\tno file '" .. path .. "'"
 	end
-	local text <const> = info.embedded(name)
-	if not text then return "\n\tnot in the runtime: '" .. name .. "'" end
-	local chunk, err = load(text, "@" .. name:gsub("%.", "/") .. ".lua")
-	if not chunk then error(err, 0) end
+	local chunk <const> = info.load_embedded(name, "@" .. name:gsub("%.", "/") .. ".lua")
+	if not chunk then return "\n\tnot in the runtime: '" .. name .. "'" end
 	return chunk, name
 end
 
