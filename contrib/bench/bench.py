@@ -5,6 +5,7 @@ usage: bench.py [--gadwall PROGRAM] [--list] [ITEM...]      (ITEMs: also BENCH_O
 An ITEM may be the begin of names: echo,http stands for all items that begin so.
 environment: BENCH_ROUNDS=5  BENCH_SECONDS=1 (a measurement)  BENCH_SERVERS="NAME ..."
   BENCH_REDO=2 (how often a refused round is tried again)  BENCH_IDLE=9000 (idle connections)
+  BENCH_CLOSES=10000 (connections that a stop closes)
   BENCH_OUT=build/bench (bench.json, bench.svg), and the limits in measure.py"""
 import json
 import os
@@ -19,6 +20,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+import ends
 import extras
 import measure
 import report
@@ -159,17 +161,13 @@ def idle_memory(role, name):
         time.sleep(0.5)
         pids = server.pids()
         rss0, pss0 = measure.memory(pids)
-        hold = subprocess.Popen(["taskset", "-c", measure.CLIENT_CORE, os.path.join(BIN, "hold"),
-            "-p", str(server.port), "-c", str(IDLE), "-t", "120", *hold_argv(role)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        ready = hold.stdout.readline()
-        time.sleep(1)
-        rss1, pss1 = measure.memory(pids)
-        _, err = hold.communicate(timeout=30)
+        with measure.Hold(server.port, IDLE, ["-t", "120", *hold_argv(role)]) as hold:
+            if not hold.ready():
+                return {"failed": hold.errors.strip()}
+            time.sleep(1)
+            rss1, pss1 = measure.memory(pids)
         time.sleep(1)
         rss2, _ = measure.memory(pids)
-        if not ready:
-            return {"failed": err.strip()}
         return {"idle_rss": rss0, "idle_pss": pss0, "per_rss": (rss1 - rss0) / IDLE,
             "per_pss": (pss1 - pss0) / IDLE, "after_rss": rss2,
             "pss_by_process": [measure.memory([p])[1] for p in pids]}
@@ -282,18 +280,33 @@ def run_growth():
     return extras.growth(ROUNDS, SECONDS)
 
 
+def run_workers():
+    return extras.workers(ROUNDS, SECONDS, REDO)
+
+
+def run_closes():
+    return ends.closes(min(ROUNDS, 3), REDO)
+
+
+def run_drain_http():
+    return ends.drain_http(min(ROUNDS, 3), SECONDS)
+
+
 EXTRA = {"memory": run_memory, "start": run_start, "timers": run_timers, "growth": run_growth,
-    "share": extras.share, "gc": extras.gc, "dispatch": run_dispatch, "draining": run_draining}
+    "workers": run_workers, "share": extras.share, "closes": run_closes,
+    "drain-http": run_drain_http, "draining": run_draining, "gc": extras.gc,
+    "dispatch": run_dispatch}
 
 
 def chosen(words):
-    """The items that the words name, by their begin; in the order of the list."""
+    """The items that the words name, whole or by their begin; in the order of the list."""
     known = [*ITEMS, *EXTRA]
     words = [w for word in words for w in re.split(r"[\s,]+", word) if w]
-    unknown = [w for w in words if not any(n.startswith(w) for n in known)]
+    found = {w: [n for n in known if n == w] or [n for n in known if n.startswith(w)] for w in words}
+    unknown = [w for w in words if not found[w]]
     if unknown:
         sys.exit(f"bench: no item {', '.join(unknown)}; there are: {' '.join(known)}")
-    return [n for n in known if not words or any(n.startswith(w) for w in words)]
+    return [n for n in known if not words or any(n in found[w] for w in words)]
 
 
 def minutes(names):
@@ -304,8 +317,9 @@ def minutes(names):
     each = sum(ROUNDS * servers_of(ITEMS[n].role) * (SECONDS + 0.6) for n in names if n in ITEMS)
     all_roles = sum(map(servers_of, ("echo", "http", "tls")))
     extra = {"memory": all_roles * 8, "start": ROUNDS * all_roles * 0.7, "timers": ROUNDS * 8,
-        "growth": ROUNDS * 8 * (SECONDS + 1.5), "share": 10, "gc": 60,
-        "dispatch": ROUNDS * 4, "draining": 120}
+        "growth": ROUNDS * 8 * (SECONDS + 1.5), "workers": 5 + ROUNDS * 2 * (SECONDS + 0.6),
+        "share": 10, "closes": min(ROUNDS, 3) * 6, "drain-http": min(ROUNDS, 3) * (2 * SECONDS + 5),
+        "draining": 120, "gc": 60, "dispatch": ROUNDS * 4}
     rest = 10 + sum(s for n, s in extra.items() if n in names)
     return (each + rest) / 60, (each * (1 + REDO) + rest) / 60
 
@@ -338,6 +352,9 @@ def main():
     for name in names:
         if name in EXTRA:
             run[name] = EXTRA[name]()
+            if run[name] and "failed" in run[name]:
+                print(f"{name}: not reported: {run[name]['failed']}")
+            sys.stdout.flush()
     os.makedirs(OUT, exist_ok=True)
     report.write_json(os.path.join(OUT, "bench.json"), run)
     report.write_svg(os.path.join(OUT, "bench.svg"), run["items"])

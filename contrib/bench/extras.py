@@ -1,5 +1,5 @@
 """Items of the benchmark that ask for more than one load on one server: growth with the number of
-connections, sharing between two workers, pauses of the garbage collector."""
+connections, what a second worker brings and how two share, pauses of the garbage collector."""
 import json
 import os
 import re
@@ -10,8 +10,9 @@ import time
 
 import measure
 import servers
-from servers import BIN, HERE, RUN, Server
+from servers import HERE, Server
 
+BOTH = "0,1"  # both cores: neither server nor load is pinned
 
 def most_connections():
     """As many as server and load may have with the file limit that they inherit."""
@@ -57,24 +58,87 @@ def growth(rounds, seconds):
     return out
 
 
-SHARE_CONFIG = """
-plugin_paths = {{ "{here}/peers/gadwall" }}
-modules_enabled = {{ "admin_socket"; "admin_shell"; "bench_share" }}
-interfaces = {{ "127.0.0.1" }}
-bench_share_ports = {{ {port} }}
-workers = 2
-max_connections_per_ip = 1000000
-max_connection_rate_per_ip = 1000000
-log = {{ info = "{folder}/log.txt" }}
-run_as_root = true
-runtime_path = "{folder}/run"
-data_path = "{folder}/data"
-"""
+def wait_for_workers(server, count, seconds=20):
+    """Until so many workers serve; False if they never did."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status, text = server.command("status", "--json")
+        workers = [w for g in json.loads(text)["generations"] for w in g["workers"]] if not status else []
+        if sum(w["state"] == "serving" for w in workers) >= count:
+            return True
+        time.sleep(0.05)
+    return False
 
 
-def told(folder):
+def refuse_unpinned(r):
+    """Nothing is pinned and load and workers share two cores: a round counts if the workers had
+    all that the load and others left, and the load never had a whole core."""
+    why = measure.refuse_always(r)
+    if why:
+        return why
+    if r["client_cpu"] >= measure.LIMITS["BENCH_SATURATED"]:
+        return "generator"
+    free = r["cores"] - r["client_cpu"] - r["foreign"]
+    return "generator" if r["server_cpu"] < measure.LIMITS["BENCH_FULL"] * free else None
+
+
+def workers_round(server, count, seconds):
+    """One round; `cores` are those that server and load could have used."""
+    def refuse(r):
+        # One worker is one thread: it and the load on the other core are all that can be busy.
+        if "failed" not in r:
+            r["cores"] = 2 if count > 1 else 1 + r["client_cpu"] + r["foreign"]
+        return refuse_unpinned(r)
+    argv = ["load", "-c", 64, "-d", 16, "-t", seconds, "-w", 0.25]
+    return measure.once(server, argv, BOTH, refuse)
+
+
+def workers(rounds, seconds, redo):
+    """Lines a second of two workers by those of one, with a callback that needs the CPU."""
+    running = {n: Server("busy", f"gadwall-{n}", BOTH) for n in (1, 2)}
+    found = {1: [], 2: []}
+    try:
+        for n, server in running.items():
+            if not server.wait() or not wait_for_workers(server, n):
+                return {"failed": server.last_words() or f"{n} workers did not serve"}
+        for r in range(rounds):
+            for n in (1, 2) if r % 2 == 0 else (2, 1):
+                for _ in range(redo + 1):
+                    result = workers_round(running[n], n, seconds)
+                    if not result["refused"]:
+                        break
+                found[n].append(result)
+    finally:
+        for server in running.values():
+            server.stop()
+    return workers_report(found)
+
+
+def workers_report(found):
+    print("\n## workers: lines that cost the callback CPU, 64 connections, 16 in flight; nothing is pinned")
+    print("A round counts if the load had less than a core and the workers had at least "
+        f"{measure.LIMITS['BENCH_FULL']:.0%} of what it and others left them.")
+    for n, results in found.items():
+        for r in results:
+            print(f"workers = {n}  " + (f"refused: {r['refused']}  " if r["refused"] else "")
+                + ("" if "failed" in r else f"{r['rate']:8.0f} lines/s  {r['us_per']:6.1f} us each  "
+                    f"cores: workers {r['server_cpu']:.2f}, load {r['client_cpu']:.2f}, "
+                    f"others {r['foreign']:.2f}"))
+    pairs = [(a, b) for a, b in zip(found[1], found[2]) if not a["refused"] and not b["refused"]]
+    if len(pairs) * 2 <= len(found[1]):
+        return {"failed": "too many rounds were refused", "rounds": found}
+    ratio = st.median(b["rate"] / a["rate"] for a, b in pairs)
+    # What one worker does a second, against two cores full of workers and the load they need.
+    most = st.median(2 / (1 + a["client_cpu"] / a["server_cpu"]) / a["server_cpu"] for a, _ in pairs)
+    alone = st.median(2 * a["us_per"] / b["us_per"] for a, b in pairs)
+    print(f"two against one: {ratio:.2f}; the most that two cores can show, because the load needs "
+        f"its part of them: {most:.2f}; by CPU a message, with the load elsewhere: {alone:.2f}")
+    return {"ratio": ratio, "most": most, "by_cpu": alone, "rounds": found}
+
+
+def told(server):
     """worker → (connections, accepted, wake-ups), from the newest lines of the log."""
-    with open(os.path.join(folder, "log.txt"), encoding="utf-8") as f:
+    with open(server.log, encoding="utf-8") as f:
         found = re.findall(r"worker (\d+) has (\d+), accepted (\d+), woken (\d+)", f.read())
     return {int(w): (int(a), int(b), int(c)) for w, a, b, c in found}
 
@@ -82,42 +146,21 @@ def told(folder):
 def share(connections=10000):
     """How two workers share connections that come one by one and stay."""
     connections = min(connections, most_connections())
-    folder, port = os.path.join(RUN, "share"), servers.free_port()
-    os.makedirs(folder, exist_ok=True)
-    config = servers.write(folder, "gadwall.cfg.lua",
-        SHARE_CONFIG.format(here=HERE, folder=folder, port=port))
-    with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
-        host = subprocess.Popen([servers.GADWALL, "run", "-c", config], stdout=log, stderr=log)
-    hold = None
+    server = Server("share", "gadwall-2", BOTH)
     try:
-        end = time.monotonic() + 15
-        while not servers.answers(port) and time.monotonic() < end:
-            time.sleep(0.01)
-        time.sleep(1)  # the second worker
-        hold = subprocess.Popen([os.path.join(BIN, "hold"), "-p", str(port), "-c",
-            str(connections), "-t", "120", "-m", "64"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
-        if not hold.stdout.readline():
-            return {"failed": "the connections could not be opened"}
-        subprocess.run([servers.GADWALL, "-c", config, "shell", "tell"], check=False, timeout=20,
-            capture_output=True)
-        end = time.monotonic() + 10
-        while len(told(folder)) < 2 and time.monotonic() < end:
-            time.sleep(0.05)
-        found = told(folder)
+        if not server.wait():
+            return {"failed": server.last_words()}
+        wait_for_workers(server, 2)
+        with measure.Hold(server.port, connections, ["-t", "120", "-m", "64"], BOTH) as hold:
+            if not hold.ready():
+                return {"failed": f"the connections could not be opened: {hold.errors.strip()}"}
+            server.command("shell", "tell")
+            end = time.monotonic() + 10
+            while len(told(server)) < 2 and time.monotonic() < end:
+                time.sleep(0.05)
+            found = told(server)
     finally:
-        if hold:
-            hold.communicate(timeout=30)
-        for _ in range(3):
-            host.terminate()
-            try:
-                host.wait(3)
-                break
-            except subprocess.TimeoutExpired:
-                pass
-        else:
-            host.kill()
-            host.wait()
+        server.stop()
     if len(found) < 2:
         return {"failed": "not both workers told their counts"}
     held = [h for h, _, _ in found.values()]

@@ -14,6 +14,7 @@ LIMITS = {
     "BENCH_WAITED": 0.1,   # share of the time in which the server was runnable and not run
     "BENCH_SATURATED": 0.97,  # core of the load generator: with as much it is the limit …
     "BENCH_SERVER_BUSY": 0.80,  # … unless the server used that much of its own core
+    "BENCH_FULL": 0.9,  # workers: share of the cores that the load left, which the workers used
 }
 LIMITS = {name: float(os.environ.get(name, value)) for name, value in LIMITS.items()}
 
@@ -45,9 +46,9 @@ def own():
         map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
-def generate(argv, timeout=90):
+def generate(argv, timeout=90, cores=CLIENT_CORE):
     """Runs a load generator; its line of JSON, or {"failed": text}."""
-    argv = ["taskset", "-c", CLIENT_CORE, os.path.join(BIN, argv[0]), *map(str, argv[1:])]
+    argv = ["taskset", "-c", cores, os.path.join(BIN, argv[0]), *map(str, argv[1:])]
     try:
         run = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
         return json.loads(run.stdout.strip().splitlines()[-1])
@@ -57,32 +58,75 @@ def generate(argv, timeout=90):
         return {"failed": (run.stdout + run.stderr)[-200:].strip() or f"exit {run.returncode}"}
 
 
-def once(server, argv):
+def once(server, argv, cores=CLIENT_CORE, refuse_by=None):
     """One round of one server: the generator's figures, who else was at work, and `refused`:
-    why the round does not count, or None."""
+    why the round does not count, or None. `refuse_by` is asked in place of refuse."""
     pids = server.pids()
     busy0, own0, (ran0, waited0), t0 = busy(), own(), schedstat(pids), time.monotonic()
-    result = generate([argv[0], "-p", server.port, "-P", ",".join(map(str, pids)), *argv[1:]])
+    result = generate([argv[0], "-p", server.port, "-P", ",".join(map(str, pids)), *argv[1:]],
+        cores=cores)
     elapsed = time.monotonic() - t0
     ran, waited = schedstat(pids)
     result["foreign"] = max(0, (busy() - busy0) - (own() - own0) - (ran - ran0)) / elapsed
     result["waited"] = (waited - waited0) / elapsed
-    result["refused"] = refuse(result)
+    result["refused"] = (refuse_by or refuse)(result)
     return result
 
 
-def refuse(r):
+def refuse_always(r):
+    """What no round may have, wherever server and load run."""
     if "failed" in r:
         return "failed: " + r["failed"]
     if r["errs"] or r["lost"] or not r["msgs"]:
         return f"wrong: {r['errs']} bad, {r['lost']} lost of {r['msgs']}"
-    if r["foreign"] > LIMITS["BENCH_FOREIGN"]:
-        return "foreign"
+    return "foreign" if r["foreign"] > LIMITS["BENCH_FOREIGN"] else None
+
+
+def refuse(r):
+    """The same, with the server alone on its core and the load on the other."""
+    why = refuse_always(r)
+    if why:
+        return why
     if r["waited"] > LIMITS["BENCH_WAITED"]:
         return "waited"
     if r["client_cpu"] >= LIMITS["BENCH_SATURATED"] and r["server_cpu"] < LIMITS["BENCH_SERVER_BUSY"]:
         return "generator"
     return None
+
+
+class Hold:
+    """Connections that are open and do nothing: hold.c, in a `with` that ends them."""
+
+    def __init__(self, port, count, argv, cores=CLIENT_CORE):
+        self.argv = ["taskset", "-c", cores, os.path.join(BIN, "hold"), "-p", str(port), "-c",
+            str(count), *argv]
+        self.process, self.errors = None, ""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        return self
+
+    def ready(self):
+        """Waits until all are open; False if one could not be, and then `errors` says why."""
+        return bool(self.process.stdout.readline()) or not self.close()
+
+    def watched(self):
+        """With -g: what it saw when all had ended, or when its own time was over."""
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        """Ends the connections; True."""
+        if self.process.returncode is None:
+            try:
+                _, self.errors = self.process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.communicate()
+        return True
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def memory(pids):

@@ -1,9 +1,10 @@
 """The servers that `make bench` compares: how each is started, and what it needs.
 
-A server has a name, a role that says what it serves (echo, line, http, tls), a folder of its own
+A server has a name, a role that says what it serves (echo, line, http, tls …), a folder of its own
 below build/bench/run, and a port that the kernel picked. Nothing is installed: peers are run from
 .deps/peers. A peer that is not there is named in the report, not started."""
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -43,9 +44,18 @@ def program(name):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port below those that the kernel gives to clients: one that connects again and again to such
+    a port would, when nobody listens any more, sooner or later connect to itself."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        first = int(f.read().split()[0])
+    for port in [random.randrange(1024, first) for _ in range(100) if first > 2048] + [0]:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError:
+                pass
+    raise RuntimeError("no port is free")
 
 
 def write(folder, name, text):
@@ -82,11 +92,11 @@ def raw_tls(folder, port):
 # comes from one: they are still looked up and counted.
 GADWALL_CONFIG = """
 plugin_paths = {{ "{here}/peers/gadwall" }}
-modules_enabled = {{ "admin_socket"; "admin_shell"; "health"; "bench" }}
+modules_enabled = {{ "admin_socket"; "admin_shell"; "health"; "bench"; {modules} }}
 interfaces = {{ "127.0.0.1" }}
-bench_echo_ports, bench_line_ports, bench_tls_ports, http_ports = {{}}, {{}}, {{}}, {{}}
-https_ports, admin_http_ports = {{}}, {{}}
+{silent}
 {option}_ports = {{ {port} }}
+{more}
 bench_tls_ssl = {{ certificate = "{run}/ec.crt", key = "{run}/ec.key" }}
 http_default_host = "localhost"
 max_connections_per_ip = 1000000
@@ -98,11 +108,18 @@ data_path = "{folder}/data"
 """
 
 
-def gadwall(option):
+STOP_MODULES = '"graceful_shutdown"; "lameduck"'
+GADWALL_SERVICES = ("bench_echo", "bench_line", "bench_tls", "bench_busy", "bench_polite", "http",
+    "https", "admin_http")
+
+
+def gadwall(option, more="", modules=""):
+    """A host of which only the service of that option listens; `more` are lines of its config."""
     def start(folder, port):
         certificate()
+        silent = "\n".join(f"{s}_ports = {{}}" for s in GADWALL_SERVICES if s != option)
         config = write(folder, "gadwall.cfg.lua", GADWALL_CONFIG.format(here=HERE, run=RUN,
-            folder=folder, port=port, option=option))
+            folder=folder, port=port, option=option, more=more, modules=modules, silent=silent))
         return [GADWALL, "run", "-c", config]
     return start
 
@@ -231,6 +248,13 @@ SERVERS = {
         "prosody": (prosody_tls, PROSODY),
         "node": (node_script("node_tls.js", True), "node"),
     },
+    # What only gadwall has: of the items workers, share and closes.
+    "busy": {
+        "gadwall-1": (gadwall("bench_busy"), None),
+        "gadwall-2": (gadwall("bench_busy", "workers = 2"), None),
+    },
+    "share": {"gadwall-2": (gadwall("bench_share", "workers = 2", '"bench_share"'), None)},
+    "polite": {"gadwall": (gadwall("bench_polite", modules=STOP_MODULES), None)},
 }
 
 
@@ -269,7 +293,7 @@ class Server:
         os.makedirs(self.folder, exist_ok=True)
         argv = [str(a) for a in SERVERS[role][name][0](self.folder, self.port)]
         env = dict(os.environ)
-        if name != "gadwall": # which is built against the system's libraries
+        if not name.startswith("gadwall"): # which is built against the system's libraries
             env.update(LUA_ENV, LD_LIBRARY_PATH=LIBS)
         self.log = os.path.join(self.folder, "log")
         with open(self.log, "w", encoding="utf-8") as log:
@@ -288,6 +312,12 @@ class Server:
 
     def pids(self):
         return tree(self.process.pid)
+
+    def command(self, *words, timeout=30):
+        """A command of gadwall's to this instance: exit status and what it said."""
+        run = subprocess.run([GADWALL, "-c", os.path.join(self.folder, "gadwall.cfg.lua"),
+            *map(str, words)], check=False, timeout=timeout, capture_output=True, text=True)
+        return run.returncode, run.stdout + run.stderr
 
     def last_words(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:

@@ -61,10 +61,11 @@ frontend versus
 """
 
 GADWALL = """
-modules_enabled = {{ "admin_socket", "admin_shell", "http", "versus" }}
+modules_enabled = {{ "admin_socket", "admin_shell", "http", "versus", {modules} }}
 plugin_paths = {{ "{folder}" }}
 http_ports = {{ {port} }}; http_interfaces = {{ "127.0.0.1" }}; https_ports = {{}}
 http_default_host = "localhost"
+max_connection_rate_per_ip = 1000000
 upgrade_probation = 0.2
 run_as_root = true
 runtime_path = "{folder}/run"; data_path = "{folder}/data"
@@ -185,11 +186,12 @@ class Haproxy(Change):
 
 class Gadwall(Change):
     name, how = "gadwall", "gadwall upgrade, probation 0.2 s"
+    modules = ""
 
     def command(self):
         servers.write(self.folder, "mod_versus.lua", MODULE)
         self.config = servers.write(self.folder, "gadwall.cfg.lua",
-            GADWALL.format(folder=self.folder, port=self.port))
+            GADWALL.format(folder=self.folder, port=self.port, modules=self.modules))
         return [self.program, "run", "-c", self.config]
 
     def change(self):
@@ -204,6 +206,11 @@ def build_clients(folder):
     subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", path,
         os.path.join(ROOT, "spec/support/upgrade_load.c")], check=True, timeout=120)
     return path
+
+
+def counts(text):
+    """What the clients say when they end: name → number."""
+    return {k: float(v) for k, v in re.findall(r"(\w+)=([\d.]+)", text)}
 
 
 def measure(server, clients):
@@ -225,7 +232,7 @@ def measure(server, clients):
         load.terminate()
         text = load.communicate(timeout=60)[0]
         server.stop()
-    return {k: float(v) for k, v in re.findall(r"(\w+)=([\d.]+)", text)}
+    return counts(text)
 
 
 def find(gadwall):

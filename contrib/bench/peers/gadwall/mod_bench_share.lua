@@ -9,7 +9,7 @@ module:hook("bench-share-tell", function ()
 	for _, server in ipairs(require "net.server".servers()) do
 		if server:service() == "bench_share" then
 			local s <const> = server:stats()
-			module:log("info", "worker %d has %d, accepted %d, woken %d", prosody.worker,
+			module:log("warn", "worker %d has %d, accepted %d, woken %d", prosody.worker,
 				s.connections, s.accepted, s.wakeups)
 		end
 	end
