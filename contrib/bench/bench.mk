@@ -12,6 +12,12 @@ build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lev -lssl -lcrypto -lm
 
+# Linked as the prototype was whose figures are the aim: with the distribution's shared Lua.
+bench-bin: build/bench/bare
+build/bench/bare: contrib/bench/bare.c contrib/bench/bench.mk
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(LUA_CFLAGS) -o $@ $< $(LUA_SHARED)
+
 # What clients lose while nginx, HAProxy and gadwall replace themselves; VERSUS_TIMES and the like.
 versus: build-run
 	@sh contrib/deps.sh build bench || true

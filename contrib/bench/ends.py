@@ -116,7 +116,9 @@ def drain_round(folder, clients, seconds):
         load.terminate()
         text = load.communicate(timeout=60)[0]
         host.stop()
-    return versus.counts(text) | {"drain": drain, "stop": stop, "exit": host.process.returncode}
+    found = versus.counts(text)
+    found["connects_refused"] = found.pop("refused", 0)  # after the stop, as it must be
+    return found | {"drain": drain, "stop": stop, "exit": host.process.returncode}
 
 
 def drain_http(rounds, seconds):

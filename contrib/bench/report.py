@@ -17,6 +17,16 @@ def ratios(rounds, base, key="us_per"):
         if a and b and not a["refused"] and not b["refused"] and a[key]]
 
 
+def ratio(item, server, peer):
+    """How many times more CPU the peer needs than the server, in one item of a run; None if one of
+    them was not reported."""
+    both = [item["servers"].get(n, {}) for n in (server, peer)]
+    if not all("us" in f for f in both):
+        return None
+    found = ratios(item["rounds"][server], item["rounds"][peer])
+    return st.median(found) if found else None
+
+
 def summary(item, results):
     """Figures of each server in one item; a server without enough rounds only says why."""
     out = {}
