@@ -99,11 +99,13 @@ local function adapt(handler, name, streaming)
 	if streaming then
 		return adapted
 	end
-	return function (event)
+	local function complete(event)
 		if not event.request.partial then
 			return adapted(event)
 		end
 	end
+	server.set_whole(complete, adapted)
+	return complete
 end
 
 -- "/dir" leads to "/dir/".

@@ -242,9 +242,7 @@ void guard_leave(lua_State *L, lua_State *previous)
 
 /* ---- coroutines ---- */
 
-/* Runs `co` with the `n` values on top of L's stack; results or the error are moved to L.
- * Returns the count of results, or -1 for an error (one value). */
-static int resume(lua_State *L, lua_State *co, int n)
+int guard_resume(lua_State *L, lua_State *co, int n)
 {
 	lua_State *previous = guard.current;
 	int status, count = 0;
@@ -283,7 +281,7 @@ static lua_State *check_thread(lua_State *L, int index)
 static int l_resume(lua_State *L)
 {
 	lua_State *co = check_thread(L, 1);
-	int n = resume(L, co, lua_gettop(L) - 1);
+	int n = guard_resume(L, co, lua_gettop(L) - 1);
 
 	lua_pushboolean(L, n >= 0);
 	lua_insert(L, n >= 0 ? -(n + 1) : -2);
@@ -293,7 +291,7 @@ static int l_resume(lua_State *L)
 static int l_wrapped(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-	int status, n = resume(L, co, lua_gettop(L));
+	int status, n = guard_resume(L, co, lua_gettop(L));
 
 	if (n >= 0)
 		return n;

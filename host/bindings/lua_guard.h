@@ -26,6 +26,11 @@ const char *guard_what(void);
 /* Names what runs now ("conn.onincoming"), for the slow-callback report; borrowed, static text. */
 void guard_label(const char *label);
 
+/* Runs `co` with the `n` values on top of L's stack (its function, if it is to begin, stands on its
+ * own stack); results or the error are moved to L. Returns the count of results, or -1 for an error
+ * (one value). */
+int guard_resume(lua_State *L, lua_State *co, int n);
+
 /* Replaces coroutine.resume, wrap and close by forms that say which coroutine runs. */
 void guard_track_coroutines(lua_State *L);
 

@@ -359,5 +359,6 @@ int luaopen_host_http(lua_State *L)
 	luaL_newlib(L, functions);
 	lua_http_open_request(L);
 	lua_http_open_answer(L);
+	lua_http_open_serve(L);
 	return 1;
 }

@@ -33,7 +33,40 @@ void lua_http_request_complete(lua_State *L, int index);
 /* Pushes a plain table of the head: method, target or code, httpversion, headers (lower case). */
 void lua_push_http_packet(lua_State *L, const struct http_parser *p);
 
-/* Adds the functions of requests and of answers to the table on top. */
+/* What lua_conn.http says: what a connection of the HTTP service that has no session does. */
+enum lua_http_rest {
+	LUA_HTTP_NONE, /* it has one, or is none of the service */
+	LUA_HTTP_NEW,  /* it has sent nothing yet */
+	LUA_HTTP_RESTING,
+	LUA_HTTP_SERVING, /* the handlers of its request run */
+};
+
+struct lua_conn;
+
+/* The request whose handlers run without a session; conn is NULL: there is none. The response
+ * stands at `index` of L. */
+extern struct lua_http_serving {
+	struct lua_conn *conn;
+	lua_State *L;
+	const void *response;
+	int index;
+} lua_http_serving;
+
+/* The answer to the request that is served has gone out: the connection rests. false: it has a
+ * session by now, or has ended. */
+bool lua_http_answered(struct lua_conn *conn);
+
+/* Pushes a new response to the request at `request` of the connection at `conn`, such as
+ * net.http.response makes. */
+void lua_push_http_response(lua_State *L, int request, int conn);
+
+/* Pushes the handlers for the head in the parser, as the function at `resolve` has told for it or
+ * tells now of the request at `request`; false (nothing pushed): it has none to tell. */
+bool lua_push_http_route(lua_State *L, const struct http_parser *p, int request, int resolve);
+int l_http_forget_routes(lua_State *L);
+
+/* Adds functions to the table on top. */
+void lua_http_open_serve(lua_State *L);
 void lua_http_open_request(lua_State *L);
 void lua_http_open_answer(lua_State *L);
 

@@ -16,57 +16,83 @@ static struct {
 	size_t len, cap;
 } block;
 
-static void add(lua_State *L, const char *at, size_t n)
+static void grow(lua_State *L, size_t n)
 {
-	if (n > block.cap - block.len) {
-		size_t cap = block.cap ? block.cap : 4096;
-		char *bigger;
+	size_t cap = block.cap ? block.cap : 4096;
+	char *bigger;
 
-		while (cap < block.len + n)
-			cap *= 2;
-		bigger = realloc(block.data, cap);
-		if (!bigger) {
-			luaL_error(L, "out of memory");
-			return;
-		}
-		block.data = bigger;
-		block.cap = cap;
+	while (cap < block.len + n)
+		cap *= 2;
+	bigger = realloc(block.data, cap);
+	if (!bigger) {
+		luaL_error(L, "out of memory");
+		return;
 	}
-	memcpy(block.data + block.len, at, n);
+	block.data = bigger;
+	block.cap = cap;
+}
+
+/* Room for n bytes more; they are there once block.len says so. */
+static inline char *room(lua_State *L, size_t n)
+{
+	if (n > block.cap - block.len)
+		grow(L, n);
+	return block.data + block.len;
+}
+
+static inline void add(lua_State *L, const char *at, size_t n)
+{
+	memcpy(room(L, n), at, n);
 	block.len += n;
 }
 
 /* ---- parts of the head ---- */
 
-static bool is_token(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static bool is_word(unsigned char c)
+static bool is_word(unsigned c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool is_token(unsigned c)
+{
+	return is_word(c) || (c && strchr("!#$%&'*+-.^_`|~", (int)c));
+}
+
+/* A byte of a header's name: what it goes out as at the begin of a word and within one (0: it may
+ * not stand there), and whether a word begins behind it. */
+static struct name_byte {
+	char at_begin, within;
+	bool ends_word;
+} name_bytes[256];
+
+static void make_name_bytes(void)
+{
+	for (unsigned c = 0; c < 256; c++) {
+		struct name_byte *b = &name_bytes[c];
+
+		b->within = is_token(c) ? (char)(c == '_' ? '-' : c) : '\0';
+		b->at_begin = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : b->within;
+		b->ends_word = !is_word(c);
+	}
 }
 
 /* "content_type" goes out as "Content-Type". */
 static void add_name(lua_State *L, const char *at, size_t n)
 {
+	char *out = room(L, n);
 	bool begins = true;
-	size_t from = block.len;
 
-	add(L, at, n);
-	for (char *c = block.data + from; c < block.data + block.len; c++) {
-		if (!is_token((unsigned char)*c))
+	for (const char *end = at + n, *c = at; c < end; c++, out++) {
+		const struct name_byte *b = &name_bytes[(unsigned char)*c];
+
+		*out = begins ? b->at_begin : b->within;
+		if (!*out)
 			luaL_error(L, "header name '%s' is no token", at);
-		if (*c == '_')
-			*c = '-';
-		if (begins && *c >= 'a' && *c <= 'z')
-			*c = (char)(*c - 'a' + 'A');
-		begins = !is_word((unsigned char)*c);
+		begins = b->ends_word;
 	}
 	if (!n)
 		luaL_error(L, "header without a name");
+	block.len += n;
 	add(L, ": ", 2);
 }
 
@@ -196,28 +222,43 @@ static struct lua_conn *plain_conn(lua_State *L, int index)
 	return replaced ? NULL : (struct lua_conn *)h;
 }
 
-/* Writes the head in the block to the connection at 1, and the text at `body` (or nil). Pushes
- * true; or the whole text, if it is no plain connection; or false when it takes nothing. */
-static int write_block(lua_State *L, int body)
+/* Writes the head in the block, and the text at `body` (or nil) behind it. */
+static bool write_both(lua_State *L, struct lua_conn *lc, int body)
 {
-	struct lua_conn *lc = plain_conn(L, 1);
-	lua_State *before;
+	enum { SMALL = 4096 }; /* copied once more it costs less than another write */
 	size_t n;
 	const char *text = luaL_optlstring(L, body, "", &n);
+	lua_State *before;
 	int r;
 
-	if (!lc) {
-		lua_pushlstring(L, block.data, block.len);
-		lua_pushlstring(L, text, n);
-		lua_concat(L, 2);
-		return 1;
+	if (n <= SMALL) {
+		add(L, text, n);
+		n = 0;
 	}
 	before = lua_handle_enter(L);
 	r = conn_write(&lc->c, block.data, block.len);
 	if (r == 0 && n)
 		r = conn_write(&lc->c, text, n);
 	lua_handle_enter(before);
-	lua_pushboolean(L, r == 0);
+	return r == 0;
+}
+
+/* Writes the head in the block to the connection at 1, and the text at `body` (or nil). Pushes
+ * true; or the whole text, if it is no plain connection; or false when it takes nothing. */
+static int write_block(lua_State *L, int body)
+{
+	struct lua_conn *lc = plain_conn(L, 1);
+
+	if (!lc) {
+		size_t n;
+		const char *text = luaL_optlstring(L, body, "", &n);
+
+		lua_pushlstring(L, block.data, block.len);
+		lua_pushlstring(L, text, n);
+		lua_concat(L, 2);
+		return 1;
+	}
+	lua_pushboolean(L, write_both(L, lc, body));
 	return 1;
 }
 
@@ -252,26 +293,98 @@ static int l_respond(lua_State *L)
 	return write_block(L, 6);
 }
 
-/* respond_plain(conn, headers, body): the same for 200 with all of its body, and another request to
- * come. Nothing, if a header says how the answer is framed: respond has to. */
-static int l_respond_plain(lua_State *L)
+/* Puts the head of a plain answer into the block: 200 with all of its body (a string at `body`),
+ * and another request to come. false: a header says how the answer is framed. */
+static bool frame_plain(lua_State *L, int headers, int body)
 {
 	static const char line[] = "HTTP/1.1 200 OK\r\n";
 	unsigned seen;
-	size_t n;
 
-	lua_settop(L, 3);
-	luaL_checklstring(L, 3, &n);
 	block.len = 0;
 	add(L, line, sizeof line - 1);
-	seen = add_headers(L, 2);
+	seen = add_headers(L, headers);
 	if (seen & (SEEN_CONNECTION | SEEN_LENGTH | SEEN_ENCODING))
-		return 0;
+		return false;
 	if (!(seen & SEEN_DATE))
 		add_date(L);
-	add_length(L, n);
+	add_length(L, lua_rawlen(L, body));
 	add(L, "\r\n", 2);
-	return write_block(L, 3);
+	return true;
+}
+
+/* respond_plain(conn, headers, body): as respond, for 200 with all of its body, and another request
+ * to come. Nothing, if a header says how the answer is framed: respond has to. */
+static int l_respond_plain(lua_State *L)
+{
+	lua_settop(L, 3);
+	luaL_checktype(L, 3, LUA_TSTRING);
+	return frame_plain(L, 2, 3) ? write_block(L, 3) : 0;
+}
+
+/* ---- responses ---- */
+
+/* Registry keys and addresses of the two classes: a response as it was made, and one that has ended
+ * so. */
+static const void *plain_class, *ended_class;
+
+/* response_class(plain, ended): metatables of responses that net.http.response makes. `plain` lets
+ * go of a response whose fields are set: what it says is all that there is to know of it. */
+static int l_response_class(lua_State *L)
+{
+	lua_settop(L, 2);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	plain_class = lua_topointer(L, 1);
+	ended_class = lua_topointer(L, 2);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &ended_class);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &plain_class);
+	return 0;
+}
+
+void lua_push_http_response(lua_State *L, int request, int conn)
+{
+	lua_createtable(L, 0, 4);
+	lua_pushliteral(L, "request");
+	lua_pushvalue(L, request);
+	lua_rawset(L, -3);
+	lua_pushliteral(L, "conn");
+	lua_pushvalue(L, conn);
+	lua_rawset(L, -3);
+	lua_pushliteral(L, "headers");
+	lua_createtable(L, 0, 4);
+	lua_rawset(L, -3);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &plain_class);
+	lua_setmetatable(L, -2);
+}
+
+/* Whether the value at 1 is a response as it was made. */
+static bool is_plain(lua_State *L)
+{
+	bool is = lua_getmetatable(L, 1) && lua_topointer(L, -1) == plain_class;
+
+	lua_settop(L, 2);
+	return is;
+}
+
+/* answer(response, body): sends 200 and ends the response to the request that is served. false
+ * (nothing was done) if it is another response, has more to say, or body is no string. */
+static int l_answer(lua_State *L)
+{
+	struct lua_conn *lc = lua_http_serving.conn;
+
+	if (lua_type(L, 2) != LUA_TSTRING || !lc || lc->http != LUA_HTTP_SERVING || lc->h.fields ||
+	    lua_http_serving.response != lua_topointer(L, 1) || !is_plain(L))
+		return 0;
+	lua_pushliteral(L, "headers");
+	lua_rawget(L, 1); /* response body headers */
+	if (!frame_plain(L, 3, 2))
+		return 0;
+	write_both(L, lc, 2);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &ended_class);
+	lua_setmetatable(L, 1);
+	lua_http_answered(lc);
+	lua_pushboolean(L, 1);
+	return 1;
 }
 
 /* half_close(conn): nothing more will be sent; the peer sees the end. */
@@ -285,10 +398,15 @@ static int l_half_close(lua_State *L)
 
 void lua_http_open_answer(lua_State *L)
 {
+	make_name_bytes();
 	lua_pushcfunction(L, l_respond);
 	lua_setfield(L, -2, "respond");
 	lua_pushcfunction(L, l_respond_plain);
 	lua_setfield(L, -2, "respond_plain");
+	lua_pushcfunction(L, l_response_class);
+	lua_setfield(L, -2, "response_class");
+	lua_pushcfunction(L, l_answer);
+	lua_setfield(L, -2, "answer");
 	lua_pushcfunction(L, l_half_close);
 	lua_setfield(L, -2, "half_close");
 }

@@ -59,7 +59,7 @@ void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner)
 	    .count = p->count,
 	    .method = p->ll.method,
 	    .minor = p->ll.http_minor,
-	    .partial = true,
+	    .partial = p->stage != HTTP_AT_END || p->body,
 	    .chunked = p->chunked,
 	    .expects = p->expects,
 	    .persistent = p->persistent,
@@ -249,10 +249,12 @@ void lua_push_http_packet(lua_State *L, const struct http_parser *p)
 
 static void push_body(lua_State *L, const struct request *r)
 {
-	if (r->partial)
+	if (r->partial) {
 		lua_pushboolean(L, 0);
-	else
-		lua_getiuservalue(L, 1, LUA_HTTP_BODY);
+	} else if (lua_getiuservalue(L, 1, LUA_HTTP_BODY) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_pushliteral(L, "");
+	}
 }
 
 /* Pushes what has not been assigned; true if it is worth keeping. */
@@ -382,15 +384,14 @@ static int l_target(lua_State *L)
 	return 3;
 }
 
-/* kind(request): whether there is something to know, of which framing tells: it is the last, its
- * answer has no body (HEAD), or the version is 1.0; and a table with room for four headers. */
-static int l_kind(lua_State *L)
+/* is_special(request): whether there is something to know, of which framing tells: it is the last,
+ * its answer has no body (HEAD), or the version is 1.0. */
+static int l_is_special(lua_State *L)
 {
 	const struct request *r = check(L);
 
 	lua_pushboolean(L, r->method == HTTP_HEAD || !r->minor || !r->persistent);
-	lua_createtable(L, 0, 4);
-	return 2;
+	return 1;
 }
 
 /* Pushes "METHOD hostpath"; host: a string's index, 0: none. */
@@ -515,8 +516,8 @@ void lua_http_open_request(lua_State *L)
 	lua_setfield(L, -2, "target");
 	lua_pushcfunction(L, l_events);
 	lua_setfield(L, -2, "events");
-	lua_pushcfunction(L, l_kind);
-	lua_setfield(L, -2, "kind");
+	lua_pushcfunction(L, l_is_special);
+	lua_setfield(L, -2, "is_special");
 	lua_pushcfunction(L, l_framing);
 	lua_setfield(L, -2, "framing");
 	lua_pushcfunction(L, l_complete);

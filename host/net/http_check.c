@@ -21,6 +21,7 @@ static int look_at(struct http_parser *p, const struct http_field *f, struct see
 
 	if (http_field_is(p, f, "host", 4)) {
 		seen->hosts++;
+		p->host = (uint16_t)(f - p->fields);
 		if (!http_target_is_host(value, f->value_len))
 			return http_refuse(p, 400, "bad host");
 	} else if (http_field_is(p, f, "transfer-encoding", 17)) {

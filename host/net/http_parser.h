@@ -51,6 +51,7 @@ struct http_parser {
 	uint32_t text_len, text_cap, target_len;
 	uint32_t line, lines, head; /* private: of the line guard */
 	uint16_t count, capacity;
+	uint16_t host;       /* ro: the field that is Host, of a request that has one */
 	uint16_t status;     /* ro: what to answer, for HTTP_EV_BAD */
 	uint8_t stage;       /* ro: enum http_stage */
 	uint8_t spaces;      /* private: in the first line */

@@ -40,7 +40,7 @@ local function call_watcher(runner, name, ...)
 	if not ok then runner:log("error", "Error in '%s' watcher: %s", name, err) end
 end
 
--- Ends a coroutine that raised. @return the error; a string has its traceback
+--- Ends a coroutine that raised. @return the error; a string has its traceback
 local function bury(thread, err)
 	err = debug.traceback(thread, err)
 	coroutine.close(thread)
@@ -76,7 +76,7 @@ local function settle(thread, job, ok, state)
 	if ok and state == "wait" then return true end
 	waiting_runners[job], runner_of[thread] = nil, nil
 	if ok then
-		give_back(thread)
+		if not job.foreign then give_back(thread) end
 	else
 		job.on_error(job.subject, bury(thread, state))
 	end
@@ -98,6 +98,13 @@ local function run_pooled(work, subject, on_error)
 		runner_of[thread], waiting_runners[job] = job, time_now()
 	end
 	settle(thread, job, ok, state)
+end
+
+--- Takes over a coroutine whose work has been begun elsewhere and waits.
+-- @param subject, on_error as of run_pooled; nobody uses the coroutine again
+local function adopt(thread, subject, on_error)
+	local job <const> = { work = true, foreign = true, subject = subject, on_error = on_error }
+	runner_of[thread], waiting_runners[job] = job, time_now()
 end
 
 -- Goes on with a coroutine that waits.
@@ -321,7 +328,7 @@ return {
 	--- @return true inside a runner; false and why not outside
 	ready = function () return pcall(check_thread) end,
 	waiter = waiter, guarder = guarder, runner = runner, sleep = sleep,
-	wait_for = wait_for, run_pooled = run_pooled,
+	wait_for = wait_for, run_pooled = run_pooled, adopt = adopt, bury = bury,
 	wait = wait_for, -- the name before 0.12
 	default_runner_func = default_func,
 	waiting_runners = waiting_runners,

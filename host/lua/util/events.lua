@@ -83,7 +83,7 @@ end
 
 -- Wrappers run around an event's handlers: the one added last is outermost, those of `false` (every
 -- event) stand inside those of the event.
--- `object.wrapped` says whether there is one at all.
+-- `object.wrapped` says whether there is one at all (`object.debugged`: whether a debug hook).
 local function new_wrappers(object, fire)
 	local by_event, global = {}, nil
 
@@ -194,11 +194,6 @@ local function new(options)
 			for event, handler in pairs(map) do registry.remove_handler(event, handler) end
 		end,
 		get_handlers = function (event) return handlers[event] end,
-		set_debug_hook = function (hook)
-			local old = debug_hook
-			debug_hook = hook
-			return old
-		end,
 		set_isolation = function (isolate, report)
 			on_error = report
 			registry.set_isolation(isolate)
@@ -206,6 +201,11 @@ local function new(options)
 		_handlers = handlers,
 		_event_map = registry.event_map,
 	}
+	function self.set_debug_hook(hook)
+		local old = debug_hook
+		debug_hook, self.debugged = hook, hook ~= nil
+		return old
+	end
 	local fire_wrapped
 	fire_wrapped, self.add_wrapper, self.remove_wrapper = new_wrappers(self, fire)
 	-- The usual case is here whole: two calls less for each event.

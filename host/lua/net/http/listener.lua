@@ -1,6 +1,7 @@
 --- What a connection tells net.http.server: the listener of the services http and https.
 
 local abandon <const> = require "net.http.response".abandon
+local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
 local resting <const> = require "net.http.resting"
 local session <const> = require "net.http.session"
@@ -18,15 +19,16 @@ local margin <const> = 0.2
 local listener <const> = {}
 
 function listener.onconnect(conn)
-	session.came(conn)
+	host_http.came(conn)
 	conn:setreadtimeout(options.header_timeout)
 end
 
 -- A connection that another listener gave to this one.
 listener.onattach = listener.onconnect
 
-function listener.onincoming(conn, data)
-	local s <const> = sessions[conn] or wake(conn)
+-- What is no usual request.
+local function unusual(conn, data)
+	local s <const> = wake(conn)
 	if not s then
 		return
 	elseif s.busy or s.advancing then
@@ -35,10 +37,22 @@ function listener.onincoming(conn, data)
 	return session.advance(s, data)
 end
 
+--- @param resolve (request) → list of handlers
+-- @param serve (handlers, request, response)
+function listener.init(resolve, serve)
+	listener.onincoming = host_http.incoming {
+		unusual = unusual, resolve = resolve, serve = serve, ended = session.ended,
+		watch = function () resting.watch(sessions) end,
+	}
+end
+
 function listener.ondisconnect(conn)
 	local s <const> = sessions[conn]
 	if not s then
-		resting.take(conn)
+		local _, _, _, answer = host_http.take(conn)
+		if answer then
+			abandon(answer)
+		end
 	else
 		s.closed = true
 		sessions[conn] = nil
@@ -146,7 +160,7 @@ function listener.new(handle)
 	for name, fn in pairs(listener) do
 		own[name] = fn
 	end
-	own.new = nil
+	own.new, own.init = nil, nil
 	function own.onconnect(conn)
 		listener.onconnect(conn)
 		wake(conn).handle = handle

@@ -5,7 +5,7 @@
 
 local codes <const> = require "net.http.codes"
 local host_http <const> = require "host.http"
-local kind <const>, respond_plain <const> = host_http.kind, host_http.respond_plain
+local answer <const>, respond_plain <const> = host_http.answer, host_http.respond_plain
 local contains_token <const> = require "util.http".contains_token
 
 local response <const> = {}
@@ -25,13 +25,18 @@ end })
 
 -- And what a field is that has not been set: to set one of a new table takes 200 instructions.
 local methods <const> = { status_code = 200, is_head_request = false, old = false,
-	persistent = true, begun = false, altered = false }
+	persistent = true, begun = false, finished = false }
 
--- Who sets a field, or asks for HEAD or in HTTP/1.0, has no plain answer (see send).
-local mt <const> = { __index = methods, __newindex = function (self, key, value)
-	rawset(self, key, value)
-	rawset(self, "altered", true)
+-- Who sets a field, or asks for HEAD or in HTTP/1.0, has no plain answer (see send): the class of a
+-- response says that, and that it has ended.
+local altered <const> = { __index = methods }
+local plain <const> = { __index = methods, __newindex = function (self, key, value)
+	rawset(setmetatable(self, altered), key, value)
 end }
+local ended <const> = {
+	__index = setmetatable({ finished = true, begun = true }, { __index = methods }),
+}
+host_http.response_class(plain, ended)
 
 -- RFC 9110 6.4.1: these never have a body.
 local function is_bodyless(code)
@@ -80,7 +85,7 @@ end
 -- come. They are framed in one call of C, without write's questions. false: nothing was done.
 local function send_plain(self, body)
 	local s <const>, conn <const> = self.session, self.conn
-	if not s or s.last then
+	if getmetatable(self) ~= plain or draining or type(body) ~= "string" or not s or s.last then
 		return false
 	end
 	local text <const> = respond_plain(conn, self.headers, body)
@@ -89,18 +94,17 @@ local function send_plain(self, body)
 	elseif text ~= true and text then
 		conn:write(text)
 	end
+	setmetatable(self, ended)
 	return true
 end
 
 --- Sends the answer with its body and ends it.
 -- @param body string, default response.body or none
 function methods:send(body)
-	if self.finished then
+	if self.finished or answer(self, body) then
 		return
-	elseif not self.altered and not draining and type(body) == "string" and send_plain(self, body)
-	then
-		self.finished = true
-		return self.finish_cb(self)
+	elseif send_plain(self, body) then
+		return self:finish_cb()
 	end
 	body = body or self.body or ""
 	if type(body) ~= "string" then
@@ -211,24 +215,30 @@ function response.abandon(self)
 end
 
 --- @param request request object, or nil for an answer to what is none
--- @param finish_cb called when the answer has ended
 -- @param session of the connection
-function response.new(conn, request, finish_cb, session)
+function response.new(conn, request, session)
 	if not request then
-		return setmetatable({ conn = conn, finish_cb = finish_cb, session = session, headers = {},
-			persistent = false, finished = false, altered = true }, mt)
+		return setmetatable({ conn = conn, session = session, headers = {}, persistent = false },
+			altered)
 	end
-	local special <const>, headers <const> = kind(request)
-	local self <const> = setmetatable({ -- eight fields fit without growing
-		request = request, conn = conn, finish_cb = finish_cb, session = session, headers = headers,
-		finished = false,
-	}, mt)
-	if special then
+	local self <const> = setmetatable({ request = request, conn = conn, headers = {},
+		session = session }, plain)
+	if host_http.is_special(request) then
 		local persistent, version, _, _, _, method = host_http.framing(request)
 		self.persistent, self.old = persistent, version == "1.0"
 		self.is_head_request = method == "HEAD"
 	end
 	return self
+end
+
+--- A response that was made for a request without a session gets one.
+function response.give_session(self, session)
+	rawset(self, "session", session)
+end
+
+--- Sets what is called with a response that has ended, as its finish_cb.
+function response.set_finish(fn)
+	methods.finish_cb = fn
 end
 
 --- Sets who decides whether connections live on: fn(response) → boolean.

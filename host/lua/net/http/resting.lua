@@ -2,10 +2,11 @@
 --
 -- A session with its parser takes 800 bytes, most connections are idle most of the time. So who
 -- has been idle for a moment gives both up, to the next one that has something to say; what stays
--- is the time since when. Who sends one request after the other never gets here: this costs a busy
--- connection nothing.
+-- is the time since when, in the connection (bindings/lua_http_serve.c). Who sends one request after
+-- the other never gets here: this costs a busy connection nothing.
 
 local coarse <const> = require "host.loop".coarse
+local host_http <const> = require "host.http"
 local timer <const> = require "util.timer"
 
 local resting <const> = {}
@@ -15,29 +16,14 @@ local soon <const>, seldom <const> = 0.05, 1
 -- Sessions that are kept for the next ones; their parsers have limits that must not change.
 local spares_most <const> = 256
 
-local idle <const> = {} -- conn → since when; negative: it has not sent a request yet
 local spare <const> = {}
 local watching, pause = false, soon
--- Sessions put to rest since garbage was last collected for it; how many are worth that.
+-- Sessions put to rest, and requests served without one, since garbage was last collected for it;
+-- how many are worth that.
 local rested, many <const> = 0, 256
+local served = 0 -- of those requests, as of the last look
 -- What one look collects at most, in KB of allocation (as collectgarbage counts): under 1 ms.
 local step <const> = 200
-
---- A new connection begins at rest.
-function resting.came(conn)
-	idle[conn] = -coarse()
-end
-
---- It is at rest no more: it has sent something, closes, or is somebody else's.
--- @return since when (monotonic seconds); requests it has sent, 1 for any number of them; nil if
--- it was not at rest
-function resting.take(conn)
-	local since <const> = idle[conn]
-	idle[conn] = nil
-	if since then
-		return math.abs(since), since < 0 and 0 or 1
-	end
-end
 
 --- A session that nobody has, or nil.
 function resting.spare()
@@ -71,7 +57,7 @@ local function can_rest(s, now)
 end
 
 local function rest(s)
-	idle[s.conn] = s.count == 0 and -s.idle_since or s.idle_since
+	host_http.rest(s.conn, s.idle_since, s.count)
 	if #spare < spares_most then
 		s.conn = false
 		s.parser:adopt(nil)
@@ -88,6 +74,13 @@ local function collect()
 	return rested >= many
 end
 
+-- How many requests have been served without a session since the last look.
+local function count_served()
+	local before <const> = served
+	served = host_http.unwatch()
+	return served - before
+end
+
 local function look(sessions)
 	local now <const> = coarse()
 	local found = false
@@ -98,12 +91,18 @@ local function look(sessions)
 			rest(s)
 		end
 	end
+	local new <const> = count_served()
+	rested = rested + new
 	pause = found and soon or math.min(pause * 2, seldom)
-	watching = next(sessions) ~= nil or rested >= many and collect()
-	return watching and pause or nil
+	watching = next(sessions) ~= nil or new > 0 or rested >= many and collect()
+	if watching then
+		return pause
+	end
+	host_http.unwatch(true)
 end
 
---- Somebody has a session: looks for those who need theirs no more, until nobody has one.
+--- Somebody has a session, or has been served without one: looks for those who need theirs no more,
+-- until nobody has one and nobody asks for anything.
 -- @param sessions conn → session
 function resting.watch(sessions)
 	pause = soon

@@ -48,8 +48,23 @@ local function resolve(event_map, event)
 	return #list > 0 and list or false
 end
 
+-- Calls fn behind every function of events that changes which handlers are called.
+local function tell(events, fn)
+	for _, name in ipairs { "add_handler", "remove_handler", "add_handlers", "remove_handlers",
+		"add_wrapper", "remove_wrapper", "set_isolation", "set_debug_hook" } do
+		local change <const> = events[name]
+		events[name] = function (...)
+			fn()
+			return change(...)
+		end
+	end
+	events.wrappers = { add_handler = events.add_wrapper, remove_handler = events.remove_wrapper }
+end
+
 --- Makes a set of events (util.events) match by wildcards.
-function routes.install(events)
+-- @param changed called before the handlers of an event change
+function routes.install(events, changed)
+	tell(events, changed)
 	local handlers <const>, event_map <const> = events._handlers, events._event_map
 	local guesses, count = {}, 0
 

@@ -23,8 +23,10 @@ local fire <const> = events.fire_event
 local hosts <const> = {}
 local default_host
 local names <const>, handlers <const> = host_http.events, events._handlers
+local answer_plain <const> = host_http.answer
 
-routes.install(events)
+-- Whatever changes who answers: the lists that are remembered for requests (resolve) are made anew.
+routes.install(events, host_http.forget_routes)
 
 -- Results -----------------------------------------------------------------------------------------
 
@@ -145,7 +147,43 @@ local function handle(request, answer, early)
 	return handle_result(answer, result)
 end
 
+-- The usual request (bindings/lua_http_serve.c) ----------------------------------------------------
+
+-- handler → what it is for requests that are complete; see server.set_whole
+local whole <const> = setmetatable({}, { __mode = "k" })
+
+local function add_all(list, found)
+	for _, handler in ipairs(found or {}) do
+		list[#list + 1] = whole[handler] or handler
+	end
+end
+
+-- The handlers of a request, first those of any host, as handle calls them; nil: none, or somebody
+-- wants to see the event itself.
+local function resolve(request)
+	local event <const>, own <const> = names(request, hosts, default_host)
+	if not own or events.wrapped or events.debugged then
+		return nil
+	end
+	local list <const> = {}
+	add_all(list, handlers[event])
+	add_all(list, handlers[own])
+	return list[1] and list
+end
+
+local function serve(list, request, answer)
+	local event <const> = { request = request, response = answer }
+	for i = 1, #list do
+		local result <const> = list[i](event)
+		if result ~= nil then
+			return answer_plain(answer, result) or handle_result(answer, result)
+		end
+	end
+	return handle_result(answer, 404)
+end
+
 session.init { handle = handle, report = report }
+listener.init(resolve, serve)
 
 -- What is made of a request when it is asked for --------------------------------------------------
 
@@ -192,15 +230,25 @@ end
 
 function server.add_host(host)
 	hosts[host] = true
+	host_http.forget_routes()
 end
 
 function server.remove_host(host)
 	hosts[host] = nil
+	host_http.forget_routes()
 end
 
 --- Who answers for hosts that nobody has added.
 function server.set_default_host(host)
 	default_host = host
+	host_http.forget_routes()
+end
+
+--- A handler asks of each request first whether it is complete (mod_http).
+-- @param handler as it was added
+-- @param fn what it does if it is
+function server.set_whole(handler, fn)
+	whole[handler] = fn
 end
 
 local defaults <const> = {}
@@ -214,7 +262,7 @@ end
 -- @param value nil: the default
 function server.set_option(name, value)
 	session.options[name] = value == nil and defaults[name] or value
-	require "net.http.resting".forget_spares()
+	session.refresh()
 end
 
 --- @param fn (request, ip) → ip, secure of the client behind trusted proxies
@@ -225,10 +273,7 @@ end
 --- @param fn (conn) → true if its service is to be left: answers say close; nil: never
 -- @param announced optional () → seconds for which an idle connection waits for its next request
 -- when the host says goodbye
-function server.set_draining(fn, announced)
-	session.draining, session.announced = fn, announced
-	response.set_draining(fn ~= nil)
-end
+server.set_draining = session.set_draining
 
 --- @return the request that is being answered on a connection, or nil
 server.get_request_from_conn = session.request_of

@@ -3,20 +3,24 @@
 --    reading ──> busy (a handler works, input waits in the kernel) ──> reading
 --       └──────────┴──> lingering (the last answer is out, input is thrown away) ──> closed
 --
--- A connection at rest has no session (net.http.resting).
+-- A connection at rest has no session (net.http.resting), nor has one whose request is usual
+-- (bindings/lua_http_serve.c) as long as its handlers run: most are answered by then.
 
 local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
 local linger <const> = require "net.http.linger"
 local log <const> = require "util.logger".init("http.server")
-local new_response <const> = require "net.http.response".new
-local abandon <const> = require "net.http.response".abandon
+local response <const> = require "net.http.response"
 local resting <const> = require "net.http.resting"
-local run_pooled <const> = require "util.async".run_pooled
+local async <const> = require "util.async"
+
+local new_response <const>, abandon <const> = response.new, response.abandon
+local run_pooled <const> = async.run_pooled
 
 local session <const> = {}
 
 local monotonic <const>, coarse <const> = host_loop.monotonic, host_loop.coarse
+local answered <const> = host_http.answered
 -- By name a method costs three times as much, and these are called at every request.
 local set_read_timeout <const> = require "host.net".conn_methods.setreadtimeout
 
@@ -45,20 +49,25 @@ local function new_parser(conn)
 	}, conn)
 end
 
---- A connection that is new, or has been given to us.
-session.came = resting.came
+-- What a session has to know of a request whose handlers run, or have run, without one.
+local function set_busy(s, answer)
+	s.busy, s.request, s.response = true, answer.request, answer
+	response.give_session(answer, s)
+end
 
---- The session of a connection; made, or taken from those that are spare, if it is at rest.
+--- The session of a connection; made, or taken from those that are spare, if it has none.
+-- @param answer the response to the request that is being served, if its handlers have run
 -- @return session; nil: it is none of ours, or closes
-function session.wake(conn)
+function session.wake(conn, answer)
 	local s = sessions[conn]
 	if s then
 		return s
 	end
-	local since <const>, count <const> = resting.take(conn)
+	local since <const>, count <const>, serving <const>, current <const> = host_http.take(conn)
 	if not since then
 		return nil
 	end
+	answer = serving and (current or answer)
 	s = resting.spare()
 	if s then
 		s.conn, s.count, s.idle_since = conn, count, since
@@ -68,32 +77,36 @@ function session.wake(conn)
 			parser = new_parser(conn) }
 	end
 	sessions[conn] = s
+	if answer then
+		set_busy(s, answer)
+	end
 	resting.watch(sessions)
 	return s
 end
+local wake <const> = session.wake
 
 -- Running handlers --------------------------------------------------------------------------------
 
 local advance
 
 local function fail(s, code, message)
-	local response = s.response
-	if response and response.begun then
+	local answer = s.response
+	if answer and answer.begun then
 		s.closed = true
 		s.conn:destroy()
 		sessions[s.conn] = nil
-		return abandon(response)
+		return abandon(answer)
 	end
-	response = new_response(s.conn, response and response.request, session.finish, s)
-	s.response = response
-	response.persistent = false
+	answer = new_response(s.conn, answer and answer.request, s)
+	s.response = answer
+	answer.persistent = false
 	s.busy = true
-	report(response, code, message)
+	report(answer, code, message)
 end
 
 local function on_error(s, err)
 	log("error", "Traceback[httpserver]: %s", err)
-	if s.closed then
+	if not s or s.closed then
 		return
 	end
 	local ok, why = xpcall(fail, debug.traceback, s, 500, err)
@@ -126,22 +139,42 @@ local function go_on(s)
 end
 
 local function work(s)
-	local response <const> = s.response
+	local answer <const> = s.response
 	local own <const> = s.handle or handle
-	own(s.request, response, s.early)
-	if s.early and s.response == response and not response.finished then
+	own(s.request, answer, s.early)
+	if s.early and s.response == answer and not answer.finished then
 		go_on(s)
 	end
 end
 
-local function run(s, request)
-	local response <const> = new_response(s.conn, request, session.finish, s)
-	s.busy, s.request, s.response = true, request, response
-	run_pooled(work, s, on_error)
+-- The handlers have returned, or wait.
+local function hold_input(s)
 	if s.busy and not s.closed and not s.paused then
 		s.paused = true
 		s.conn:pause()
 		s.conn:setreadtimeout(options.request_timeout)
+	end
+end
+
+local function run(s, request)
+	s.busy, s.request, s.response = true, request, new_response(s.conn, request, s)
+	run_pooled(work, s, on_error)
+	return hold_input(s)
+end
+
+--- The handlers of a usual request wait, have raised, or have returned without an answer.
+-- @param answer its response
+-- @param thread their coroutine, unless they have returned
+-- @param ok false: they have raised `err`
+function session.ended(conn, answer, thread, ok, err)
+	local s <const> = wake(conn, answer)
+	if not ok then
+		on_error(s, async.bury(thread, err))
+	elseif thread then
+		async.adopt(thread, s, on_error)
+	end
+	if s then
+		return hold_input(s)
 	end
 end
 
@@ -166,10 +199,10 @@ local steps <const> = {}
 function steps.request(s, request)
 	s.count, s.begun = s.count + 1, nil
 	if s.refuse then
-		local response = new_response(s.conn, request, session.finish, s)
-		s.response, s.busy = response, true
-		response.headers.retry_after = ("%d"):format(math.ceil(tonumber(s.retry_after) or 1))
-		return report(response, 503)
+		local answer <const> = new_response(s.conn, request, s)
+		s.response, s.busy = answer, true
+		answer.headers.retry_after = ("%d"):format(math.ceil(tonumber(s.retry_after) or 1))
+		return report(answer, 503)
 	end
 	return run(s, request)
 end
@@ -293,15 +326,21 @@ local function close_after(s, request)
 	return close(s, complete and not host_http.framing(request))
 end
 
---- An answer has ended (response.finish_cb).
-function session.finish(response)
-	local s <const> = response.session
-	if not s or s.response ~= response or s.closed then
+-- An answer has ended.
+local function finish(answer)
+	local s = answer.session
+	if not s then -- that of a usual request
+		if answer.persistent and answered(answer) then
+			return
+		end
+		s = wake(answer.conn)
+	end
+	if not s or s.response ~= answer or s.closed then
 		return
 	end
 	s.response, s.request = nil, nil
-	if not response.persistent or s.early or s.sink then -- else the request is complete
-		return close_after(s, response.request)
+	if not answer.persistent or s.early or s.sink then -- else the request is complete
+		return close_after(s, answer.request)
 	end
 	s.busy, s.idle_since = false, coarse()
 	if s.paused then
@@ -316,20 +355,46 @@ end
 --- @return the request that is being answered on a connection, or nil
 function session.request_of(conn)
 	local s <const> = conn and sessions[conn]
-	return s and s.response and s.response.request or nil
+	local answer <const> = s and s.response or not s and conn and host_http.served(conn)
+	return answer and answer.request or nil
 end
 
 -- What the listener needs.
 session.advance, session.fail, session.close = advance, fail, close
 
+-- Whether connections come to an end: then no request is usual.
+local function set_usual()
+	host_http.usual {
+		on = not session.draining, keepalive = options.keepalive_timeout,
+		line = options.max_request_line, header = options.max_header_size,
+		headers = options.max_headers,
+	}
+end
+
+--- The options have changed.
+function session.refresh()
+	resting.forget_spares()
+	set_usual()
+end
+
+--- @param draining (conn) → whether its service is to be left; nil: none is
+-- @param announced as of net.http.server
+function session.set_draining(draining, announced)
+	session.draining, session.announced = draining, announced
+	response.set_draining(draining ~= nil)
+	set_usual()
+end
+
 --- @param hooks handle(request, response, early), report(response, code, message)
 function session.init(hooks)
 	handle, report = hooks.handle, hooks.report
-	require "net.http.response".set_persistence(function (response)
-		local s <const> = response.session
+	response.set_finish(finish)
+	response.set_persistence(function (answer)
+		local s <const> = answer.session
 		local draining <const> = session.draining and not (s and s.handle)
-		return not (s and s.last) and not (draining and session.draining(response.conn))
+		return not (s and s.last) and not (draining and session.draining(answer.conn))
 	end)
+	set_usual()
 end
 
 return session
