@@ -61,7 +61,7 @@ static bool is_token(unsigned c)
 /* A byte of a header's name: what it goes out as at the begin of a word and within one (0: it may
  * not stand there), and whether a word begins behind it. */
 static struct name_byte {
-	char at_begin, within;
+	unsigned char at_begin, within;
 	bool ends_word;
 } name_bytes[256];
 
@@ -70,8 +70,8 @@ static void make_name_bytes(void)
 	for (unsigned c = 0; c < 256; c++) {
 		struct name_byte *b = &name_bytes[c];
 
-		b->within = is_token(c) ? (char)(c == '_' ? '-' : c) : '\0';
-		b->at_begin = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : b->within;
+		b->within = (unsigned char)(!is_token(c) ? 0 : c == '_' ? '-' : c);
+		b->at_begin = (unsigned char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : b->within);
 		b->ends_word = !is_word(c);
 	}
 }
@@ -79,7 +79,7 @@ static void make_name_bytes(void)
 /* "content_type" goes out as "Content-Type". */
 static void add_name(lua_State *L, const char *at, size_t n)
 {
-	char *out = room(L, n);
+	unsigned char *out = (unsigned char *)room(L, n);
 	bool begins = true;
 
 	for (const char *end = at + n, *c = at; c < end; c++, out++) {

@@ -2,8 +2,8 @@
 --
 -- A session with its parser takes 800 bytes, most connections are idle most of the time. So who
 -- has been idle for a moment gives both up, to the next one that has something to say; what stays
--- is the time since when, in the connection (bindings/lua_http_serve.c). Who sends one request after
--- the other never gets here: this costs a busy connection nothing.
+-- is the time since when, in the connection (bindings/lua_http_serve.c). Who sends one request
+-- after the other never gets here: this costs a busy connection nothing.
 
 local coarse <const> = require "host.loop".coarse
 local host_http <const> = require "host.http"

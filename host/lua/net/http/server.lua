@@ -147,7 +147,7 @@ local function handle(request, answer, early)
 	return handle_result(answer, result)
 end
 
--- The usual request (bindings/lua_http_serve.c) ----------------------------------------------------
+-- The usual request (bindings/lua_http_serve.c) ---------------------------------------------------
 
 -- handler → what it is for requests that are complete; see server.set_whole
 local whole <const> = setmetatable({}, { __mode = "k" })

@@ -106,8 +106,8 @@ end
 
 local function on_error(s, err)
 	log("error", "Traceback[httpserver]: %s", err)
-	if not s or s.closed then
-		return
+	if not s or s.closed or not s.response then
+		return -- nobody is owed an answer
 	end
 	local ok, why = xpcall(fail, debug.traceback, s, 500, err)
 	if not ok then
