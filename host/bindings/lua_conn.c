@@ -63,6 +63,16 @@ static bool is_native(const struct lua_handle *h)
 	return h->listeners && h->listeners->native && !(h->overrides & (1u << CB_INCOMING));
 }
 
+/* Whether onincoming sees its third argument. */
+static bool hears_end(struct conn *c)
+{
+	const struct lua_handle *h = &of(c)->h;
+
+	if (h->overrides & (1u << CB_INCOMING))
+		return h->hears_end;
+	return h->listeners && h->listeners->hears_end;
+}
+
 static void on_incoming(struct conn *c, const char *bytes, size_t n, const char *err)
 {
 	struct lua_conn *lc = of(c);
@@ -80,6 +90,8 @@ static void on_incoming(struct conn *c, const char *bytes, size_t n, const char 
 		return;
 	}
 	lua_pushlstring(L, bytes, n);
+	if (err && !hears_end(c))
+		err = NULL;
 	if (err == CONN_SHORT)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, word_timeout);
 	else if (err)
@@ -136,15 +148,6 @@ static void on_lines(struct conn *c, struct conn_lines *in)
 		if (lines.no_room)
 			conn_fail(c, "out of memory");
 	} while (in->done > before && in->done < in->n && c->lines && c->state == CONN_OPEN);
-}
-
-static bool hears_end(struct conn *c)
-{
-	const struct lua_handle *h = &of(c)->h;
-
-	if (h->overrides & (1u << CB_INCOMING))
-		return h->hears_end;
-	return h->listeners && h->listeners->hears_end;
 }
 
 static void on_predrain(struct conn *c)
@@ -242,7 +245,7 @@ static struct lua_conn *push_new(lua_State *L, struct loop *loop)
 {
 	struct lua_conn *lc = lua_push_handle_new(L, sizeof *lc, LUA_HANDLE_CONN, LUA_CONN_CLASS);
 
-	conn_init(&lc->c, loop, &ops);
+	conn_init(&lc->c, loop);
 	return lc;
 }
 
@@ -284,7 +287,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 	c = &n.conn->c;
 	n.conn->h.listeners = lua_listeners_hold(s->h.listeners);
 	c->server = &s->l;
-	c->peer = peer;
+	conn_set_peer(c, peer);
 	c->read_timeout = s->read_timeout;
 	conn_set_mode(c, s->lines, s->read_size);
 	if (s->tls && tls_begin(c, s->tls, NULL) < 0)
@@ -597,6 +600,7 @@ void lua_push_conn_class(lua_State *L)
 	for (const luaL_Reg *r = lua_conn_tls_methods; r->name; r++)
 		all[n++] = *r;
 	all[n] = (luaL_Reg){NULL, NULL};
+	lua_check_loop(L)->ops = &ops;
 	lua_pushstring(L, CONN_SHORT);
 	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);

@@ -27,9 +27,12 @@ struct lua_handle {
 	int pin; /* registry ref while a descriptor is open, else LUA_NOREF */
 	struct lua_listeners *listeners; /* NULL for a watch and after the end */
 	uint16_t overrides;              /* bit n: callback n stands among the assigned fields */
-	bool fields;                     /* something has been assigned */
-	bool counted;                    /* a connection that the hook `opened` has heard of */
-	bool hears_end;                  /* the assigned onincoming can see its third argument */
+	bool fields : 1;                 /* something has been assigned */
+	bool counted : 1;                /* a connection that the hook `opened` has heard of */
+	bool hears_end : 1;              /* the assigned onincoming can see its third argument */
+	/* of lua_http_serve.c; in struct lua_conn they would take eight bytes, here none */
+	uint8_t http;        /* enum lua_http_rest */
+	uint32_t http_since; /* a tick */
 };
 
 /* private: of the next two */
@@ -54,8 +57,9 @@ static inline lua_State *lua_handle_enter(lua_State *L)
 /* Whether there is such a callback at all. */
 static inline bool lua_handle_has(const struct lua_handle *h, enum lua_callback which)
 {
-	return (h->listeners && h->listeners->fn[which] != LUA_NOREF) ||
-	       (h->overrides & (1u << which));
+	unsigned has = h->overrides | (h->listeners ? h->listeners->has : 0u);
+
+	return (has & (1u << which)) != 0;
 }
 
 /* The loop of this process; raises when it cannot be made. */

@@ -61,14 +61,17 @@ static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
 		ls->hears_end = !ls->native && lua_takes_third(L, -1);
 	}
 	if (lua_isnil(L, -1)) {
+		ls->has &= (uint16_t) ~(1u << which);
 		luaL_unref(L, LUA_REGISTRYINDEX, *ref);
 		*ref = LUA_NOREF;
 		lua_pop(L, 1);
-	} else if (*ref == LUA_NOREF) {
-		*ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	} else {
-		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
+		return;
 	}
+	if (*ref == LUA_NOREF)
+		*ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	else
+		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
+	ls->has |= (uint16_t)(1u << which);
 }
 
 void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls)
@@ -90,6 +93,7 @@ static struct lua_listeners *make(lua_State *L, int index)
 	for (int i = 0; i < CB_COUNT; i++)
 		ls->fn[i] = LUA_NOREF;
 	ls->users = 0;
+	ls->has = 0;
 	lua_pushvalue(L, index);
 	ls->table = luaL_ref(L, LUA_REGISTRYINDEX);
 	return ls;

@@ -6,6 +6,7 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum lua_callback {
 	CB_CONNECT,
@@ -26,9 +27,10 @@ enum lua_callback {
 struct lua_listeners {
 	int table;        /* registry ref of the module's table */
 	int fn[CB_COUNT]; /* registry refs, LUA_NOREF: none */
-	unsigned users;   /* private */
+	uint16_t has;     /* bit n: there is callback n */
 	bool hears_end;   /* onincoming can see its third argument */
 	bool native;      /* onincoming is a C function that takes struct lua_input */
+	unsigned users;   /* private */
 };
 
 /* The C function behind onincoming of the tables with `native`: it hears of no end, and gets, in

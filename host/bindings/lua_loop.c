@@ -67,13 +67,10 @@ static int l_watch(lua_State *L)
 	lua_settop(L, 3);
 	lw = lua_push_handle_new(L, sizeof *lw, LUA_HANDLE_WATCH, WATCH_CLASS);
 	watch_init(&lw->w, loop, on_watch, on_released);
-	lua_newtable(L);
 	lua_pushvalue(L, 2);
-	lua_setfield(L, -2, "onreadable");
+	lua_setfield(L, 4, "onreadable");
 	lua_pushvalue(L, 3);
-	lua_setfield(L, -2, "onwritable");
-	lua_setiuservalue(L, 4, 1);
-	lw->h.fields = true;
+	lua_setfield(L, 4, "onwritable");
 	lua_check_handle_pin(L, &lw->h, 4);
 	watch_open(&lw->w, fd, !lua_isnil(L, 2), !lua_isnil(L, 3));
 	return 1;

@@ -25,8 +25,6 @@ struct lua_server {
 struct lua_conn {
 	struct lua_handle h;
 	struct conn c;
-	uint32_t http_since; /* of lua_http_serve.c: a tick */
-	uint8_t http;        /* of lua_http_serve.c: enum lua_http_rest */
 };
 
 /* What a listener's native onincoming is given, as a light userdata: bytes that are the loop's,

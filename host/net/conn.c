@@ -23,23 +23,11 @@ const char *conn_class_name(enum conn_class klass)
 	return CLASS_NAMES[klass];
 }
 
-/* ---- frames ----
- * A callback may close the very connection that we are reading from. Every frame that calls back
- * and then touches the connection again holds it; the last release of a closed one tells the owner.
- */
-
-void conn_hold(struct conn *c)
-{
-	c->holds++;
-}
-
-void conn_release(struct conn *c)
+void conn_released(struct conn *c)
 {
 	struct listener *server = c->server;
 
-	if (--c->holds > 0 || c->state != CONN_CLOSED)
-		return;
-	c->ops->released(c);
+	c->loop->ops->released(c);
 	if (server) /* last: the owner of the connection may still ask its listener */
 		listener_conn_gone(server);
 }
@@ -55,7 +43,7 @@ void conn_watch(struct conn *c)
 	} else if (c->state == CONN_CONNECTING) {
 		events = EV_WRITE;
 	} else if (c->state < CONN_CLOSED) {
-		if (c->state == CONN_OPEN && !c->paused && !c->upgrade)
+		if (c->state == CONN_OPEN && !c->paused && !c->upgrading)
 			events = EV_READ;
 		if ((c->out && !c->locked && !c->wants_read) || c->wants_write)
 			events |= EV_WRITE;
@@ -94,7 +82,7 @@ double conn_read_timeout(const struct conn *c)
 
 void conn_touch(struct conn *c)
 {
-	c->read_due = due_after(c, conn_read_timeout(c));
+	c->deadline.own = due_after(c, conn_read_timeout(c));
 }
 
 void conn_touch_read(struct conn *c)
@@ -104,7 +92,7 @@ void conn_touch_read(struct conn *c)
 	    c->read_timeout > 0 ? loop_ticks_in((double)c->read_timeout) : loop->read_ticks;
 	uint32_t due = loop->tick + ticks;
 
-	c->read_due = ticks ? due : 0;
+	c->deadline.own = ticks ? due : 0;
 	if (ticks)
 		conn_arm(c, due);
 }
@@ -112,7 +100,7 @@ void conn_touch_read(struct conn *c)
 void conn_set_read_timeout(struct conn *c, double seconds)
 {
 	if (c->state < CONN_CLOSING)
-		c->read_due = due_after(c, seconds);
+		c->deadline.own = due_after(c, seconds);
 }
 
 void conn_set_write_timeout(struct conn *c, double seconds)
@@ -131,19 +119,19 @@ static bool is_due(uint32_t *due, uint32_t now)
 
 static void on_read_timeout(struct conn *c)
 {
-	bool stays = c->ops->read_timeout(c);
+	bool stays = c->loop->ops->read_timeout(c);
 
 	if (c->state != CONN_OPEN)
 		return;
 	if (!stays)
 		conn_fail(c, "read timeout");
-	else if (!c->read_due && !c->paused)
+	else if (!c->deadline.own && !c->paused)
 		conn_touch(c);
 }
 
 static void rearm(struct conn *c)
 {
-	const uint32_t dues[] = {c->read_due, c->write_due, c->resume_due};
+	const uint32_t dues[] = {c->deadline.own, c->write_due, c->resume_due};
 
 	for (int i = 0; i < 3; i++)
 		if (dues[i])
@@ -167,7 +155,7 @@ void conn_expire(struct wheel_item *item)
 		conn_resume(c);
 	if (is_due(&c->write_due, now))
 		conn_fail(c, overdue(c));
-	else if (is_due(&c->read_due, now))
+	else if (is_due(&c->deadline.own, now))
 		on_read_timeout(c);
 	if (c->state < CONN_CLOSED)
 		rearm(c);
@@ -187,7 +175,7 @@ static void on_connected(struct conn *c)
 		return;
 	}
 	c->write_due = 0;
-	if (c->upgrade) {
+	if (c->upgrading) {
 		conn_handshake_begin(c, true);
 		return;
 	}
@@ -195,7 +183,7 @@ static void on_connected(struct conn *c)
 	if (!c->paused)
 		conn_touch(c);
 	conn_watch(c);
-	c->ops->connect(c);
+	c->loop->ops->connect(c);
 	if (c->state == CONN_OPEN && !c->dirty)
 		conn_flush(c); /* Prosody: a new client drains once, even with nothing queued */
 }
@@ -226,12 +214,11 @@ static void on_io(struct ev_loop *ev, ev_io *w, int revents)
 
 /* ---- beginning ---- */
 
-void conn_init(struct conn *c, struct loop *loop, const struct conn_ops *ops)
+void conn_init(struct conn *c, struct loop *loop)
 {
 	memset(c, 0, sizeof *c);
 	ev_io_init(&c->io, on_io, -1, 0);
 	c->loop = loop;
-	c->ops = ops;
 	c->transport = &transport_plain;
 	c->state = CONN_CLOSED;
 }
@@ -258,11 +245,16 @@ static void start(struct conn *c, int fd, enum conn_class klass, enum conn_state
 
 void conn_accept_take(struct conn *c, int fd, enum conn_class klass)
 {
-	start(c, fd, klass, c->upgrade ? CONN_CONNECTING : CONN_OPEN);
-	if (c->upgrade)
+	start(c, fd, klass, c->upgrading ? CONN_CONNECTING : CONN_OPEN);
+	if (c->upgrading)
 		conn_handshake_begin(c, false);
 	else
 		conn_touch(c);
+}
+
+void conn_set_peer(struct conn *c, struct limits_peer *peer)
+{
+	c->io.data = peer;
 }
 
 void conn_adopt_take(struct conn *c, int fd, enum conn_class klass)
@@ -289,6 +281,25 @@ static void unlist(struct conn *c)
 	c->loop->open_conns--;
 }
 
+/* What it keeps for itself; input and `why` share their place. */
+static void free_parts(struct conn *c)
+{
+	struct limits_peer *peer = c->io.data;
+
+	conn_drop_output(c);
+	if (c->state != CONN_CLOSING)
+		buf_free(&c->in);
+	c->in = NULL;
+	c->io.data = NULL;
+	limits_leave(c->loop->limits, &peer);
+	if (c->upgrading)
+		c->secret->transport->fini(c);
+	else if (c->transport->fini)
+		c->transport->fini(c);
+	c->upgrading = false;
+	conn_handshake_end(c);
+}
+
 void conn_destroy(struct conn *c)
 {
 	int fd = c->io.fd;
@@ -303,22 +314,14 @@ void conn_destroy(struct conn *c)
 		if (!c->ended)
 			c->transport->discard(c);
 	}
-	conn_drop_output(c);
-	buf_free(&c->in);
 	ev_io_stop(c->loop->ev, &c->io);
 	urgent_remove(c->loop, &c->io);
 	wheel_remove(&c->loop->wheel, &c->deadline);
 	unlist(c);
-	if (c->upgrade)
-		c->upgrade->fini(c);
-	else if (c->transport->fini)
-		c->transport->fini(c);
-	c->upgrade = NULL;
-	conn_handshake_end(c);
+	free_parts(c);
 	ev_io_set(&c->io, -1, 0);
 	c->state = CONN_CLOSED;
 	close(fd);
-	limits_leave(c->loop->limits, &c->peer);
 	conn_release(c);
 }
 
@@ -328,7 +331,7 @@ static void finish(struct conn *c, const char *why)
 		return;
 	c->finishing = true;
 	conn_hold(c);
-	c->ops->disconnect(c, why);
+	c->loop->ops->disconnect(c, why);
 	conn_destroy(c);
 	conn_release(c);
 }
@@ -348,10 +351,11 @@ void conn_close(struct conn *c, const char *why)
 		conn_fail(c, why);
 		return;
 	}
+	buf_free(&c->in); /* nobody will read it */
 	c->state = CONN_CLOSING;
 	c->why = why;
 	c->locked = false;
-	c->read_due = c->resume_due = 0;
+	c->deadline.own = c->resume_due = 0;
 	conn_watch(c);
 	if (!c->dirty)
 		conn_set_write_timeout(c, c->loop->settings.send_timeout);
@@ -359,17 +363,14 @@ void conn_close(struct conn *c, const char *why)
 
 void conn_fini(struct conn *c)
 {
-	static const struct conn_ops silent;
-
 	if (c->state == CONN_CLOSED) {
-		if (c->upgrade) /* it never began */
-			c->upgrade->fini(c);
-		c->upgrade = NULL;
+		if (c->upgrading) /* it never began */
+			c->secret->transport->fini(c);
+		c->upgrading = false;
 		return;
 	}
-	c->ops = &silent;
 	c->finishing = true;
-	c->holds++; /* never released: silent has no callbacks */
+	c->holds++; /* never let go: `released` is not called */
 	conn_destroy(c);
 }
 
@@ -379,7 +380,7 @@ void conn_pause(struct conn *c)
 {
 	/* the watcher stays until the next event: most pauses are over before that */
 	c->paused = true;
-	c->read_due = 0;
+	c->deadline.own = 0;
 }
 
 void conn_resume(struct conn *c)
@@ -413,7 +414,7 @@ void conn_set_mode(struct conn *c, bool lines, size_t size)
 	c->lines = lines;
 	c->skipping = false;
 	c->read_size = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
-	if (c->in && !c->feeding && !c->paused)
+	if (c->state == CONN_OPEN && c->in && !c->feeding && !c->paused)
 		ev_feed_event(c->loop->ev, &c->io, EV_CUSTOM);
 }
 

@@ -48,7 +48,8 @@ struct conn_lines {
  * the connection wants none any more (closed, paused, another mode). Calls line_too_long. */
 bool conn_next_line(struct conn_lines *lines, const char **line_r, size_t *n_r);
 
-/* What the owner does; called between loop_enter and loop_leave. */
+/* What the owner of all connections of a loop does (loop->ops); called between loop_enter and
+ * loop_leave. */
 struct conn_ops {
 	void (*connect)(struct conn *conn);
 	/* err: NULL; CONN_SHORT when less than read_size came; "closed" (or another word of
@@ -69,63 +70,77 @@ struct conn_ops {
 	void (*released)(struct conn *conn); /* nothing in net/ points to it any more */
 };
 
+/* In the order of use: a read that is answered touches the first part only. An idle connection is
+ * held to 320 bytes with what Lua and libev keep for it, so this stays within 184. */
 struct conn {
-	ev_io io;          /* io.fd: ro, -1 when closed */
+	ev_io io;          /* io.fd: ro, -1 when closed; io.data: private, its limits_peer */
 	struct loop *loop; /* ro */
-	const struct conn_ops *ops;
 	const struct transport *transport;
-	const struct transport *upgrade; /* private: what transport becomes; NULL: nothing else */
-	void *secret;                    /* private: of transport or upgrade */
-	struct listener
-	    *server; /* ro: who accepted it, NULL for others; valid while listed there */
-	struct limits_peer *peer;   /* private */
-	struct conn *next, **link;  /* private: the loop's list; link is NULL when not in it */
-	struct conn *dirty_next;    /* private */
-	struct wheel_item deadline; /* private: the earliest of the next three */
-	struct buf *in;             /* private: an unended line, or input that a pause left over */
+	union {
+		struct buf *in;  /* private: an unended line, or what a pause left over */
+		const char *why; /* private, of CLOSING: for disconnect, static storage */
+	};
 	struct buf *out;            /* private: what the kernel did not take */
-	const char *why;            /* private: for disconnect, static storage */
-	uint32_t read_due, write_due, resume_due; /* private: ticks, 0 = off */
-	float read_timeout;                       /* seconds; 0 = the setting's */
-	float rate;                               /* seconds a byte; 0 = no limit */
-	float owed;           /* private: seconds of pause that were too short to take */
-	uint32_t read_size;   /* 0 = the setting's; in line mode the most bytes of a line */
-	uint32_t serial;      /* ro */
-	uint32_t born;        /* ro: tick */
-	uint16_t holds;       /* private: frames */
-	uint8_t state;        /* ro: enum conn_state */
-	uint8_t klass;        /* ro: enum conn_class */
-	bool lines : 1;       /* mode "*l" */
-	bool datagram : 1;    /* one write is one packet */
-	bool paused : 1;      /* reads: by the owner, or for a while */
+	struct conn *dirty_next;    /* private */
+	struct wheel_item deadline; /* private: the earliest of the dues; own: that of reading */
+	uint32_t write_due;         /* private: ticks, 0 = off, as all dues */
+	float read_timeout;         /* seconds; 0 = the setting's */
+	float rate;                 /* seconds a byte; 0 = no limit */
+	uint32_t read_size;         /* 0 = the setting's; in line mode the most bytes of a line */
+	uint16_t holds;             /* private: frames */
+	uint8_t state;              /* ro: enum conn_state */
+	uint8_t klass;              /* ro: enum conn_class */
+	/* what stands in the way of reading or writing comes first: one test for all */
+	bool paused : 1;    /* reads: by the owner, or for a while */
+	bool finishing : 1; /* private: disconnect has been or is being called */
+	bool
+	    upgrading : 1; /* private: a handshake is to come, of the transport that secret names */
+	bool handshaking : 1; /* ro: nothing is delivered or sent; write_due is its deadline */
 	bool locked : 1;      /* writes are held back */
-	bool dirty : 1;       /* private: in a flush list */
 	bool failed : 1;      /* private: a send failed, output is discarded */
-	bool finishing : 1;   /* private: disconnect has been or is being called */
+	bool datagram : 1;    /* one write is one packet */
+	bool lines : 1;       /* mode "*l" */
+	bool dirty : 1;       /* private: in a flush list */
 	bool feeding : 1;     /* private: input is being delivered */
 	bool skipping : 1;    /* private: until the end of a line that is too long */
 	bool ended : 1;       /* private: the peer has sent its last byte */
-	bool handshaking : 1; /* ro: nothing is delivered or sent; write_due is its deadline */
 	bool wants_write : 1; /* of the transport: a read or the handshake waits for room */
 	bool wants_read : 1;  /* of the transport: a send waits for input */
 	bool more : 1;        /* of the transport: recv has something that the kernel has not */
 	bool shaking : 1;     /* private: its handshake counts among max_handshakes */
+
+	uint32_t resume_due; /* private */
+	float owed;          /* private: seconds of pause that were too short to take */
+	struct listener
+	    *server; /* ro: who accepted it, NULL for others; valid while listed there */
+	struct conn *next, **link;  /* private: the loop's list; link is NULL when not in it */
+	struct conn_secret *secret; /* private: of the transport that encrypts */
+	uint32_t serial;            /* ro */
+	uint32_t born;              /* ro: tick */
+};
+
+/* What a transport with a handshake keeps for a connection begins so. */
+struct conn_secret {
+	const struct transport *transport;
 };
 
 /* Makes it CLOSED, with no descriptor. */
-void conn_init(struct conn *conn, struct loop *loop, const struct conn_ops *ops);
+void conn_init(struct conn *conn, struct loop *loop);
 
 /* Takes an accepted or otherwise connected fd: OPEN. Does not call ops->connect. */
 void conn_accept_take(struct conn *conn, int fd, enum conn_class klass);
 
+/* Its place among those of its address (limits.h), left when it closes. Before conn_accept_take. */
+void conn_set_peer(struct conn *conn, struct limits_peer *peer);
+
 /* Takes an fd that may still be connecting: CONNECTING until it is writable. */
 void conn_adopt_take(struct conn *conn, int fd, enum conn_class klass);
 
-/* Changes to a transport that begins with a handshake; `secret` is freed by its fini. Before
- * accept or adopt: ops->connect comes after the handshake. On an open connection (STARTTLS): what
- * is queued is sent first, input that was read ahead ends the connection. -1 with EINVAL if it is
- * changing already or closed. */
-int conn_secure_take(struct conn *conn, const struct transport *transport, void *secret);
+/* Changes to the transport of `secret`, which begins with a handshake and frees it in its fini.
+ * Before accept or adopt: ops->connect comes after the handshake. On an open connection (STARTTLS):
+ * what is queued is sent first, input that was read ahead ends the connection. -1 with EINVAL if it
+ * is changing already or closed. */
+int conn_secure_take(struct conn *conn, struct conn_secret *secret);
 
 /* For gc and the end: closes without any callback, best effort for the output. Idempotent. */
 void conn_fini(struct conn *conn);
@@ -165,17 +180,27 @@ double conn_read_timeout(const struct conn *conn);
 /* Bytes that wait in this process. */
 size_t conn_queued(const struct conn *conn);
 
-/* Around anything that calls back and then still needs the connection. */
-void conn_hold(struct conn *conn);
-void conn_release(struct conn *conn);
+/* For conn_release: the last frame of a closed one has gone. */
+void conn_released(struct conn *conn);
+
+/* Around anything that calls back and then still needs the connection: a callback may close the
+ * very connection that we are reading from. */
+static inline void conn_hold(struct conn *conn)
+{
+	conn->holds++;
+}
+
+static inline void conn_release(struct conn *conn)
+{
+	if (--conn->holds == 0 && conn->state == CONN_CLOSED)
+		conn_released(conn);
+}
 
 /* "connecting", "open", "closing", "closed"; "client", "peer", "admin". */
 const char *conn_state_name(enum conn_state state);
 const char *conn_class_name(enum conn_class klass);
 
 /* For loop.c. */
-void conn_flush_dirty(struct loop *loop);
-void conn_flush_later(struct loop *loop);
 void conn_expire(struct wheel_item *item);
 
 #endif

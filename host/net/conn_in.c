@@ -21,16 +21,12 @@ static size_t line_limit(const struct conn *c)
 
 static bool wanted(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->paused && !c->finishing && !c->upgrade &&
+	return c->state == CONN_OPEN && !c->paused && !c->finishing && !c->upgrading &&
 	       !c->handshaking;
 }
 
-/* A rate limit is a pause as long as the bytes cost; many small reads cost as much as a large one.
- */
-static void charge(struct conn *c, size_t n)
+static void owe(struct conn *c, size_t n)
 {
-	if (c->rate <= 0)
-		return;
 	c->owed += c->rate * (float)n;
 	if ((double)c->owed > c->loop->settings.min_wait && wanted(c)) {
 		conn_pause_for(c, (double)c->owed);
@@ -38,10 +34,18 @@ static void charge(struct conn *c, size_t n)
 	}
 }
 
+/* A rate limit is a pause as long as the bytes cost; many small reads cost as much as a large one.
+ */
+static inline void charge(struct conn *c, size_t n)
+{
+	if (c->rate > 0)
+		owe(c, n);
+}
+
 /* True if the connection goes on. */
 static bool too_long(struct conn *c)
 {
-	bool stays = c->skipping || c->ops->line_too_long(c);
+	bool stays = c->skipping || c->loop->ops->line_too_long(c);
 
 	if (c->state != CONN_OPEN)
 		return false;
@@ -89,17 +93,19 @@ static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last
 	struct conn_lines in = {c, bytes, n, 0};
 
 	while (in.done < n && wanted(c)) {
-		size_t left = n - in.done, chunk = left < most(c) ? left : most(c);
+		const char *from = bytes + in.done;
+		size_t left = n - in.done, chunk = most(c);
+		bool is_short = left < chunk && !c->datagram;
 
 		if (c->lines) {
-			c->ops->lines(c, &in);
+			c->loop->ops->lines(c, &in);
 			if (c->lines)
 				break;
 			continue;
 		}
+		chunk = left < chunk ? left : chunk;
 		in.done += chunk;
-		c->ops->incoming(c, bytes + in.done - chunk, chunk,
-		    chunk < most(c) && !c->datagram ? last : NULL);
+		c->loop->ops->incoming(c, from, chunk, is_short ? last : NULL);
 		charge(c, chunk);
 	}
 	return in.done;
@@ -109,7 +115,7 @@ static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last
  * been (CVE-2021-33515 and its kind). */
 static bool injected(struct conn *c)
 {
-	if (!c->upgrade && !c->handshaking)
+	if (!c->upgrading && !c->handshaking)
 		return false;
 	conn_fail(c, "plaintext behind starttls");
 	return true;
@@ -160,7 +166,7 @@ static void on_end(struct conn *c, const char *why)
 
 		c->in = NULL;
 		if (!c->skipping)
-			c->ops->incoming(c, buf_peek(in), buf_len(in), "closed");
+			c->loop->ops->incoming(c, buf_peek(in), buf_len(in), "closed");
 		buf_free(&in);
 	}
 	conn_close(c, why);
@@ -205,7 +211,7 @@ static void stream_end(struct conn *c, int state)
 
 static bool reads_on(struct conn *c)
 {
-	return !c->lines && !c->datagram && c->ops->hears_end(c);
+	return !c->lines && !c->datagram && c->loop->ops->hears_end(c);
 }
 
 /* LuaSocket fills a read until nothing is left, and so hears of the end together with the last
@@ -255,7 +261,7 @@ static void receive(struct conn *c)
 		if (n < room && reads_on(c))
 			state = read_on(c, room, &n);
 		take_in(c, n, last_word(c, state));
-		if (c->in || !wanted(c))
+		if (state == STREAM_GOES_ON || !wanted(c) || c->in)
 			return; /* it is read again when it is wanted again */
 	} else if (c->datagram && state == STREAM_ENDED) {
 		return; /* an empty packet */

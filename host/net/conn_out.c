@@ -102,7 +102,7 @@ static void broken(struct conn *c, int error)
 	c->write_due = 0;
 	conn_drop_output(c);
 	if (c->state == CONN_CLOSING || c->paused || (error != EPIPE && error != ECONNRESET))
-		conn_fail(c, c->why ? c->why : conn_strerror(c, error));
+		conn_fail(c, c->state == CONN_CLOSING && c->why ? c->why : conn_strerror(c, error));
 	else
 		conn_watch(c);
 }
@@ -128,12 +128,13 @@ static void flush_now(struct conn *c)
 		conn_fail(c, c->why);
 		return;
 	}
-	if (c->upgrade) {
+	if (c->upgrading) {
 		conn_handshake_begin(c, true); /* Prosody: in the place of ondrain */
 		return;
 	}
-	conn_watch(c);
-	c->ops->drain(c);
+	if ((c->io.events & EV_WRITE) || c->paused)
+		conn_watch(c);
+	c->loop->ops->drain(c);
 }
 
 void conn_flush(struct conn *c)
@@ -141,7 +142,7 @@ void conn_flush(struct conn *c)
 	bool was = c->dirty;
 
 	c->dirty = true; /* what predrain writes goes out with the rest */
-	c->ops->predrain(c);
+	c->loop->ops->predrain(c);
 	c->dirty = was;
 	flush_now(c);
 }
@@ -165,13 +166,11 @@ static void flush_listed(struct conn *c)
 		if (has_cork(c) && spill(k) < 0)
 			conn_fail(c, "out of memory");
 	} else {
-		conn_hold(c);
-		c->ops->predrain(c);
+		c->loop->ops->predrain(c);
 		c->dirty = false;
 		flush_now(c);
-		conn_release(c);
 	}
-	conn_release(c);
+	conn_release(c); /* as mark_dirty held it */
 }
 
 static void flush_list(struct conn *c)
@@ -270,6 +269,20 @@ static int write_slow(struct conn *c, const char *bytes, size_t n)
 {
 	struct cork *k = &c->loop->cork;
 
+	if (c->state > CONN_OPEN || c->finishing) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (n == 0 || c->failed)
+		return 0;
+	if (c->upgrading && c->state == CONN_OPEN) { /* it would go unencrypted */
+		errno = ENOBUFS;
+		return -1;
+	}
+	if (c->datagram)
+		return write_packet(c, bytes, n);
+	if (!c->dirty)
+		mark_dirty(c);
 	if (c->out || conn_holds_back(c)) {
 		if (has_cork(c) && spill(k) < 0)
 			return -1;
@@ -284,22 +297,11 @@ int conn_write(struct conn *c, const void *bytes, size_t n)
 {
 	struct cork *k = &c->loop->cork;
 
-	if (c->state > CONN_OPEN || c->finishing) {
-		errno = EPIPE;
-		return -1;
-	}
-	if (n == 0 || c->failed)
-		return 0;
-	if (c->upgrade && c->state == CONN_OPEN) { /* it would go unencrypted */
-		errno = ENOBUFS;
-		return -1;
-	}
-	if (c->datagram)
-		return write_packet(c, bytes, n);
-	if (!c->dirty)
-		mark_dirty(c);
-	if ((!k->owner || k->owner == c) && k->len + n <= LOOP_BUFFER && !c->out && !c->locked &&
-	    !c->handshaking && c->state == CONN_OPEN) {
+	if (c->state == CONN_OPEN && !c->finishing && !c->upgrading && !c->handshaking &&
+	    !c->locked && !c->failed && !c->datagram && !c->out && n &&
+	    (!k->owner || k->owner == c) && k->len + n <= LOOP_BUFFER) {
+		if (!c->dirty)
+			mark_dirty(c);
 		memcpy(k->data + k->len, bytes, n);
 		k->len += n;
 		k->owner = c;

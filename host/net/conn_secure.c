@@ -17,19 +17,19 @@ const char *conn_strerror(struct conn *c, int error)
 	return c->transport->why ? c->transport->why(c, error) : net_strerror(error);
 }
 
-int conn_secure_take(struct conn *c, const struct transport *transport, void *secret)
+int conn_secure_take(struct conn *c, struct conn_secret *secret)
 {
 	bool open = c->state == CONN_OPEN;
 
-	if (c->upgrade || c->secret || c->state == CONN_CLOSING || c->finishing) {
+	if (c->secret || c->state == CONN_CLOSING || c->finishing) {
 		errno = EINVAL;
 		return -1;
 	}
-	c->upgrade = transport;
+	c->upgrading = true;
 	c->secret = secret;
 	if (!open)
 		return 0;
-	c->read_due = 0;
+	c->deadline.own = 0;
 	if (c->in) {
 		conn_fail(c, "plaintext behind starttls");
 		return 0;
@@ -70,12 +70,12 @@ void conn_handshake_begin(struct conn *c, bool at_once)
 		return;
 	}
 	conn_set_write_timeout(c, timeout > 0 ? timeout : -1);
-	c->transport = c->upgrade;
-	c->upgrade = NULL;
+	c->transport = c->secret->transport;
+	c->upgrading = false;
 	c->handshaking = true;
 	c->wants_write = at_once;
 	conn_watch(c);
-	c->ops->securing(c);
+	c->loop->ops->securing(c);
 }
 
 static void done(struct conn *c)
@@ -89,9 +89,9 @@ static void done(struct conn *c)
 	if (!c->paused)
 		conn_touch(c);
 	conn_watch(c);
-	c->ops->secured(c);
+	c->loop->ops->secured(c);
 	if (first && c->state == CONN_OPEN)
-		c->ops->connect(c);
+		c->loop->ops->connect(c);
 	if (c->state == CONN_OPEN && !c->dirty && !c->locked && (first || c->out))
 		conn_flush(c);
 }

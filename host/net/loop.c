@@ -173,20 +173,6 @@ static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)
 	ev_idle_stop(ev, w);
 }
 
-void loop_enter(struct loop *loop)
-{
-	loop->depth++;
-	loop->events++;
-}
-
-void loop_leave(struct loop *loop)
-{
-	if (loop->depth == 1 && loop->cork.dirty)
-		conn_flush_dirty(loop);
-	if (--loop->depth == 0)
-		urgent_look(loop);
-}
-
 /* ---- running ---- */
 
 int loop_run(struct loop *loop)

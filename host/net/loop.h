@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct conn;
+struct conn_ops;
 struct listener;
 struct limits;
 
@@ -40,6 +41,7 @@ struct loop {
 	char *rbuf;                   /* LOOP_BUFFER bytes; valid between a receive and the next */
 	struct net_settings settings; /* ro: see loop_set */
 	struct limits *limits;        /* of accepted connections */
+	const struct conn_ops *ops;   /* of all connections; written by the binding */
 	struct conn *conns;           /* every open connection */
 	struct listener *listeners;   /* every listener that is not closed */
 	size_t open_conns;            /* ro */
@@ -95,9 +97,24 @@ void loop_leave_when_empty(struct loop *loop, bool leave);
 /* fn(data, number) before the loop waits again; after it those of the same turn. -1 with ENOMEM. */
 int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t number);
 
+/* conn_out.c: sends what callbacks have written. For loop_leave and loop.c. */
+void conn_flush_dirty(struct loop *loop);
+void conn_flush_later(struct loop *loop);
+
 /* Around every callback from libev: corks, counts. */
-void loop_enter(struct loop *loop);
-void loop_leave(struct loop *loop);
+static inline void loop_enter(struct loop *loop)
+{
+	loop->depth++;
+	loop->events++;
+}
+
+static inline void loop_leave(struct loop *loop)
+{
+	if (loop->depth == 1 && loop->cork.dirty)
+		conn_flush_dirty(loop);
+	if (--loop->depth == 0 && loop->n_urgent)
+		urgent_look(loop);
+}
 
 /* Seconds since libev read its clock: it counts a timer's delay from then, and a long callback has
  * moved the present on. Monotonic: the wall clock may be set meanwhile. */

@@ -27,7 +27,7 @@ static struct {
 
 struct tls *tls_of(const struct conn *c)
 {
-	return c->transport == &transport_tls || c->upgrade == &transport_tls ? c->secret : NULL;
+	return (struct tls *)c->secret; /* no other transport has one */
 }
 
 struct tls *tls_from_ssl(const SSL *ssl)
@@ -183,7 +183,7 @@ static int result(struct tls *t, int ret, bool reading)
 
 static const char *tls_why(struct conn *c, int error)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 
 	return error == EPROTO && t->why ? t->why : net_strerror(error);
 }
@@ -211,7 +211,7 @@ static void tls_free(struct tls **tls)
 
 static int tls_handshake(struct conn *c)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 	int r;
 
 	if (SSL_in_before(t->ssl))
@@ -267,7 +267,7 @@ static ssize_t ended(struct tls *t)
 
 static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 	size_t got = 0, part = 0;
 	int r = 1, why = 0;
 
@@ -305,7 +305,7 @@ static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
 
 static ssize_t tls_send(struct conn *c, const void *bytes, size_t n)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 	size_t sent = 0, part = 0;
 	int r = 1;
 
@@ -328,7 +328,7 @@ static ssize_t tls_send(struct conn *c, const void *bytes, size_t n)
 /* Best effort, once: the close does not wait for the peer's. */
 static void tls_bye(struct conn *c)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 
 	if (!t->done || t->dead)
 		return;
@@ -344,7 +344,7 @@ static void tls_discard(struct conn *c)
 
 static void tls_fini(struct conn *c)
 {
-	struct tls *t = c->secret;
+	struct tls *t = tls_of(c);
 
 	c->secret = NULL;
 	c->transport = &transport_plain;
@@ -406,6 +406,7 @@ static struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, const char *name
 
 	if (!t)
 		return NULL;
+	t->secret.transport = &transport_tls;
 	t->conn = c;
 	t->ctx = tls_ctx_hold(ctx);
 	ERR_clear_error();
@@ -432,7 +433,7 @@ int tls_begin(struct conn *c, struct tls_ctx *ctx, const char *name)
 
 	if (!t)
 		return -1;
-	if (conn_secure_take(c, &transport_tls, t) == 0)
+	if (conn_secure_take(c, &t->secret) == 0)
 		return 0;
 	tls_free(&t);
 	return -1;

@@ -15,12 +15,13 @@
 enum { TLS_ERRORS = 8 }; /* verification errors kept for a connection */
 
 struct tls {
-	SSL *ssl;            /* ro */
-	struct tls_ctx *ctx; /* ro: holds; that of the peer's name once it has told one */
-	struct conn *conn;   /* ro */
-	struct buf *held;    /* private: records that OpenSSL has not asked for yet */
-	const char *why;     /* private: words for the last TLS error, static storage */
-	int error;           /* private: errno of the last socket call, 0 = none */
+	struct conn_secret secret; /* private */
+	SSL *ssl;                  /* ro */
+	struct tls_ctx *ctx;       /* ro: holds; that of the peer's name once it has told one */
+	struct conn *conn;         /* ro */
+	struct buf *held;          /* private: records that OpenSSL has not asked for yet */
+	const char *why;           /* private: words for the last TLS error, static storage */
+	int error;                 /* private: errno of the last socket call, 0 = none */
 	int end;          /* private: what recv returns next: 0 nothing, else errno; -1 the end */
 	bool done;        /* ro: the handshake is over */
 	bool bulk;        /* private: SSL_read runs over the shared buffer */

@@ -85,7 +85,7 @@ void urgent_look(struct loop *loop)
 {
 	struct timespec t;
 
-	if (loop->n_urgent == 0 || loop->looking || !loop->running)
+	if (loop->looking || !loop->running)
 		return;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
 	if (t.tv_nsec == loop->looked)

@@ -20,7 +20,8 @@ void urgent_set(struct loop *loop, ev_io *io, int admin);
 /* Its descriptor is about to close. Harmless for others. */
 void urgent_remove(struct loop *loop, const ev_io *io);
 
-/* Delivers what has come for them, if it is time to look again. For loop_leave. */
+/* Delivers what has come for them, if it is time to look again. For loop_leave, when there are any.
+ */
 void urgent_look(struct loop *loop);
 
 #endif

@@ -15,6 +15,7 @@ enum { WHEEL_LEVELS = 3, WHEEL_SLOTS = 64, WHEEL_TICKS_PER_SECOND = 100 };
 struct wheel_item {
 	struct wheel_item *next, **link; /* private: link is NULL outside the wheel */
 	uint32_t due;                    /* ro: the tick it stands at */
+	uint32_t own;                    /* of whoever it belongs to: it would be padding */
 };
 
 typedef void wheel_expire_fn(struct wheel_item *item);
