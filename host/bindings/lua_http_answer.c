@@ -372,8 +372,8 @@ static int l_answer(lua_State *L)
 {
 	struct lua_conn *lc = lua_http_serving.conn;
 
-	if (lua_type(L, 2) != LUA_TSTRING || !lc || lc->http != LUA_HTTP_SERVING || lc->h.fields ||
-	    lua_http_serving.response != lua_topointer(L, 1) || !is_plain(L))
+	if (lua_type(L, 2) != LUA_TSTRING || !lc || lc->h.http != LUA_HTTP_SERVING ||
+	    lc->h.fields || lua_http_serving.response != lua_topointer(L, 1) || !is_plain(L))
 		return 0;
 	lua_pushliteral(L, "headers");
 	lua_rawget(L, 1); /* response body headers */

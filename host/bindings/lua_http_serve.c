@@ -114,13 +114,13 @@ static void serve(lua_State *L, struct lua_conn *lc) /* conn data request handle
 	lua_pushvalue(L, 3);
 	lua_pushvalue(L, 5);
 	lua_http_serving = (struct lua_http_serving){lc, L, lua_topointer(L, 5), 5};
-	lc->http = LUA_HTTP_SERVING;
+	lc->h.http = LUA_HTTP_SERVING;
 	n = guard_resume(L, t.co, 3);
 	lua_http_serving = before;
 	lua_settop(L, n < 0 ? 6 : 5);
 	if (n >= 0 && lua_status(t.co) == LUA_OK) {
 		give_thread(L, t);
-		if (lc->http == LUA_HTTP_RESTING)
+		if (lc->h.http == LUA_HTTP_RESTING)
 			return; /* it has been answered */
 		lua_settop(L, 7);
 	} else {
@@ -152,7 +152,7 @@ static int l_incoming(lua_State *L)
 	} else {
 		bytes = luaL_checklstring(L, 2, &n);
 	}
-	if (usual.on && (lc->http == LUA_HTTP_NEW || lc->http == LUA_HTTP_RESTING) &&
+	if (usual.on && (lc->h.http == LUA_HTTP_NEW || lc->h.http == LUA_HTTP_RESTING) &&
 	    parse(bytes, n)) {
 		lua_push_http_request(L, &usual.parser, 1);
 		if (lua_push_http_route(L, &usual.parser, 3, lua_upvalueindex(RESOLVE))) {
@@ -172,10 +172,10 @@ static int l_incoming(lua_State *L)
 
 bool lua_http_answered(struct lua_conn *lc)
 {
-	if (lc->http != LUA_HTTP_SERVING)
+	if (lc->h.http != LUA_HTTP_SERVING)
 		return false;
-	lc->http = LUA_HTTP_RESTING;
-	lc->http_since = loop_tick_now(lc->c.loop);
+	lc->h.http = LUA_HTTP_RESTING;
+	lc->h.http_since = loop_tick_now(lc->c.loop);
 	conn_set_read_timeout(&lc->c, usual.keepalive);
 	usual.served++;
 	return true;
@@ -204,8 +204,8 @@ static int l_came(lua_State *L)
 {
 	struct lua_conn *lc = check(L);
 
-	lc->http = LUA_HTTP_NEW;
-	lc->http_since = loop_tick_now(lc->c.loop);
+	lc->h.http = LUA_HTTP_NEW;
+	lc->h.http_since = loop_tick_now(lc->c.loop);
 	return 0;
 }
 
@@ -215,8 +215,8 @@ static int l_rest(lua_State *L)
 	struct lua_conn *lc = check(L);
 	double ago = clock_coarse() - luaL_checknumber(L, 2);
 
-	lc->http = luaL_checkinteger(L, 3) == 0 ? LUA_HTTP_NEW : LUA_HTTP_RESTING;
-	lc->http_since = loop_tick_now(lc->c.loop) - (ago > 0 ? loop_ticks_in(ago) : 0);
+	lc->h.http = luaL_checkinteger(L, 3) == 0 ? LUA_HTTP_NEW : LUA_HTTP_RESTING;
+	lc->h.http_since = loop_tick_now(lc->c.loop) - (ago > 0 ? loop_ticks_in(ago) : 0);
 	return 0;
 }
 
@@ -225,7 +225,7 @@ static bool push_served(lua_State *L, const struct lua_conn *lc)
 {
 	const struct lua_http_serving *s = &lua_http_serving;
 
-	if (lc->http != LUA_HTTP_SERVING || s->conn != lc || !lua_checkstack(s->L, 1))
+	if (lc->h.http != LUA_HTTP_SERVING || s->conn != lc || !lua_checkstack(s->L, 1))
 		return false;
 	lua_pushvalue(s->L, s->index);
 	if (s->L != L)
@@ -243,16 +243,16 @@ static int l_take(lua_State *L)
 	uint32_t ago;
 	bool serving;
 
-	if (!h || h->kind != LUA_HANDLE_CONN || lc->http == LUA_HTTP_NONE)
+	if (!h || h->kind != LUA_HANDLE_CONN || lc->h.http == LUA_HTTP_NONE)
 		return 0; /* a listener hears of its servers, too */
-	ago = loop_tick_now(lc->c.loop) - lc->http_since;
-	serving = lc->http == LUA_HTTP_SERVING;
+	ago = loop_tick_now(lc->c.loop) - lc->h.http_since;
+	serving = lc->h.http == LUA_HTTP_SERVING;
 	lua_pushnumber(L, clock_coarse() - (double)ago / WHEEL_TICKS_PER_SECOND);
-	lua_pushinteger(L, serving || lc->http == LUA_HTTP_RESTING);
+	lua_pushinteger(L, serving || lc->h.http == LUA_HTTP_RESTING);
 	lua_pushboolean(L, serving);
 	if (!push_served(L, lc))
 		lua_pushnil(L);
-	lc->http = LUA_HTTP_NONE;
+	lc->h.http = LUA_HTTP_NONE;
 	return 4;
 }
 
