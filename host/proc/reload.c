@@ -158,6 +158,8 @@ void reload_applied(uint32_t id)
 
 static void end_reload(const char *why)
 {
+	if (!why && (keeper.state == HOST_FINISHING || keeper.state == HOST_STOPPING))
+		why = "the host is stopping";
 	if (!why)
 		why = take_over();
 	if (why)

@@ -57,6 +57,8 @@ local function become(spec)
 	open_onto(spec.stdout or "/dev/null", append, 1)
 	if spec.stderr == nil or spec.stderr == spec.stdout then
 		unistd.dup2(1, 2)
+	elseif type(spec.stderr) == "number" then
+		unistd.dup2(spec.stderr, 2)
 	else
 		open_onto(spec.stderr, append, 2)
 	end
@@ -72,8 +74,8 @@ end
 
 --- Starts a program.
 ---@param spec table argv (list), env (name to value, false removes), cwd, stdin (fd), stdout and
---- stderr (paths, appended to; stderr defaults to stdout), group (false: stay in our group),
---- session (true: a session of its own)
+--- stderr (paths, appended to; stderr defaults to stdout, and may be an fd), group (false: stay in
+--- our group), session (true: a session of its own)
 ---@return table process with `pid`
 function process.spawn(spec)
 	io.stdout:flush()

@@ -47,12 +47,12 @@ local function check(d)
 		local at = "starting"
 		for from, to in d:log():gmatch("\n" .. who .. " +%l+\t(%l+) %-> (%l+)") do
 			if who == "lifecycle" then
-				assert.equal(at, from)
+				assert.equal(at, from, d:log())
 				assert.is_true(states.legal[from][to] or false, from .. " -> " .. to)
 			end
 			at = to
 		end
-		assert.equal("stopped", at, who)
+		assert.equal("stopped", at, who .. "\n" .. d:log())
 	end
 	assert.equal(1, #d:log_lines("shutdown report:"))
 	assert.same({}, d:log_lines("Error in a handler"))

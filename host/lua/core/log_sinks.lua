@@ -118,7 +118,7 @@ function log_sinks.file(config)
 	end
 	local file, err = open_log(path)
 	if not file then
-		io.stderr:write("log: cannot open ", path, ": ", tostring(err), "\n")
+		io.stderr:write(("log: cannot open %s: %s\n"):format(path, err))
 		return log_sinks.nowhere(), path .. ": " .. tostring(err)
 	end
 	open_files[#open_files + 1] = file

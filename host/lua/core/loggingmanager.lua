@@ -95,7 +95,7 @@ local function apply_rule(rule)
 	local ok, sink, fault = pcall(maker, rule)
 	if not ok or type(sink) ~= "function" then
 		faults[#faults + 1] = ("log sink %s: %s"):format(rule.to, tostring(sink))
-		io.stderr:write(faults[#faults], "\n")
+		io.stderr:write(faults[#faults] .. "\n")
 		return
 	end
 	if fault then

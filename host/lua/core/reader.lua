@@ -29,6 +29,11 @@ local function config_file()
 	return reader.args.config_file or os.getenv("GADWALL_CONFIG") or "/etc/gadwall/gadwall.cfg.lua"
 end
 
+-- In one write, or a line of another process may come between a line and its end.
+local function print_fault(fault)
+	io.stderr:write(check.line(fault) .. "\n")
+end
+
 local function refuse(faults, code)
 	local list = {}
 	for i, fault in ipairs(faults) do
@@ -36,7 +41,7 @@ local function refuse(faults, code)
 			severity = fault.severity, code = fault.code, message = fault.message,
 			suggestion = fault.suggestion }
 		if not reader.args.for_reload then
-			io.stderr:write(check.line(fault), "\n")
+			print_fault(fault)
 		end
 	end
 	reader.faults(json.encode(list))
@@ -65,7 +70,7 @@ return function ()
 		end
 	end
 	for _, fault in ipairs(faults) do
-		io.stderr:write(check.line(fault), "\n")
+		print_fault(fault)
 	end
 	local out = settings.collect(places.find(file, as_root))
 	local fault = root_fault(as_root, out, file)

@@ -37,7 +37,7 @@ local function read_config(keeper, file)
 		source = bundle.disk()
 	end
 	if not source then
-		io.stderr:write("gadwall: the bundle cannot be used: ", tostring(err), "\n")
+		io.stderr:write(("gadwall: the bundle cannot be used: %s\n"):format(err))
 		return nil
 	end
 	local state = config.build(file, source)
@@ -120,7 +120,7 @@ local function start_logging(hello)
 	local log_sinks <const> = require "core.log_sinks"
 	local made, err = places.make_folder(prosody.paths.data)
 	if not made then
-		io.stderr:write("gadwall: no data folder: ", tostring(err), "\n")
+		io.stderr:write(("gadwall: no data folder: %s\n"):format(err))
 	end
 	log_sinks.folder = prosody.paths.data
 	if (hello.workers or 1) > 1 or (hello.generation or 1) > 1 then
@@ -164,15 +164,27 @@ local function add_functions(keeper)
 	end
 end
 
+-- The reader takes its time, and a stop may have begun meanwhile: what a reload would open now,
+-- nobody closes.
+-- @return nil; or the state in which it is too late
+local function apply_new_bundle(keeper)
+	local state <const> = require "core.lifecycle".state()
+	if state == "finishing" or state == "stopping" or state == "stopped" then
+		log("warn", "The new config comes too late: the host is %s", state)
+		return state
+	end
+	config_reload.apply_bundle(keeper.bundle())
+end
+
 local function listen_to_keeper(keeper)
 	if not keeper then
 		return
 	end
 	keeper.on("bundle", function (message)
 		prosody.main_thread:run(function ()
-			config_reload.apply_bundle(keeper.bundle())
+			local ended <const> = apply_new_bundle(keeper)
 			keeper.answer(message.id, "applied", "")
-			require "core.verbs".signal_done("reload", "done")
+			require "core.verbs".signal_done("reload", ended and "not-applicable" or "done", ended)
 		end)
 	end)
 end
@@ -193,7 +205,7 @@ local function open_ports(hello)
 	for _, failure in ipairs(failures) do
 		local line <const> = ("cannot listen on %s for service '%s': %s"):format(failure.address,
 			failure.service, failure.message)
-		io.stderr:write("gadwall: ", line, "\n")
+		io.stderr:write(("gadwall: %s\n"):format(line))
 		text = text or line
 	end
 	return text or "not every service listens"

@@ -13,7 +13,7 @@ local function call_sinks(sinks, source, level, message, ...)
 		-- A full disk or a broken sink must not become an error in the code that only wanted to log.
 		local ok, err = pcall(sink, source, level, message, ...)
 		if not ok then
-			io.stderr:write("log sink failed: ", tostring(err), "\n")
+			io.stderr:write(("log sink failed: %s\n"):format(err))
 		end
 	end
 end
