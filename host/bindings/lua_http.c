@@ -111,7 +111,7 @@ static int tell_head(lua_State *L, struct lua_http_parser *lp)
 		return 2;
 	}
 	lua_getiuservalue(L, 1, OWNER);
-	lua_push_http_request(L, &lp->p, lua_gettop(L));
+	lua_push_http_parsed(L, &lp->p, lua_gettop(L));
 	lua_pushvalue(L, -1);
 	lua_setiuservalue(L, 1, REQUEST);
 	lua_remove(L, -2);
@@ -146,7 +146,7 @@ static int tell_end(lua_State *L, struct lua_http_parser *lp)
 	if (lua_getiuservalue(L, 1, REQUEST) == LUA_TNIL) {
 		lua_pop(L, 1);
 		lua_getiuservalue(L, 1, OWNER);
-		lua_push_http_request(L, &lp->p, lua_gettop(L));
+		lua_push_http_parsed(L, &lp->p, lua_gettop(L));
 		lua_remove(L, -2);
 	} else {
 		lua_pushnil(L);

@@ -2,7 +2,7 @@
 #ifndef BINDINGS_LUA_HTTP_H
 #define BINDINGS_LUA_HTTP_H
 
-#include "net/http_parser.h"
+#include "net/http_plain.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -23,9 +23,17 @@ void lua_set_http_class(lua_State *L, const void **class);
 /* The userdata at 1, if it has that metatable; else raises. */
 void *lua_check_http(lua_State *L, const void *const *class, const char *name);
 
-/* Pushes a request with a copy of the parser's head; field `conn` is the value at `owner`. The
- * fields that Prosody's modules read are made when they are asked for. */
-void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner);
+/* Pushes a request with a copy of the head: complete, without a body, not the last of its
+ * connection. Field `conn` is the value at `owner`. The fields that Prosody's modules read are made
+ * when they are asked for. `class`: where the metatable of requests stands. */
+void lua_push_http_request(lua_State *L, const struct http_head *head, int owner, int class);
+
+/* Push the metatables of requests, and of responses that are as they were made. */
+void lua_push_http_request_class(lua_State *L);
+void lua_push_http_response_class(lua_State *L);
+
+/* The same of the head that a parser holds, with all that it knows; its body is yet to come. */
+void lua_push_http_parsed(lua_State *L, const struct http_parser *p, int owner);
 
 /* The request at `index` is complete; the body (a string) is on top of the stack and is popped. */
 void lua_http_request_complete(lua_State *L, int index);
@@ -56,13 +64,9 @@ extern struct lua_http_serving {
  * session by now, or has ended. */
 bool lua_http_answered(struct lua_conn *conn);
 
-/* Pushes a new response to the request at `request` of the connection at `conn`, such as
- * net.http.response makes. */
-void lua_push_http_response(lua_State *L, int request, int conn);
-
-/* Pushes the handlers for the head in the parser, as the function at `resolve` has told for it or
+/* Pushes the handlers for a head, as the function at `resolve` has told for it or
  * tells now of the request at `request`; false (nothing pushed): it has none to tell. */
-bool lua_push_http_route(lua_State *L, const struct http_parser *p, int request, int resolve);
+bool lua_push_http_route(lua_State *L, const struct http_head *head, int request, int resolve);
 int l_http_forget_routes(lua_State *L);
 
 /* Adds functions to the table on top. */

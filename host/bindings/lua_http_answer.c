@@ -323,38 +323,11 @@ static int l_respond_plain(lua_State *L)
 
 /* ---- responses ---- */
 
-/* Registry keys and addresses of the two classes: a response as it was made, and one that has ended
- * so. */
-static const void *plain_class, *ended_class;
+static const void *plain_class; /* its address is the registry's key */
 
-/* response_class(plain, ended): metatables of responses that net.http.response makes. `plain` lets
- * go of a response whose fields are set: what it says is all that there is to know of it. */
-static int l_response_class(lua_State *L)
+void lua_push_http_response_class(lua_State *L)
 {
-	lua_settop(L, 2);
-	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_checktype(L, 2, LUA_TTABLE);
-	plain_class = lua_topointer(L, 1);
-	ended_class = lua_topointer(L, 2);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &ended_class);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &plain_class);
-	return 0;
-}
-
-void lua_push_http_response(lua_State *L, int request, int conn)
-{
-	lua_createtable(L, 0, 4);
-	lua_pushliteral(L, "request");
-	lua_pushvalue(L, request);
-	lua_rawset(L, -3);
-	lua_pushliteral(L, "conn");
-	lua_pushvalue(L, conn);
-	lua_rawset(L, -3);
-	lua_pushliteral(L, "headers");
-	lua_createtable(L, 0, 4);
-	lua_rawset(L, -3);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &plain_class);
-	lua_setmetatable(L, -2);
 }
 
 /* Whether the value at 1 is a response as it was made. */
@@ -366,6 +339,8 @@ static bool is_plain(lua_State *L)
 	return is;
 }
 
+enum { ENDED = 1, HEADERS }; /* upvalues of l_answer: a metatable, a key */
+
 /* answer(response, body): sends 200 and ends the response to the request that is served. false
  * (nothing was done) if it is another response, has more to say, or body is no string. */
 static int l_answer(lua_State *L)
@@ -375,15 +350,31 @@ static int l_answer(lua_State *L)
 	if (lua_type(L, 2) != LUA_TSTRING || !lc || lc->h.http != LUA_HTTP_SERVING ||
 	    lc->h.fields || lua_http_serving.response != lua_topointer(L, 1) || !is_plain(L))
 		return 0;
-	lua_pushliteral(L, "headers");
+	lua_pushvalue(L, lua_upvalueindex(HEADERS));
 	lua_rawget(L, 1); /* response body headers */
 	if (!frame_plain(L, 3, 2))
 		return 0;
 	write_both(L, lc, 2);
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &ended_class);
+	lua_pushvalue(L, lua_upvalueindex(ENDED));
 	lua_setmetatable(L, 1);
 	lua_http_answered(lc);
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* answerer(plain, ended): metatables of responses as net.http.response makes them, and as they are
+ * when they have ended so. `plain` lets go of a response when one of its fields is set: what a
+ * plain one says is all that there is to know of it. Returns answer. */
+static int l_answerer(lua_State *L)
+{
+	lua_settop(L, 2);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	plain_class = lua_topointer(L, 1);
+	lua_pushvalue(L, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &plain_class);
+	lua_pushliteral(L, "headers");
+	lua_pushcclosure(L, l_answer, HEADERS);
 	return 1;
 }
 
@@ -403,10 +394,8 @@ void lua_http_open_answer(lua_State *L)
 	lua_setfield(L, -2, "respond");
 	lua_pushcfunction(L, l_respond_plain);
 	lua_setfield(L, -2, "respond_plain");
-	lua_pushcfunction(L, l_response_class);
-	lua_setfield(L, -2, "response_class");
-	lua_pushcfunction(L, l_answer);
-	lua_setfield(L, -2, "answer");
+	lua_pushcfunction(L, l_answerer);
+	lua_setfield(L, -2, "answerer");
 	lua_pushcfunction(L, l_half_close);
 	lua_setfield(L, -2, "half_close");
 }

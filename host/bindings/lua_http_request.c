@@ -47,31 +47,54 @@ static const char *text_of(const struct request *r)
 	return (const char *)r + r->text;
 }
 
-void lua_push_http_request(lua_State *L, const struct http_parser *p, int owner)
+/* A complete request without a body. */
+static struct request *push_request(lua_State *L, const struct http_head *h, int owner, int class)
 {
-	size_t fields = sizeof(struct http_field) * p->count;
-	struct request *r = lua_newuserdatauv(L, sizeof *r + fields + p->text_len, 3);
+	size_t fields = sizeof(struct http_field) * h->count;
+	struct request *r = lua_newuserdatauv(L, sizeof *r + fields + h->text_len, 3);
 
 	*r = (struct request){
 	    .text = (uint32_t)(sizeof *r + fields),
-	    .text_len = p->text_len,
-	    .target_len = p->target_len,
-	    .count = p->count,
-	    .method = p->ll.method,
-	    .minor = p->ll.http_minor,
-	    .partial = p->stage != HTTP_AT_END || p->body,
-	    .chunked = p->chunked,
-	    .expects = p->expects,
-	    .persistent = p->persistent,
-	    .length = p->length,
+	    .text_len = h->text_len,
+	    .target_len = h->target_len,
+	    .count = h->count,
+	    .method = h->method,
+	    .minor = h->minor,
+	    .persistent = true,
 	};
 	if (fields)
-		memcpy(r->fields, p->fields, fields);
-	if (p->text_len)
-		memcpy((char *)r + r->text, p->text, p->text_len);
-	lua_set_http_class(L, &request_class);
+		memcpy(r->fields, h->fields, fields);
+	memcpy((char *)r + r->text, h->text, h->text_len);
+	lua_pushvalue(L, class);
+	lua_setmetatable(L, -2);
 	lua_pushvalue(L, owner);
 	lua_setiuservalue(L, -2, LUA_HTTP_OWNER);
+	return r;
+}
+
+void lua_push_http_request_class(lua_State *L)
+{
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &request_class);
+}
+
+void lua_push_http_request(lua_State *L, const struct http_head *h, int owner, int class)
+{
+	push_request(L, h, owner, class);
+}
+
+void lua_push_http_parsed(lua_State *L, const struct http_parser *p, int owner)
+{
+	struct http_head h = http_parser_head(p);
+	struct request *r;
+
+	lua_push_http_request_class(L); /* class */
+	r = push_request(L, &h, owner, lua_gettop(L));
+	lua_remove(L, -2);
+	r->partial = true;
+	r->chunked = p->chunked;
+	r->expects = p->expects;
+	r->persistent = p->persistent;
+	r->length = p->length;
 }
 
 void lua_http_request_complete(lua_State *L, int index)

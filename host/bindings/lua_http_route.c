@@ -23,7 +23,7 @@ struct route {
 
 static struct route *routes[ROUTES];
 
-/* What a request is asked by: borrowed from the parser. */
+/* What a request is asked by: borrowed from the head. */
 struct question {
 	const char *path, *host;
 	size_t path_n, host_n;
@@ -39,17 +39,17 @@ static uint32_t mix(uint32_t hash, const char *at, size_t n)
 }
 
 /* false: it is not remembered. */
-static bool ask(struct question *q, const struct http_parser *p)
+static bool ask(struct question *q, const struct http_head *h)
 {
-	const struct http_field *host = &p->fields[p->host];
-	const char *query = memchr(p->text, '?', p->target_len);
+	const struct http_field *host = &h->fields[h->host];
+	const char *query = memchr(h->text, '?', h->target_len);
 
 	*q = (struct question){
-	    .path = p->text,
-	    .host = p->text + host->value,
-	    .path_n = query ? (size_t)(query - p->text) : p->target_len,
+	    .path = h->text,
+	    .host = h->text + host->value,
+	    .path_n = query ? (size_t)(query - h->text) : h->target_len,
 	    .host_n = host->value_len,
-	    .method = p->ll.method,
+	    .method = h->method,
 	};
 	if (q->path_n + q->host_n > LONGEST || !q->path_n || q->path[0] != '/')
 		return false;
@@ -90,12 +90,12 @@ static void remember(lua_State *L, struct route **slot, const struct question *q
 	memcpy(r->text + q->path_n, q->host, q->host_n);
 }
 
-bool lua_push_http_route(lua_State *L, const struct http_parser *p, int request, int resolve)
+bool lua_push_http_route(lua_State *L, const struct http_head *h, int request, int resolve)
 {
 	struct route **slot;
 	struct question q;
 
-	if (!ask(&q, p))
+	if (!ask(&q, h))
 		return false;
 	slot = &routes[(q.hash ^ q.hash >> 16) % ROUTES];
 	if (answers(*slot, &q)) {

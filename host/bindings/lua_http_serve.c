@@ -10,7 +10,8 @@
  *   NONE ──> NEW, RESTING [l_rest]: the session is given up (net.http.resting)
  *
  * Everything unusual goes to net.http.listener as the string it is. The parser here starts anew at
- * every read and is the one that sessions have, so neither accepts what the other refuses. */
+ * every read and is the one that sessions have, and what is read without it is held to it
+ * (http_plain.h): so neither way accepts what the other refuses. */
 #include "bindings/lua_guard.h"
 #include "bindings/lua_http.h"
 #include "bindings/lua_net.h"
@@ -38,8 +39,22 @@ static struct {
 	} spare[SPARE_MOST];
 } usual;
 
-/* Upvalues of l_incoming: what net.http.session gave. */
-enum { UNUSUAL = 1, RESOLVE, SERVE, ENDED, WATCH, FUNCTIONS = WATCH };
+/* Upvalues of l_incoming: functions that net.http.listener gave; metatables and keys, which cost a
+ * fifth there of what a look-up costs. */
+enum {
+	UNUSUAL = 1,
+	RESOLVE,
+	SERVE,
+	ENDED,
+	WATCH,
+	FUNCTIONS = WATCH,
+	REQUEST_CLASS,
+	RESPONSE_CLASS,
+	REQUEST,
+	CONN,
+	HEADERS,
+	UPVALUES = HEADERS
+};
 
 static const char *const function_names[] = {[UNUSUAL] = "unusual",
     [RESOLVE] = "resolve",
@@ -72,7 +87,8 @@ static void give_thread(lua_State *L, struct thread t)
 
 /* ---- one request ---- */
 
-static bool parse(const char *bytes, size_t n)
+/* What is not plain, to the letter: a parser that starts anew. */
+static bool parse(const char *bytes, size_t n, struct http_head *head_r)
 {
 	struct http_parser *p = &usual.parser;
 	size_t used;
@@ -83,8 +99,20 @@ static bool parse(const char *bytes, size_t n)
 		http_parser_fini(p);
 		http_parser_init(p, HTTP_REQUEST, &limits);
 	}
-	return http_parser_run(p, bytes, n, &used) == HTTP_EV_DONE && used == n && !p->body &&
-	       p->persistent && p->ll.http_minor == 1 && p->ll.method != HTTP_HEAD;
+	if (http_parser_run(p, bytes, n, &used) != HTTP_EV_DONE || used != n || p->body ||
+	    !p->persistent || p->ll.http_minor != 1 || p->ll.method == HTTP_HEAD)
+		return false;
+	*head_r = http_parser_head(p);
+	return true;
+}
+
+/* Whether the bytes are one usual request; the head points into them or into the parser. */
+static bool read_head(const char *bytes, size_t n, struct http_head *head_r)
+{
+	static struct http_field fields[HTTP_PLAIN_FIELDS];
+
+	return http_plain_read(bytes, n, &usual.parser.limits, fields, head_r) ||
+	       parse(bytes, n, head_r);
 }
 
 /* ENDED(conn, response, thread, ok, error): thread is nil when the work in it has ended well. */
@@ -99,6 +127,28 @@ static void ended(lua_State *L, bool ok) /* conn data request handlers response 
 	lua_call(L, 5, 0); /* under lua_host_call */
 }
 
+/* A field of the response on top of the stack, as net.http.response.new sets them. */
+static void set_field(lua_State *L, int key, int value)
+{
+	lua_pushvalue(L, lua_upvalueindex(key));
+	lua_pushvalue(L, value);
+	lua_rawset(L, 5);
+}
+
+static void push_response(lua_State *L) /* conn data request handlers */
+{
+	enum { OWN = 4, HEADERS_ROOM = 4 };
+
+	lua_createtable(L, 0, OWN);
+	lua_createtable(L, 0, HEADERS_ROOM); /* .. response headers */
+	set_field(L, HEADERS, 6);
+	set_field(L, REQUEST, 3);
+	set_field(L, CONN, 1);
+	lua_pushvalue(L, lua_upvalueindex(RESPONSE_CLASS));
+	lua_setmetatable(L, 5);
+	lua_settop(L, 5);
+}
+
 /* Runs SERVE(handlers, request, response) where it may wait. */
 static void serve(lua_State *L, struct lua_conn *lc) /* conn data request handlers */
 {
@@ -106,7 +156,7 @@ static void serve(lua_State *L, struct lua_conn *lc) /* conn data request handle
 	struct thread t;
 	int n;
 
-	lua_push_http_response(L, 3, 1);
+	push_response(L);
 	t = take_thread(L);
 	lua_pushvalue(L, lua_upvalueindex(SERVE));
 	lua_xmove(L, t.co, 1);
@@ -142,6 +192,7 @@ static void watch(lua_State *L)
 static int l_incoming(lua_State *L)
 {
 	struct lua_conn *lc = lua_check_handle(L, 1, LUA_HANDLE_CONN);
+	struct http_head head;
 	const char *bytes;
 	size_t n;
 
@@ -153,9 +204,9 @@ static int l_incoming(lua_State *L)
 		bytes = luaL_checklstring(L, 2, &n);
 	}
 	if (usual.on && (lc->h.http == LUA_HTTP_NEW || lc->h.http == LUA_HTTP_RESTING) &&
-	    parse(bytes, n)) {
-		lua_push_http_request(L, &usual.parser, 1);
-		if (lua_push_http_route(L, &usual.parser, 3, lua_upvalueindex(RESOLVE))) {
+	    read_head(bytes, n, &head)) {
+		lua_push_http_request(L, &head, 1, lua_upvalueindex(REQUEST_CLASS));
+		if (lua_push_http_route(L, &head, 3, lua_upvalueindex(RESOLVE))) {
 			serve(L, lc);
 			if (!usual.watched)
 				watch(L);
@@ -315,7 +366,12 @@ static int l_incoming_new(lua_State *L)
 	for (int i = 1; i <= FUNCTIONS; i++)
 		if (lua_getfield(L, 1, function_names[i]) != LUA_TFUNCTION)
 			return luaL_error(L, "%s is no function", function_names[i]);
-	lua_pushcclosure(L, l_incoming, FUNCTIONS);
+	lua_push_http_request_class(L);
+	lua_push_http_response_class(L);
+	lua_pushliteral(L, "request");
+	lua_pushliteral(L, "conn");
+	lua_pushliteral(L, "headers");
+	lua_pushcclosure(L, l_incoming, UPVALUES);
 	return 1;
 }
 

@@ -5,7 +5,7 @@
 
 local codes <const> = require "net.http.codes"
 local host_http <const> = require "host.http"
-local answer <const>, respond_plain <const> = host_http.answer, host_http.respond_plain
+local respond_plain <const> = host_http.respond_plain
 local contains_token <const> = require "util.http".contains_token
 
 local response <const> = {}
@@ -36,7 +36,7 @@ end }
 local ended <const> = {
 	__index = setmetatable({ finished = true, begun = true }, { __index = methods }),
 }
-host_http.response_class(plain, ended)
+local answer <const> = host_http.answerer(plain, ended)
 
 -- RFC 9110 6.4.1: these never have a body.
 local function is_bodyless(code)
@@ -263,5 +263,7 @@ function response.prepare_header(self)
 	return out
 end
 
+--- @return true: a plain answer to a usual request has been sent; else nothing was done
+response.answer = answer
 response.methods = methods
 return response

@@ -23,7 +23,7 @@ local fire <const> = events.fire_event
 local hosts <const> = {}
 local default_host
 local names <const>, handlers <const> = host_http.events, events._handlers
-local answer_plain <const> = host_http.answer
+local answer_plain <const> = response.answer
 
 -- Whatever changes who answers: the lists that are remembered for requests (resolve) are made anew.
 routes.install(events, host_http.forget_routes)
