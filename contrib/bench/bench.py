@@ -61,6 +61,7 @@ ITEMS = {
     "http-256": Item("http", "256 connections", echo(256, 1, "-H", "/")),
     "http-headers": Item("http", "64 connections, 8 browser headers",
         echo(64, 1, "-H", "/", "-B")),
+    "https-64": Item("https", "HTTPS keep-alive GET, 64 connections", echo(64, 1, "-T", "-H", "/")),
     "churn": Item("echo", "connect, one message, close", ["churn", "-t", SECONDS, "-n", 100000], True),
     "tls-echo": Item("tls", "TLS echo of 64 bytes, 64 connections", echo(64, 1, "-T")),
     "tls-handshake": Item("tls", "TLS full handshake (ECDSA P-256), one message, close",

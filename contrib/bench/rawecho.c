@@ -143,6 +143,8 @@ static void on_tls(struct ev_loop *l, ev_io *w, int re)
 				cn_free(l, c);
 			return;
 		}
+		if (http)
+			n = (int)answer_http();
 		if (SSL_write(c->ssl, buf, n) != n) {
 			cn_free(l, c);
 			return;

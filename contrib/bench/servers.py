@@ -84,8 +84,8 @@ def raw(*options):
     return lambda folder, port: [os.path.join(BIN, "rawecho"), "-p", port, "-l", 3600, *options]
 
 
-def raw_tls(folder, port):
-    return raw("-T", certificate())(folder, port)
+def raw_tls(*options):
+    return lambda folder, port: raw("-T", certificate(), *options)(folder, port)
 
 
 # Limits and timeouts are the defaults; only the two by address are raised, because all the load
@@ -98,6 +98,7 @@ interfaces = {{ "127.0.0.1" }}
 {option}_ports = {{ {port} }}
 {more}
 bench_tls_ssl = {{ certificate = "{run}/ec.crt", key = "{run}/ec.key" }}
+https_ssl = bench_tls_ssl
 http_default_host = "localhost"
 max_connections_per_ip = 1000000
 max_connection_rate_per_ip = 1000000
@@ -170,23 +171,25 @@ http {{
     access_log off; keepalive_requests 1000000000; keepalive_timeout 300s; tcp_nodelay on;
     client_body_temp_path {f}/b; proxy_temp_path {f}/p; fastcgi_temp_path {f}/f;
     uwsgi_temp_path {f}/u; scgi_temp_path {f}/s; {http}
-    server {{ listen 127.0.0.1:{port} backlog=4096;
+    server {{ listen 127.0.0.1:{port} backlog=4096{listen};
         location / {{ default_type text/plain; {answer} }} }}
 }}
 """
 
 
-def nginx(lua):
+def nginx(lua=False, tls=False):
     def start(folder, port):
         modules, http, answer = "", "", 'return 200 "hello world\\n";'
+        if tls:
+            http = f"ssl_certificate {certificate()}; ssl_certificate_key {certificate()};"
         if lua:
             so = os.path.join(PEERS, "lib/nginx/modules")
             modules = f"load_module {so}/ndk_http_module.so; load_module {so}/ngx_http_lua_module.so;"
-            http = f'lua_package_path "{PEERS}/share/lua/5.1/?.lua;;";'
+            http += f'lua_package_path "{PEERS}/share/lua/5.1/?.lua;;";'
             answer = ('content_by_lua_block { ngx.header["Content-Length"] = 12 '
                 'ngx.print("hello world\\n") }')
         config = write(folder, "nginx.conf", NGINX_HEAD.format(modules=modules, http=http,
-            answer=answer, f=folder, port=port))
+            answer=answer, f=folder, port=port, listen=" ssl" if tls else ""))
         return [program("nginx"), "-e", "stderr", "-c", config, "-p", folder]
     return start
 
@@ -202,17 +205,22 @@ defaults
   timeout connect 5s
   timeout http-keep-alive 300s
 frontend bench
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096 {tls}
   {what}
 """
 
 
-def haproxy(what):
+def haproxy(what, tls=False):
     def start(folder, port):
-        config = write(folder, "haproxy.cfg", HAPROXY_CONFIG.format(here=HERE, port=port, what=what))
+        config = write(folder, "haproxy.cfg", HAPROXY_CONFIG.format(here=HERE, port=port, what=what,
+            tls=f"ssl crt {certificate()}" if tls else ""))
         return [program("haproxy"), "-f", config, "-db"]
     return start
 
+
+HAPROXY_ECHO = "mode tcp\n  tcp-request content use-service lua.echo"
+HAPROXY_RETURN = ('mode http\n  http-request return status 200 content-type text/plain '
+    'string "hello world\\n"')
 
 # role -> name -> (how it is started, the file it needs)
 SERVERS = {
@@ -225,7 +233,7 @@ SERVERS = {
         "luv": (lua_script("luv_echo.lua"), f"{LIBS}/lua/5.4/luv.so"),
         "cqueues": (lua_script("cq_echo.lua"), f"{LIBS}/lua/5.4/_cqueues.so"),
         "node": (node_script("node_echo.js"), "node"),
-        "haproxy-lua": (haproxy("mode tcp\n  tcp-request content use-service lua.echo"), "haproxy"),
+        "haproxy-lua": (haproxy(HAPROXY_ECHO), "haproxy"),
     },
     "line": {
         "raw-libev": (raw(), None),
@@ -234,19 +242,26 @@ SERVERS = {
     "http": {
         "raw-libev": (raw("-H"), None),
         "gadwall": (gadwall("http"), None),
-        "nginx": (nginx(False), "nginx"),
-        "nginx-lua": (nginx(True), f"{PEERS}/lib/nginx/modules/ngx_http_lua_module.so"),
-        "haproxy": (haproxy('mode http\n  http-request return status 200 content-type text/plain '
-            'string "hello world\\n"'), "haproxy"),
+        "nginx": (nginx(), "nginx"),
+        "nginx-lua": (nginx(lua=True), f"{PEERS}/lib/nginx/modules/ngx_http_lua_module.so"),
+        "haproxy": (haproxy(HAPROXY_RETURN), "haproxy"),
         "haproxy-lua": (haproxy("mode http\n  http-request use-service lua.hello"), "haproxy"),
         "prosody": (prosody_http, f"{PEERS}/bin/prosody"),
         "node": (node_script("node_http.js"), "node"),
     },
     "tls": {
-        "raw-libev": (raw_tls, None),
+        "raw-libev": (raw_tls(), None),
         "gadwall": (gadwall("bench_tls"), None),
         "prosody": (prosody_tls, PROSODY),
         "node": (node_script("node_tls.js", True), "node"),
+        "haproxy-lua": (haproxy(HAPROXY_ECHO, tls=True), "haproxy"),
+    },
+    "https": {
+        "raw-libev": (raw_tls("-H"), None),
+        "gadwall": (gadwall("https"), None),
+        "nginx": (nginx(tls=True), "nginx"),
+        "nginx-lua": (nginx(lua=True, tls=True), f"{PEERS}/lib/nginx/modules/ngx_http_lua_module.so"),
+        "haproxy": (haproxy(HAPROXY_RETURN, tls=True), "haproxy"),
     },
     # What only gadwall has: of the items workers, share and closes.
     "busy": {
