@@ -61,6 +61,7 @@ C_PROC     := $(sort $(wildcard host/proc/*.c))
 C_BINDINGS := $(sort $(wildcard host/bindings/*.c))
 C_SRC      := host/main.c $(C_BASE) $(C_NET) $(C_PROC) $(C_BINDINGS)
 C_FUZZ     := $(sort $(wildcard contrib/fuzz/*.c))
+C_BENCH    := $(sort $(wildcard contrib/bench/*.c))
 C_ALL      := $(C_SRC) $(sort $(wildcard host/*/*.h contrib/fuzz/*.h contrib/bench/*.[ch] contrib/dev/*.c)) $(C_FUZZ)
 OBJ        := $(C_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embedded.o \
               $(LLHTTP_SRC:.deps/src/%.c=$(BUILD)/obj/%.o)
@@ -171,7 +172,7 @@ compat-specs: build-test
 # clang-tidy is most of the time: one process a core, one file each (several confuse its va_list check).
 TIDY_FLAGS = -std=gnu11 -DGADWALL_FAILPOINTS=1 $(CPPFLAGS) -I$(CURDIR)/host \
              -isystem $(CURDIR)/.deps/src/llhttp
-lint: lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
+lint: lint-format lint-tidy lint-cppcheck lint-lua lint-python lint-shell lint-layers lint-words lint-man
 lint-deps:
 	@sh contrib/deps.sh build lint
 lint-format: lint-deps
@@ -180,13 +181,15 @@ format: lint-deps
 	clang-format -i $(C_ALL)
 lint-tidy: lint-deps
 	@mkdir -p build/tidy; printf '%s\n' $(TIDY_FLAGS) >build/tidy/compile_flags.txt
-	printf '%s\n' $(C_SRC) $(C_FUZZ) | xargs -P$(JOBS) -n1 clang-tidy -p build/tidy --quiet 2>/dev/null
+	printf '%s\n' $(C_SRC) $(C_FUZZ) $(C_BENCH) | xargs -P$(JOBS) -n1 clang-tidy -p build/tidy --quiet 2>/dev/null
 lint-cppcheck: lint-deps
 	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr -q -j$(JOBS) \
 		--suppress=toomanyconfigs --suppress=missingIncludeSystem --error-exitcode=1 \
 		-DGADWALL_FAILPOINTS=1 -D__linux__ -Ihost host contrib/fuzz
 lint-lua: lint-deps
 	luacheck -q --no-color host/lua modules spec contrib
+lint-python: lint-deps
+	pyflakes3 $(sort $(wildcard contrib/*/*.py spec/support/*.py))
 lint-shell: lint-deps
 	shellcheck $(SHELLS)
 lint-layers:
@@ -195,7 +198,7 @@ lint-words: lint-deps
 	git ls-files -z | grep -zv '^spec/data/\|^contrib/fuzz/corpus/' | xargs -0 codespell -q3 -L $(SPELL_OK)
 lint-man: lint-deps
 	for page in contrib/man/*.[1-8]; do [ ! -f "$$page" ] || mandoc -T lint -W warning "$$page" || exit 1; done
-.PHONY: compat compat-specs compat-stored format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-shell lint-layers lint-words lint-man
+.PHONY: compat compat-specs compat-stored format lint-deps lint-format lint-tidy lint-cppcheck lint-lua lint-python lint-shell lint-layers lint-words lint-man
 SPELL_OK := ser,te,ot,fo,nd,hist,ans,inout,ue,debgu,bulid,modul,versoin,hel
 
 include contrib/fuzz/fuzz.mk contrib/bench/bench.mk

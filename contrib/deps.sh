@@ -67,7 +67,7 @@ want_test() {
 want_lint() {
 	need clang-format have clang-format; need clang-tidy have clang-tidy; need cppcheck have cppcheck
 	need lua-check have luacheck; need shellcheck have shellcheck; need codespell have codespell
-	need mandoc have mandoc
+	need mandoc have mandoc; need pyflakes3 have pyflakes3
 }
 want_fuzz() {
 	need clang have clang

@@ -3,10 +3,13 @@
 # BENCH_ variables go through to bench.py by the environment.
 BENCH_BIN := $(addprefix build/bench/,load churn hold rawecho timers)
 
-.PHONY: bench bench-bin versus
+.PHONY: bench bench-bin bench-figure versus
 bench: build-run bench-bin
 	@sh contrib/deps.sh build bench || true
 	@python3 contrib/bench/bench.py $(ONLY) --gadwall $(BUILD)/gadwall
+# The README's picture, out of the last run.
+bench-figure:
+	@python3 contrib/bench/figure.py --main build/bench/bench.json contrib/bench/ratios.svg
 bench-bin: $(BENCH_BIN)
 build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 	@mkdir -p $(@D)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import aims
 import ends
 import extras
+import figure
 import measure
 import report
 import servers
@@ -330,6 +331,17 @@ def minutes(names):
     return (each + rest) / 60, (each * (1 + REDO) + rest) / 60
 
 
+def about():
+    """When, on what and of what the figures are."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = re.search(r"^model name\s*: (.*)$", f.read(), re.M)
+    version = subprocess.run([servers.GADWALL, "--version"], capture_output=True, text=True,
+        timeout=10, check=False).stdout.split("\n")[0]
+    machine = re.sub(r"\s+Processor.*|\(R\)|\(TM\)|\s+@.*", "", model[1]) if model else os.uname().machine
+    return {"date": time.strftime("%Y-%m-%d"), "machine": f"{os.cpu_count()} cores of {machine}",
+        "gadwall": version}
+
+
 def main():
     argv = sys.argv[1:]
     if "--gadwall" in argv:
@@ -353,7 +365,7 @@ def main():
     print(f"bench: {ROUNDS} rounds of {SECONDS} s; load average {os.getloadavg()[0]:.1f}; limits "
         + " ".join(f"{k}={v}" for k, v in measure.LIMITS.items()))
     check_generators()
-    run = {"load": os.getloadavg(), "rounds": ROUNDS, "seconds": SECONDS, "limits": measure.LIMITS}
+    run = {"about": about(), "load": os.getloadavg(), "rounds": ROUNDS, "seconds": SECONDS, "limits": measure.LIMITS}
     run["items"] = run_items([n for n in names if n in ITEMS])
     for name in names:
         if name in EXTRA:
@@ -365,8 +377,10 @@ def main():
     aims.table(run["aims"])
     os.makedirs(OUT, exist_ok=True)
     report.write_json(os.path.join(OUT, "bench.json"), run)
-    report.write_svg(os.path.join(OUT, "bench.svg"), run["items"])
-    print(f"\nload average {os.getloadavg()[0]:.1f}; wrote {OUT}/bench.json and bench.svg")
+    with open(os.path.join(OUT, "bench.svg"), "w", encoding="utf-8") as f:
+        f.write(figure.draw(run))
+    print(f"\nload average {os.getloadavg()[0]:.1f}; wrote {OUT}/bench.json and bench.svg; "
+        "`make bench-figure` draws the README's picture from them")
 
 
 if __name__ == "__main__":

@@ -71,62 +71,56 @@ static void finish(slot *s, int ok)
 	start(s);
 }
 
+/* The connection is there, and the message is on its way; 0 if not yet, -1 if it failed. */
+static int begin(slot *s, uint32_t ev)
+{
+	ssize_t k;
+
+	if (!tls && !(ev & EPOLLOUT))
+		return ev & (EPOLLERR | EPOLLHUP) ? -1 : 0;
+	if (tls) {
+		int r = SSL_do_handshake(s->ssl), e = r == 1 ? 0 : SSL_get_error(s->ssl, r);
+
+		if (r != 1)
+			return e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE ? 0 : -1;
+	}
+	s->st = 1;
+	if (nomsg)
+		return 1;
+	k = tls ? SSL_write(s->ssl, msg, (int)msglen) : send(s->fd, msg, msglen, MSG_NOSIGNAL);
+	return k == (ssize_t)msglen ? 1 : -1;
+}
+
+/* Bytes of the answer, 0 at its end or when it is cut, -1 while there are none. */
+static ssize_t receive(slot *s)
+{
+	ssize_t n;
+
+	if (!tls) {
+		n = recv(s->fd, buf, sizeof buf, 0);
+		return n < 0 && errno != EAGAIN ? 0 : n;
+	}
+	n = SSL_read(s->ssl, buf, sizeof buf);
+	if (n > 0)
+		return n;
+	return SSL_get_error(s->ssl, (int)n) == SSL_ERROR_WANT_READ ? -1 : 0;
+}
+
 static void step(slot *s, uint32_t ev)
 {
-	if (s->st == 0) {
-		if (!(ev & EPOLLOUT) && !tls) {
-			if (ev & (EPOLLERR | EPOLLHUP))
-				finish(s, 0);
-			return;
-		}
-		if (tls) {
-			int r = SSL_do_handshake(s->ssl);
-			if (r != 1) {
-				int e = SSL_get_error(s->ssl, r);
-				if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
-					finish(s, 0);
+	int begun = s->st == 0 ? begin(s, ev) : 1;
+	ssize_t n;
+
+	if (begun < 0 || (begun > 0 && nomsg))
+		finish(s, begun > 0);
+	else if (begun > 0 && (ev & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		while ((n = receive(s)) >= 0) {
+			s->got += (size_t)n;
+			if (n == 0 || (!http && s->got >= msglen)) {
+				finish(s, n > 0 || (http && s->got > 0));
 				return;
 			}
 		}
-		s->st = 1;
-		if (nomsg) {
-			finish(s, 1);
-			return;
-		}
-		ssize_t k = tls ? SSL_write(s->ssl, msg, (int)msglen)
-				: send(s->fd, msg, msglen, MSG_NOSIGNAL);
-		if (k != (ssize_t)msglen) {
-			finish(s, 0);
-			return;
-		}
-	}
-	if (!(ev & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		return;
-	for (;;) {
-		ssize_t n;
-		if (tls) {
-			n = SSL_read(s->ssl, buf, sizeof buf);
-			if (n <= 0) {
-				int e = SSL_get_error(s->ssl, (int)n);
-				if (e == SSL_ERROR_WANT_READ)
-					return;
-				n = 0;
-			}
-		} else {
-			n = recv(s->fd, buf, sizeof buf, 0);
-			if (n < 0 && errno == EAGAIN)
-				return;
-		}
-		if (n <= 0) {
-			finish(s, http && s->got > 0);
-			return;
-		}
-		s->got += n;
-		if (!http && s->got >= msglen) {
-			finish(s, 1);
-			return;
-		}
-	}
 }
 
 static void take_events(void)
@@ -140,7 +134,19 @@ static void take_events(void)
 	}
 }
 
-int main(int argc, char **argv)
+static void report(double elapsed, double client, double server, uint64_t measured)
+{
+	double n = (double)measured;
+
+	printf("{\"msgs\":%llu,\"elapsed\":%.4f,\"rate\":%.0f,\"client_cpu\":%.3f,\"server_cpu\":%."
+	       "3f,\"us_per\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"errs\":%llu,\"lost\":%"
+	       "llu}\n",
+	    (unsigned long long)measured, elapsed, n / elapsed, client / elapsed, server / elapsed,
+	    measured ? server * 1e6 / n : 0, h_pct_us(&H, 50), h_pct_us(&H, 99), h_pct_us(&H, 99.9),
+	    (unsigned long long)errs, (unsigned long long)(started - finished - errs));
+}
+
+static int parse(int argc, char **argv)
 {
 	for (int o; (o = getopt(argc, argv, "p:c:n:t:s:RTH02P:")) != -1;)
 		switch (o) {
@@ -155,18 +161,33 @@ int main(int argc, char **argv)
 		case '2': tls12 = 1; break;
 		case 'H': http = 1; break;
 		case '0': nomsg = 1; break;
-		default: return 2;
+		default: return -1;
 		}
-	if (tmax > 60)
-		tmax = 60;
-	if (http)
-		msglen = snprintf(msg, sizeof msg,
+	tmax = tmax > 60 ? 60 : tmax;
+	return nslot > 0 && size > 0 && size <= (int)sizeof msg ? 0 : -1;
+}
+
+static void make_message(void)
+{
+	if (http) {
+		msglen = (size_t)snprintf(msg, sizeof msg,
 		    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-	else {
-		msglen = size;
-		memset(msg, 'x', size);
-		msg[size - 1] = '\n';
+		return;
 	}
+	msglen = (size_t)size;
+	memset(msg, 'x', msglen);
+	msg[size - 1] = '\n';
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t begin_ns, end_ns, measured;
+	double client, server, elapsed;
+	slot *ss;
+
+	if (parse(argc, argv) < 0)
+		return 2;
+	make_message();
 	if (tls) {
 		ctx = SSL_CTX_new(TLS_client_method());
 		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -174,25 +195,27 @@ int main(int argc, char **argv)
 			SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 	}
 	ep = epoll_create1(0);
-	slot *ss = calloc(nslot, sizeof *ss);
-	uint64_t t0 = now_ns(), te = t0 + (uint64_t)(tmax * 1e9);
-	double c0 = cpu_s(), s0 = proc_cpu(pids);
+	ss = calloc((size_t)nslot, sizeof *ss);
+	if (!ss)
+		die("calloc");
+	begin_ns = now_ns();
+	end_ns = begin_ns + (uint64_t)(tmax * 1e9);
+	client = cpu_s();
+	server = proc_cpu(pids);
 	for (int i = 0; i < nslot; i++)
 		start(&ss[i]);
-	while (finished + errs < nmax && now_ns() < te && errs < 1000)
+	while (finished + errs < nmax && now_ns() < end_ns && errs < 1000)
 		take_events();
-	double el = (now_ns() - t0) / 1e9, cc = (cpu_s() - c0) / el, sc = proc_cpu(pids) - s0;
-	uint64_t measured = finished, end = now_ns() + 5000000000ull;
+	elapsed = (double)(now_ns() - begin_ns) / 1e9;
+	client = cpu_s() - client;
+	server = proc_cpu(pids) - server;
+	measured = finished;
 	/* What is under way when time is up has five seconds to come; what does not is lost. */
 	nmax = started;
-	while (finished + errs < started && now_ns() < end)
+	end_ns = now_ns() + 5000000000ull;
+	while (finished + errs < started && now_ns() < end_ns)
 		take_events();
-	uint64_t lost = started - finished - errs;
-	printf("{\"msgs\":%llu,\"elapsed\":%.4f,\"rate\":%.0f,\"client_cpu\":%.3f,\"server_cpu\":%."
-	       "3f,\"us_per\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"errs\":%llu,\"lost\":%"
-	       "llu}\n",
-	    (unsigned long long)measured, el, measured / el, cc, sc / el,
-	    measured ? sc * 1e6 / measured : 0, h_pct_us(&H, 50), h_pct_us(&H, 99),
-	    h_pct_us(&H, 99.9), (unsigned long long)errs, (unsigned long long)lost);
-	return errs || lost ? 3 : 0;
+	report(elapsed, client, server, measured);
+	free(ss);
+	return errs || finished < started ? 3 : 0;
 }

@@ -36,7 +36,7 @@ static double secs = 2, warm = 0.5, rate;
 static uint64_t maxmsgs = UINT64_MAX;
 static char *obuf;
 static int ep;
-static uint64_t done, errs;
+static uint64_t done, errs, dropped;
 static hist H;
 
 static void arm(conn *c, int out)
@@ -77,6 +77,7 @@ static void flush_out(conn *c)
 static void queue_msgs(conn *c, int k, uint64_t t)
 {
 	for (int i = 0; i < k; i++)
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_conn sees to it */
 		c->ts[(c->head + c->outst++) % depth] = t;
 	c->unsent += (size_t)k * size;
 	flush_out(c);
@@ -210,7 +211,7 @@ static void make_messages(void)
 			continue;
 		}
 		for (int i = 0; i < size; i++)
-			p[i] = i == size - 1 ? '\n' : 'a' + (i + m) % 26;
+			p[i] = (char)(i == size - 1 ? '\n' : 'a' + (i + m) % 26);
 		int k = snprintf(number, sizeof number, "%d", m);
 		if (k < size - 1)
 			memcpy(p, number, k);
@@ -247,7 +248,119 @@ static uint64_t collect(const conn *cs)
 	return lost;
 }
 
-int main(int argc, char **argv)
+/* Connects while blocking, then is non-blocking. */
+static void open_conn(conn *c, SSL_CTX *ctx)
+{
+	struct sockaddr_in a = lo_addr(port);
+	struct timeval limit = {10, 0};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
+	int one = 1;
+
+	c->ts = calloc((size_t)depth, sizeof *c->ts);
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!c->ts || c->fd < 0)
+		die("socket");
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	if (connect(c->fd, (struct sockaddr *)&a, sizeof a) < 0)
+		die("connect");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (ctx) {
+		c->ssl = SSL_new(ctx);
+		SSL_set_fd(c->ssl, c->fd);
+		if (SSL_connect(c->ssl) != 1)
+			die("SSL_connect");
+	}
+	fcntl(c->fd, F_SETFL, O_NONBLOCK);
+	epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
+}
+
+static conn *open_all(void)
+{
+	conn *cs = calloc((size_t)nconn, sizeof *cs);
+	SSL_CTX *ctx = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+
+	if (!cs)
+		die("calloc");
+	if (ctx)
+		SSL_CTX_set_mode(
+		    ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	for (int i = 0; i < nconn; i++)
+		open_conn(&cs[i], ctx);
+	return cs;
+}
+
+/* Open loop: sends what is due at t, whether or not the answers have come. */
+static void send_due(conn *cs, uint64_t t)
+{
+	static double next;
+	static int turn;
+
+	if (next == 0)
+		next = (double)t;
+	while (next <= (double)t) {
+		conn *c = &cs[turn++ % nconn];
+
+		next += 1e9 / rate;
+		if (c->fd >= 0 && c->outst < depth)
+			queue_msgs(c, 1, (uint64_t)(next - 1e9 / rate));
+		else
+			dropped++;
+	}
+}
+
+/* What the measured time took, in seconds: all of it, on the core by us and by the server. */
+struct taken {
+	double elapsed, client, server;
+};
+
+static void begin(struct taken *t)
+{
+	done = 0;
+	memset(&H, 0, sizeof H);
+	t->client = cpu_s();
+	t->server = proc_cpu(pids);
+}
+
+/* Warms up, then measures until the time is over or so many answers have come. */
+static struct taken measure(conn *cs)
+{
+	struct taken taken;
+	uint64_t t = now_ns(), from = t + (uint64_t)(warm * 1e9), until = UINT64_MAX;
+	int measuring = 0;
+
+	begin(&taken);
+	while (t < until && (!measuring || done < maxmsgs)) {
+		if (!measuring && t >= from) {
+			measuring = 1;
+			begin(&taken);
+			from = now_ns();
+			until = from + (uint64_t)(secs * 1e9);
+		}
+		if (rate)
+			send_due(cs, t);
+		take_events(rate ? 0 : 20);
+		t = now_ns();
+	}
+	taken.elapsed = (double)(t - from) / 1e9;
+	taken.client = cpu_s() - taken.client;
+	taken.server = proc_cpu(pids) - taken.server;
+	return taken;
+}
+
+static void report(const struct taken *t, uint64_t measured, uint64_t lost)
+{
+	double n = (double)measured;
+
+	printf("{\"msgs\":%llu,\"elapsed\":%.4f,\"rate\":%.0f,\"client_cpu\":%.3f,\"server_cpu\":%."
+	       "3f,\"us_per\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,"
+	       "\"errs\":%llu,\"lost\":%llu,\"dropped\":%llu}\n",
+	    (unsigned long long)measured, t->elapsed, n / t->elapsed, t->client / t->elapsed,
+	    t->server / t->elapsed, measured ? t->server * 1e6 / n : 0, h_pct_us(&H, 50),
+	    h_pct_us(&H, 99), h_pct_us(&H, 99.9), (double)H.max / 1e3, (unsigned long long)errs,
+	    (unsigned long long)lost, (unsigned long long)dropped);
+}
+
+static int parse(int argc, char **argv)
 {
 	for (int o; (o = getopt(argc, argv, "p:c:s:d:t:w:r:n:TP:H:B")) != -1;)
 		switch (o) {
@@ -263,80 +376,34 @@ int main(int argc, char **argv)
 		case 'r': rate = atof(optarg); break;
 		case 'T': tls = 1; break;
 		case 'P': pids = optarg; break;
-		default: return 2;
+		default: return -1;
 		}
-	if (secs > 120)
-		secs = 120;
-	int cdepth = depth;
+	secs = secs > 120 ? 120 : secs;
+	return nconn > 0 && depth > 0 && size > 0 ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct taken taken;
+	uint64_t measured, lost;
+	int in_flight;
+	conn *cs;
+
+	if (parse(argc, argv) < 0)
+		return 2;
+	in_flight = depth;
 	if (rate && depth < 256)
 		depth = 256; /* ring for the open loop */
 	make_messages();
 	ep = epoll_create1(0);
-	conn *cs = calloc(nconn, sizeof *cs);
-	SSL_CTX *ctx = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
-	if (ctx)
-		SSL_CTX_set_mode(
-		    ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	struct sockaddr_in a = lo_addr(port);
-	for (int i = 0; i < nconn; i++) { /* blocking connect, then non-blocking */
-		conn *c = &cs[i];
-		int one = 1;
-		c->ts = malloc(sizeof(uint64_t) * depth);
-		c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		struct timeval tv = {10, 0};
-		if (c->fd < 0)
-			die("socket");
-		setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-		if (connect(c->fd, (struct sockaddr *)&a, sizeof a) < 0)
-			die("connect");
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		if (tls) {
-			c->ssl = SSL_new(ctx);
-			SSL_set_fd(c->ssl, c->fd);
-			if (SSL_connect(c->ssl) != 1)
-				die("SSL_connect");
-		}
-		fcntl(c->fd, F_SETFL, O_NONBLOCK);
-		struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
-		epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
-	}
-	uint64_t t0 = now_ns(), tm = t0 + (uint64_t)(warm * 1e9), te = tm + (uint64_t)(secs * 1e9),
-		 t = t0, tstart = t0;
-	uint64_t dropped = 0;
-	double gap = rate ? 1e9 / rate : 0, next = (double)t0, c0 = cpu_s(), s0 = proc_cpu(pids);
-	int measuring = 0, rr = 0;
+	cs = open_all();
 	if (!rate)
 		for (int i = 0; i < nconn; i++)
-			queue_msgs(&cs[i], cdepth, now_ns());
-	while ((t = now_ns()) < te && (!measuring || done < maxmsgs)) {
-		if (!measuring && t >= tm) {
-			measuring = 1;
-			done = 0;
-			memset(&H, 0, sizeof H);
-			c0 = cpu_s();
-			s0 = proc_cpu(pids);
-			tstart = now_ns();
-			te = tstart + (uint64_t)(secs * 1e9);
-		}
-		if (rate)
-			while (next <= (double)t) {
-				conn *c = &cs[rr++ % nconn];
-				if (c->fd >= 0 && c->outst < depth)
-					queue_msgs(c, 1, (uint64_t)next);
-				else
-					dropped++;
-				next += gap;
-			}
-		take_events(rate ? 0 : 20);
-	}
-	double el = (t - tstart) / 1e9, cc = cpu_s() - c0, sc = proc_cpu(pids) - s0;
-	uint64_t measured = done, lost = collect(cs);
-	printf("{\"msgs\":%llu,\"elapsed\":%.4f,\"rate\":%.0f,\"client_cpu\":%.3f,\"server_cpu\":%."
-	       "3f,\"us_per\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,"
-	       "\"errs\":%llu,\"lost\":%llu,\"dropped\":%llu}\n",
-	    (unsigned long long)measured, el, measured / el, cc / el, sc / el,
-	    measured ? sc * 1e6 / measured : 0, h_pct_us(&H, 50), h_pct_us(&H, 99),
-	    h_pct_us(&H, 99.9), H.max / 1e3, (unsigned long long)errs, (unsigned long long)lost,
-	    (unsigned long long)dropped);
+			queue_msgs(&cs[i], in_flight, now_ns());
+	taken = measure(cs);
+	measured = done;
+	lost = collect(cs);
+	report(&taken, measured, lost);
+	free(cs);
 	return errs || lost ? 3 : 0;
 }

@@ -69,6 +69,24 @@ static int echo_once(int fd)
 	}
 	return !whole;
 }
+static void accept_epoll(int ep, int lfd)
+{
+	int c, one = 1;
+	while ((c = accept4(lfd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		struct epoll_event e = {.events = EPOLLIN | (et ? EPOLLET : 0), .data.fd = c};
+		epoll_ctl(ep, EPOLL_CTL_ADD, c, &e);
+	}
+}
+static void read_epoll(int fd)
+{
+	int r;
+	do
+		r = echo_once(fd);
+	while (r == 1 || (drain && r == 0 && errno != EAGAIN));
+	if (r < 0)
+		close(fd);
+}
 static void run_epoll(int lfd)
 {
 	int ep = epoll_create1(0);
@@ -77,24 +95,10 @@ static void run_epoll(int lfd)
 	for (;;) {
 		int n = epoll_wait(ep, evs, 512, -1);
 		for (int i = 0; i < n; i++) {
-			int fd = evs[i].data.fd;
-			if (fd == lfd) {
-				int c, one = 1;
-				while (
-				    (c = accept4(lfd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-					setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-					struct epoll_event e = {
-					    .events = EPOLLIN | (et ? EPOLLET : 0), .data.fd = c};
-					epoll_ctl(ep, EPOLL_CTL_ADD, c, &e);
-				}
-			} else {
-				int r;
-				do
-					r = echo_once(fd);
-				while (r == 1 || (drain && r == 0 && errno != EAGAIN));
-				if (r < 0)
-					close(fd);
-			}
+			if (evs[i].data.fd == lfd)
+				accept_epoll(ep, lfd);
+			else
+				read_epoll(evs[i].data.fd);
 		}
 	}
 }

@@ -1,7 +1,6 @@
-"""What a run found, as text, JSON and SVG."""
+"""What a run found, as text and JSON."""
 import json
 import statistics as st
-from html import escape
 
 BASE = "raw-libev"
 OURS = ("gadwall",)
@@ -76,39 +75,3 @@ def table(name, result, rounds):
 def write_json(path, run):
     with open(path, "w", encoding="utf-8") as f:
         json.dump(run, f, indent=1)
-
-
-LABEL, SCALE, STEP = 200, 420, 16
-
-
-def bar(y, name, ratio):
-    colour = "#2a78d6" if name in OURS else "#a9a8a2"
-    width = max(1, min(ratio, 1.25) * SCALE)
-    return (f'<text x="{LABEL - 8}" y="{y + 10}" text-anchor="end">{escape(name)}</text>'
-        f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="12" rx="2" fill="{colour}"/>'
-        f'<text x="{LABEL + width + 5:.1f}" y="{y + 10}">{ratio:.2f}</text>')
-
-
-def write_svg(path, items):
-    """Bars of what raw C libev needs by what each server needs: longer is cheaper, 1 is as cheap."""
-    parts, y = [], 44
-    for name, item in items.items():
-        rows = {n: f["of_raw"] for n, f in item.get("servers", {}).items()
-            if "of_raw" in f and n != BASE}
-        if not rows:
-            continue
-        parts.append(f'<text x="8" y="{y + 10}" font-weight="bold">{escape(name)}: '
-            f'{escape(item["what"])}</text>')
-        y += STEP + 4
-        for server in sorted(rows, key=rows.get, reverse=True):
-            parts.append(bar(y, server, rows[server]))
-            y += STEP
-        y += 10
-    line = f'<line x1="{LABEL + SCALE}" x2="{LABEL + SCALE}" y1="40" y2="{y}" stroke="#888" ' \
-        'stroke-dasharray="3 3"/>'
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="800" height="{y + 10}" '
-            'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>'
-            '<g fill="#222"><text x="8" y="20" font-size="14">CPU per operation: raw C libev '
-            'by server (1 is as cheap; longer is better)</text>'
-            + line + "".join(parts) + "</g></svg>\n")

@@ -14,13 +14,15 @@ static double rnd(void)
 	x ^= x << 13;
 	x ^= x >> 7;
 	x ^= x << 17;
-	return (x >> 11) * (1.0 / 9007199254740992.0);
+	return (double)(x >> 11) * (1.0 / 9007199254740992.0);
 }
 int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 1000000;
 	struct ev_loop *l = ev_default_loop(0);
-	ev_timer *t = calloc(n, sizeof *t);
+	ev_timer *t = calloc(n > 0 ? (size_t)n : 1, sizeof *t);
+	if (!t)
+		die("calloc");
 	for (int i = 0; i < n; i++)
 		ev_timer_init(&t[i], cb, 60 + rnd() * 1000, 0);
 	uint64_t a = now_ns();
@@ -36,6 +38,7 @@ int main(int argc, char **argv)
 		ev_timer_stop(l, &t[i]);
 	uint64_t d = now_ns();
 	printf("{\"n\":%d,\"add_ns\":%.1f,\"resched_ns\":%.1f,\"cancel_ns\":%.1f}\n", n,
-	    (b - a) * 1.0 / n, (c - b) * 1.0 / n, (d - c) * 1.0 / n);
+	    (double)(b - a) / n, (double)(c - b) / n, (double)(d - c) / n);
+	free(t);
 	return 0;
 }
