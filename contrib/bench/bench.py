@@ -18,6 +18,7 @@ import statistics as st
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import aims
@@ -127,28 +128,37 @@ def run_items(names):
     return found
 
 
+CHECKED = {"echo": ["load", "-t", 0.3, "-w", 0.1], "pipelined echo": ["load", "-d", 16, "-t", 0.3],
+    "HTTP": ["load", "-H", "/", "-t", 0.3], "churn": ["churn", "-t", 1, "-n", 3000]}
+
+
+def generator_sees(case, loses):
+    """What a generator counts on a server that loses every 1,000th answer, or none."""
+    argv = CHECKED[case]
+    options = (["-H"] if case == "HTTP" else []) + (["-L", "1000"] if loses else [])
+    port = servers.free_port()
+    server = subprocess.Popen([os.path.join(BIN, "rawecho"), "-p", str(port), "-l", "60", *options])
+    try:
+        while not servers.answers(port) and server.poll() is None:
+            time.sleep(0.01)
+        return measure.generate([argv[0], "-p", port, *argv[1:]])
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def check_generators():
-    """The generators must see every 1,000th answer missing, and must not see what is not so."""
-    cases = {"echo": ["load", "-t", 0.3, "-w", 0.1], "pipelined echo": ["load", "-d", 16, "-t", 0.3],
-        "HTTP": ["load", "-H", "/", "-t", 0.3], "churn": ["churn", "-t", 1, "-n", 3000]}
-    for loses in (False, True):
-        for case, argv in cases.items():
-            options = (["-H"] if case == "HTTP" else []) + (["-L", "1000"] if loses else [])
-            port = servers.free_port()
-            server = subprocess.Popen([os.path.join(BIN, "rawecho"), "-p", str(port), "-l", "60",
-                *options])
-            try:
-                while not servers.answers(port) and server.poll() is None:
-                    time.sleep(0.01)
-                result = measure.generate([argv[0], "-p", port, *argv[1:]])
-            finally:
-                server.terminate()
-                server.wait()
-            if "failed" in result or bool(result["lost"] or result["errs"]) != loses:
-                sys.exit(f"bench: the generator of {case} is not to be trusted: a server that loses "
-                    f"{'every 1,000th' if loses else 'no'} answer gave {result}")
+    """The generators must see every 1,000th answer missing, and must not see what is not so. All at
+    once: no time is measured, and a generator waits five seconds for what is lost."""
+    cases = [(case, loses) for loses in (False, True) for case in CHECKED]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        results = list(pool.map(lambda c: generator_sees(*c), cases))
+    for (case, loses), result in zip(cases, results):
+        if "failed" in result or bool(result["lost"] or result["errs"]) != loses:
+            sys.exit(f"bench: the generator of {case} is not to be trusted: a server that loses "
+                f"{'every 1,000th' if loses else 'no'} answer gave {result}")
     print("generators: a server that loses every 1,000th answer is found out (echo, pipelined "
-        "echo, HTTP, churn)")
+        "echo, HTTP, churn)", flush=True)
 
 
 def hold_argv(role):
@@ -361,7 +371,7 @@ def main():
     shutil.rmtree(RUN, ignore_errors=True)
     os.makedirs(RUN)
     print("bench: %d items, about %.0f minutes, %.0f if every round is tried again"
-        % (len(names), *minutes(names)))
+        % (len(names), *minutes(names)), flush=True)
     print(f"bench: {ROUNDS} rounds of {SECONDS} s; load average {os.getloadavg()[0]:.1f}; limits "
         + " ".join(f"{k}={v}" for k, v in measure.LIMITS.items()))
     check_generators()

@@ -1,5 +1,5 @@
--- The benchmark cannot rot unseen: its programs are built, it runs for a moment, and what it says is
--- there. No time is judged: on a busy machine every round may be refused, and that is an answer.
+-- The benchmark cannot rot unseen: its programs are built, it runs for a moment, and what it says
+-- is there. No time is judged: on a busy machine every round may be refused, and that is an answer.
 
 local dkjson <const> = require "dkjson"
 local daemon <const> = require "spec.support.daemon"
