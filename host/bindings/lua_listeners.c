@@ -51,15 +51,27 @@ bool lua_takes_third(lua_State *L, int index)
 	return about.nparams > 2 || about.isvararg;
 }
 
-static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
-{
-	int *ref = &ls->fn[which]; /* stack: .. table */
+static int name_refs[CB_COUNT]; /* NAMES as Lua's strings: to make them again costs more */
 
-	lua_getfield(L, -1, NAMES[which]); /* .. table fn */
+void lua_listeners_init(lua_State *L)
+{
+	for (int i = 0; i < CB_COUNT; i++) {
+		lua_pushstring(L, NAMES[i]);
+		name_refs[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+}
+
+/* Takes in the function on top, which is new, or nil. */
+static void take(lua_State *L, struct lua_listeners *ls, int which)
+{
+	const void *is = lua_topointer(L, -1);
+	int *ref = &ls->fn[which];
+
 	if (which == CB_INCOMING) {
 		ls->native = lua_listeners_native && lua_tocfunction(L, -1) == lua_listeners_native;
 		ls->hears_end = !ls->native && lua_takes_third(L, -1);
 	}
+	ls->known[which] = NULL;
 	if (lua_isnil(L, -1)) {
 		ls->has &= (uint16_t) ~(1u << which);
 		luaL_unref(L, LUA_REGISTRYINDEX, *ref);
@@ -72,13 +84,34 @@ static void refresh_one(lua_State *L, struct lua_listeners *ls, int which)
 	else
 		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
 	ls->has |= (uint16_t)(1u << which);
+	ls->known[which] = is;
 }
 
+/* Each connection that begins comes here, so what is as it was is passed over. */
 void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls)
 {
+	bool raw;
+
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ls->table);
-	for (int i = 0; i < CB_COUNT; i++)
-		refresh_one(L, ls, i);
+	raw = !luaL_getmetafield(L, -1, "__index");
+	if (!raw)
+		lua_pop(L, 1);
+	for (int i = 0; i < CB_COUNT; i++) {
+		const void *is;
+
+		lua_rawgeti(L, LUA_REGISTRYINDEX, name_refs[i]);
+		if ((raw ? lua_rawget(L, -2) : lua_gettable(L, -2)) == LUA_TNIL &&
+		    !(ls->has & (1u << i))) {
+			lua_pop(L, 1);
+			continue;
+		}
+		is =
+		    lua_topointer(L, -1); /* what is referred to lives: nothing else can be there */
+		if (is && is == ls->known[i])
+			lua_pop(L, 1);
+		else
+			take(L, ls, i); /* table */
+	}
 	lua_pop(L, 1);
 }
 
@@ -90,10 +123,9 @@ static struct lua_listeners *make(lua_State *L, int index)
 		luaL_error(L, "not enough memory");
 		return NULL;
 	}
+	memset(ls, 0, sizeof *ls);
 	for (int i = 0; i < CB_COUNT; i++)
 		ls->fn[i] = LUA_NOREF;
-	ls->users = 0;
-	ls->has = 0;
 	lua_pushvalue(L, index);
 	ls->table = luaL_ref(L, LUA_REGISTRYINDEX);
 	return ls;

@@ -25,17 +25,21 @@ enum lua_callback {
 };
 
 struct lua_listeners {
-	int table;        /* registry ref of the module's table */
-	int fn[CB_COUNT]; /* registry refs, LUA_NOREF: none */
-	uint16_t has;     /* bit n: there is callback n */
-	bool hears_end;   /* onincoming can see its third argument */
-	bool native;      /* onincoming is a C function that takes struct lua_input */
-	unsigned users;   /* private */
+	int table;                   /* registry ref of the module's table */
+	int fn[CB_COUNT];            /* registry refs, LUA_NOREF: none */
+	const void *known[CB_COUNT]; /* private: what they refer to, by lua_topointer */
+	uint16_t has;                /* bit n: there is callback n */
+	bool hears_end;              /* onincoming can see its third argument */
+	bool native;                 /* onincoming is a C function that takes struct lua_input */
+	unsigned users;              /* private */
 };
 
 /* The C function behind onincoming of the tables with `native`: it hears of no end, and gets, in
  * the place of a string, the address of lua_input (lua_net.h). NULL: none. Set once. */
 extern lua_CFunction lua_listeners_native;
+
+/* Before all others. */
+void lua_listeners_init(lua_State *L);
 
 /* The functions of the table at `index`, shared by all its users; counted, for
  * lua_listeners_release. May raise. */

@@ -419,6 +419,7 @@ int luaopen_host_net(lua_State *L)
 	    {"share", l_share}, {"set_logger", l_handle_set_logger}, {NULL, NULL}};
 
 	lua_check_loop(L);
+	lua_listeners_init(L);
 	luaL_newlib(L, functions);
 	lua_push_conn_class(L);
 	lua_setfield(L, -2, "conn_methods");
