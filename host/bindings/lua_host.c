@@ -3,6 +3,7 @@
 #include "base/embedded.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/slab.h"
 #include "bindings/lua_guard.h"
 #include "bindings/lua_open.h"
 
@@ -29,15 +30,10 @@ static void *allocate(void *data, void *block, size_t old, size_t size)
 	void *p;
 
 	(void)data;
-	if (size == 0) {
-		host.used -= had;
-		free(block);
-		return NULL;
-	}
 	if (size > had && host.limit && host.used - had + size > host.limit)
 		return NULL; /* Lua collects, tries again, then raises "not enough memory" */
-	p = realloc(block, size);
-	if (p)
+	p = slab_resize(block, had, size);
+	if (p || size == 0)
 		host.used = host.used - had + size;
 	return p;
 }

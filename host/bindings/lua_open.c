@@ -3,6 +3,7 @@
 /* One word for each table; the files that hold them have nothing else in common. */
 #define HOST_TABLES(X)                                                                             \
 	X(cipher)                                                                                  \
+	X(collector)                                                                               \
 	X(crypto)                                                                                  \
 	X(datagram)                                                                                \
 	X(edit)                                                                                    \

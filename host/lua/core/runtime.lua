@@ -148,12 +148,18 @@ function runtime.name_server(prosody, option)
 end
 
 --- Garbage collector as the option `gc` says: { mode = "incremental", pause|threshold =, speed =
--- } or { mode = "generational", minor_threshold =, major_threshold = }.
--- The defaults are what contrib/bench/gc.lua found best with 200 MiB of small tables: the longest
--- pause is 50 to 90 ms of CPU, at speed 400 it is 150 ms, and the major collections of the
--- generational mode hold the loop for 700 ms and cost 13 % more CPU.
+-- } or { mode = "generational", minor_threshold =, major_threshold = }. Without the option, or with
+-- mode = "adaptive", host.collector chooses as the load asks for it.
+-- The defaults of the incremental mode are what contrib/bench/gc.lua found best with 200 MiB of
+-- small tables: the longest pause is 50 to 90 ms of CPU, at speed 400 it is 150 ms, and the major
+-- collections of the generational mode hold the loop for 700 ms and cost 13 % more CPU.
 function runtime.set_gc(settings)
-	settings = settings or {}
+	local collector <const> = require "host.collector"
+	settings = settings or { mode = "adaptive" }
+	if settings.mode == "adaptive" then
+		return collector.start()
+	end
+	collector.stop()
 	if settings.mode == "generational" then
 		collectgarbage("generational", settings.minor_threshold or 20,
 			settings.major_threshold or 100)
