@@ -96,10 +96,41 @@ static void add_name(lua_State *L, const char *at, size_t n)
 	add(L, ": ", 2);
 }
 
+enum { NAMES = 32, NAME_MOST = 30 };
+
+/* Names that went out, as they came from Lua and as they go: a service has few, and to put one
+ * together takes three times as long. */
+static struct name {
+	uint8_t n;
+	char lua[NAME_MOST], line[NAME_MOST + 2];
+} names[NAMES];
+
+/* The name with ": " behind it. */
+static void add_known_name(lua_State *L, const char *at, size_t n)
+{
+	struct name *name;
+
+	if (!n || n > NAME_MOST) {
+		add_name(L, at, n);
+		return;
+	}
+	name = &names[(n + 3 * (unsigned char)at[0] + (unsigned char)at[n - 1]) % NAMES];
+	if (name->n != n || memcmp(name->lua, at, n) != 0) {
+		size_t from = block.len;
+
+		add_name(L, at, n);
+		memcpy(name->lua, at, n);
+		memcpy(name->line, block.data + from, n + 2);
+		name->n = (uint8_t)n;
+		return;
+	}
+	add(L, name->line, n + 2);
+}
+
 /* RFC 9110 5.5: no controls but the tab; a line end would begin another header. */
 static void add_value(lua_State *L, const char *name, const char *at, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = http_plain_text(at, n); i < n; i++) {
 		unsigned char c = (unsigned char)at[i];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
@@ -112,16 +143,17 @@ static void add_value(lua_State *L, const char *name, const char *at, size_t n)
 static void add_date(lua_State *L)
 {
 	static char line[48];
+	static size_t length;
 	static time_t made;
 	time_t now = time(NULL);
 	struct tm tm;
 
 	if (now != made) {
 		gmtime_r(&now, &tm);
-		strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+		length = strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
 		made = now;
 	}
-	add(L, line, strlen(line));
+	add(L, line, length);
 }
 
 static void add_length(lua_State *L, lua_Unsigned n)
@@ -162,7 +194,7 @@ static void add_header(lua_State *L, const char *name, size_t n)
 
 	if (lua_istable(L, -1)) {
 		for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
-			add_name(L, name, n);
+			add_known_name(L, name, n);
 			value = luaL_tolstring(L, -1, &length);
 			add_value(L, name, value, length);
 			lua_pop(L, 2);
@@ -175,7 +207,7 @@ static void add_header(lua_State *L, const char *name, size_t n)
 		luaL_error(L, "the value of header '%s' is a %s", name, luaL_typename(L, -1));
 		return;
 	}
-	add_name(L, name, n);
+	add_known_name(L, name, n);
 	add_value(L, name, value, length);
 }
 
@@ -194,11 +226,7 @@ static unsigned add_headers(lua_State *L, int index)
 			luaL_error(L, "a header's name is a %s", luaL_typename(L, -2));
 		name = lua_tolstring(L, -2, &n);
 		seen |= note(name, n);
-		if (lua_type(L, -1) == LUA_TNUMBER) { /* converted in place, the table's stays */
-			lua_pushvalue(L, -1);
-			lua_replace(L, -2);
-		}
-		add_header(L, name, n);
+		add_header(L, name, n); /* a number is converted in place, the table's stays */
 		lua_pop(L, 1);
 	}
 	return seen;

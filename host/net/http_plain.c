@@ -74,6 +74,11 @@ static const char *skip_value(const char *at, const char *end)
 	return at;
 }
 
+size_t http_plain_text(const char *at, size_t n)
+{
+	return (size_t)(skip_value(at, at + n) - at);
+}
+
 static bool is(const char *at, size_t n, const char *name)
 {
 	return strncasecmp(at, name, n) == 0;

@@ -31,6 +31,9 @@ struct http_head {
 bool http_plain_read(const char *bytes, size_t n, const struct http_limits *limits,
     struct http_field *fields, struct http_head *head_r);
 
+/* How many of the bytes at the begin are spaces or visible ASCII. */
+size_t http_plain_text(const char *at, size_t n);
+
 /* The head that a parser holds, which owns what it points to. */
 struct http_head http_parser_head(const struct http_parser *p);
 

@@ -1,5 +1,6 @@
 #include "net/http_target.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,10 +15,12 @@ static int digit(char c)
 /* What a registered name may consist of (RFC 3986 3.2.2). */
 static bool is_name_byte(char c)
 {
-	static const char more[] = "-._~%!$&'()*+;=";
+	/* a bit for each of the bytes 0x20 to 0x3f: !$%&'()*+-. digits ;= */
+	const uint32_t low = 0x2bff6ff2;
 
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr(more, c));
+	if ((unsigned char)c >= 0x20 && (unsigned char)c < 0x40)
+		return low >> (c - 0x20) & 1;
+	return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '~';
 }
 
 static size_t name_length(const char *at, size_t n)
