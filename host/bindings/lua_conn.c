@@ -113,12 +113,13 @@ static int l_lines(lua_State *L)
 	const char *line;
 	size_t n;
 
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
 	while (guard_again() && conn_next_line(lines->in, &line, &n)) {
 		if (!lua_host_room(n)) {
 			lines->no_room = true;
 			return 0;
 		}
-		if (!lua_push_callback_above(L, h, CB_INCOMING))
+		if (!lua_push_callback_of(L, h, CB_INCOMING, 2))
 			continue;
 		lua_pushlstring(L, line, n);
 		lua_call(L, 2, 0); /* under lua_host_call */

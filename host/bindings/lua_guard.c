@@ -14,16 +14,12 @@
  * raises none: a loop around pcall. */
 enum { EXPIRED_ROOM = 100000, EXPIRED_PATIENCE = 16 };
 
+struct guard_call guard_call;
+
 /* What the signal handler reads and writes is volatile or set before the timer runs. */
 static struct {
-	lua_State *volatile current;   /* the coroutine that runs */
-	volatile sig_atomic_t depth;   /* nested protected calls */
-	volatile sig_atomic_t serial;  /* of the outermost call */
-	volatile sig_atomic_t armed;   /* the timer ticks */
-	volatile sig_atomic_t slow;    /* the outermost call has been seen slow */
-	volatile sig_atomic_t expired; /* 1 + how often it has been raised */
-	sig_atomic_t seen;             /* serial at the last tick */
-	int ticks;                     /* how often in a row */
+	sig_atomic_t seen; /* serial at the last tick */
+	int ticks;         /* how often in a row */
 	int slow_ticks, timeout_ticks;
 	double period, started;
 	timer_t timer;
@@ -33,7 +29,6 @@ static struct {
 	volatile sig_atomic_t within; /* such a call runs */
 	double own;                   /* its seconds, 0: none runs */
 	volatile sig_atomic_t own_over;
-	const char *volatile label;
 	char trace[2048];
 	int on_slow; /* registry ref */
 } guard = {.on_slow = LUA_NOREF};
@@ -56,18 +51,18 @@ static void expired_hook(lua_State *L, lua_Debug *ar);
 
 static void keep_armed(lua_State *L)
 {
-	lua_sethook(
-	    L, expired_hook, LUA_MASKCOUNT, guard.expired < EXPIRED_PATIENCE ? EXPIRED_ROOM : 1);
+	lua_sethook(L, expired_hook, LUA_MASKCOUNT,
+	    guard_call.expired < EXPIRED_PATIENCE ? EXPIRED_ROOM : 1);
 }
 
 static void expired_hook(lua_State *L, lua_Debug *ar)
 {
-	if (!guard.expired) { /* left over on a coroutine that yielded at the last moment */
+	if (!guard_call.expired) { /* left over on a coroutine that yielded at the last moment */
 		lua_sethook(L, NULL, 0, 0);
 		return;
 	}
-	if (guard.expired < EXPIRED_PATIENCE)
-		guard.expired++;
+	if (guard_call.expired < EXPIRED_PATIENCE)
+		guard_call.expired++;
 	keep_armed(L);
 	lua_getinfo(L, "Sl", ar);
 	if (guard.own_over)
@@ -85,7 +80,7 @@ static void slow_hook(lua_State *L, lua_Debug *ar)
 
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
-	if (!guard.slow || guard.trace[0] || !lua_checkstack(L, 8))
+	if (!guard_call.slow || guard.trace[0] || !lua_checkstack(L, 8))
 		return;
 	luaL_traceback(L, L, NULL, 0);
 	text = lua_tostring(L, -1);
@@ -97,23 +92,23 @@ static void slow_hook(lua_State *L, lua_Debug *ar)
 static void on_tick(int signo)
 {
 	(void)signo;
-	if (guard.depth == 0) {
-		guard.armed = 0;
+	if (guard_call.depth == 0) {
+		guard_call.asleep = guard.period > 0;
 		set_timer(0);
 		return;
 	}
-	if (guard.seen != guard.serial) {
-		guard.seen = guard.serial;
+	if (guard.seen != guard_call.serial) {
+		guard.seen = guard_call.serial;
 		guard.ticks = 0;
 		return;
 	}
 	guard.ticks++;
 	if (guard.timeout_ticks && guard.ticks >= guard.timeout_ticks) {
-		guard.expired = guard.expired ? guard.expired : 1;
-		lua_sethook(guard.current, expired_hook, LUA_MASKCOUNT, 1);
-	} else if (guard.slow_ticks && guard.ticks >= guard.slow_ticks && !guard.slow) {
-		guard.slow = 1;
-		lua_sethook(guard.current, slow_hook, LUA_MASKCOUNT, 1);
+		guard_call.expired = guard_call.expired ? guard_call.expired : 1;
+		lua_sethook(guard_call.current, expired_hook, LUA_MASKCOUNT, 1);
+	} else if (guard.slow_ticks && guard.ticks >= guard.slow_ticks && !guard_call.slow) {
+		guard_call.slow = 1;
+		lua_sethook(guard_call.current, slow_hook, LUA_MASKCOUNT, 1);
 	}
 }
 
@@ -122,10 +117,10 @@ static void on_timer(int signo, siginfo_t *info, void *context)
 	(void)context;
 	if (info->si_value.sival_ptr != &guard.own_timer) {
 		on_tick(signo);
-	} else if (guard.within && !guard.expired) {
+	} else if (guard.within && !guard_call.expired) {
 		guard.own_over = 1;
-		guard.expired = 1;
-		lua_sethook(guard.current, expired_hook, LUA_MASKCOUNT, 1);
+		guard_call.expired = 1;
+		lua_sethook(guard_call.current, expired_hook, LUA_MASKCOUNT, 1);
 	}
 }
 
@@ -151,6 +146,7 @@ void guard_limits(double slow, double timeout)
 		least = timeout;
 	if (least <= 0) {
 		guard.period = 0;
+		guard_call.asleep = 0;
 		return;
 	}
 	guard.period = least / 2 > 1 ? 1 : least / 2;
@@ -158,62 +154,47 @@ void guard_limits(double slow, double timeout)
 	guard.timeout_ticks = timeout > 0 ? (int)(timeout / guard.period + 0.5) : 0;
 	if (!guard.have_timer)
 		guard.have_timer = make_timer(&guard.timer);
+	guard_call.asleep = guard.have_timer;
 }
 
 void guard_label(const char *label)
 {
-	guard.label = label;
+	guard_call.label = label;
 }
 
 bool guard_is_idle(void)
 {
-	return !guard.current;
+	return !guard_call.current;
 }
 
 lua_State *guard_running(void)
 {
-	return guard.current;
+	return guard_call.current;
 }
 
 bool guard_hooks(void)
 {
-	return guard.expired || (guard.slow && !guard.trace[0]);
+	return guard_call.expired || (guard_call.slow && !guard.trace[0]);
 }
 
 const char *guard_what(void)
 {
-	return guard.label;
+	return guard_call.label;
 }
 
-lua_State *guard_enter(lua_State *L)
+void guard_wake(void)
 {
-	lua_State *previous = guard.current;
-
-	guard.current = L;
-	if (guard.depth++ == 0) {
-		guard.serial++;
-		if (!guard.armed && guard.period > 0 && guard.have_timer) {
-			guard.armed = 1;
-			guard.started = clock_monotonic();
-			set_timer(guard.period);
-		}
-	}
-	return previous;
-}
-
-bool guard_again(void)
-{
-	if (guard.depth == 1)
-		guard.serial++;
-	return guard.depth > 1 || (!guard.slow && !guard.expired);
+	guard_call.asleep = 0;
+	guard.started = clock_monotonic();
+	set_timer(guard.period);
 }
 
 static void report_slow(lua_State *L)
 {
 	double seconds = (guard.ticks + 1) * guard.period;
-	const char *label = guard.label ? guard.label : "callback";
+	const char *label = guard_call.label ? guard_call.label : "callback";
 
-	guard.slow = 0;
+	guard_call.slow = 0;
 	if (guard.on_slow == LUA_NOREF) {
 		log_warn("%s took about %.2f s; it was here: %s", label, seconds, guard.trace);
 	} else if (lua_checkstack(L, 8)) {
@@ -226,25 +207,22 @@ static void report_slow(lua_State *L)
 	guard.trace[0] = '\0';
 }
 
-void guard_leave(lua_State *L, lua_State *previous)
+void guard_end(lua_State *L)
 {
-	guard.current = previous;
-	if (--guard.depth > 0)
-		return;
-	if (guard.expired) {
-		guard.expired = 0;
+	if (guard_call.expired) {
+		guard_call.expired = 0;
 		lua_sethook(L, NULL, 0, 0);
 	}
-	if (guard.slow)
+	if (guard_call.slow)
 		report_slow(L);
-	guard.label = NULL;
+	guard_call.label = NULL;
 }
 
 /* ---- coroutines ---- */
 
 int guard_resume(lua_State *L, lua_State *co, int n)
 {
-	lua_State *previous = guard.current;
+	lua_State *previous = guard_call.current;
 	int status, count = 0;
 
 	if (!lua_checkstack(co, n)) {
@@ -252,10 +230,10 @@ int guard_resume(lua_State *L, lua_State *co, int n)
 		return -1;
 	}
 	lua_xmove(L, co, n);
-	guard.current = co;
+	guard_call.current = co;
 	status = lua_resume(co, L, n, &count);
-	guard.current = previous;
-	if (guard.expired && previous)
+	guard_call.current = previous;
+	if (guard_call.expired && previous)
 		keep_armed(previous); /* or a loop around many coroutines would outlive them all */
 	if (status != LUA_OK && status != LUA_YIELD) {
 		lua_xmove(co, L, 1);
@@ -393,7 +371,7 @@ static void end_within(lua_State *L)
 	guard.own = 0;
 	if (guard.own_over) {
 		guard.own_over = 0;
-		guard.expired = 0;
+		guard_call.expired = 0;
 		lua_sethook(L, NULL, 0, 0);
 	}
 }

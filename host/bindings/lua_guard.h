@@ -3,16 +3,54 @@
 #define BINDINGS_LUA_GUARD_H
 
 #include <lua.h>
+#include <signal.h>
 #include <stdbool.h>
+
+/* private: of the functions below, which every callback runs through */
+extern struct guard_call {
+	lua_State *volatile current;   /* the coroutine that runs */
+	volatile sig_atomic_t depth;   /* nested protected calls */
+	volatile sig_atomic_t serial;  /* of the outermost call */
+	volatile sig_atomic_t asleep;  /* the timer is to tick and does not */
+	volatile sig_atomic_t slow;    /* the outermost call has been seen slow */
+	volatile sig_atomic_t expired; /* 1 + how often it has been raised */
+	const char *volatile label;    /* see guard_label */
+} guard_call;
+
+/* private: starts the timer; ends an outermost call of which there is something to tell */
+void guard_wake(void);
+void guard_end(lua_State *L);
 
 /* Around each protected call: enter returns what leave needs. leave reports a slow outermost call.
  */
-lua_State *guard_enter(lua_State *L);
-void guard_leave(lua_State *L, lua_State *previous);
+static inline lua_State *guard_enter(lua_State *L)
+{
+	lua_State *previous = guard_call.current;
+
+	guard_call.current = L;
+	if (guard_call.depth++ == 0) {
+		guard_call.serial++;
+		if (guard_call.asleep)
+			guard_wake();
+	}
+	return previous;
+}
+
+static inline void guard_leave(lua_State *L, lua_State *previous)
+{
+	guard_call.current = previous;
+	if (--guard_call.depth == 0 && (guard_call.slow || guard_call.expired || guard_call.label))
+		guard_end(L);
+}
 
 /* Inside a protected call that makes several callbacks, before each: the limits begin anew, if it
  * is the outermost. false: one before was over its time, so that call has to end now. */
-bool guard_again(void);
+static inline bool guard_again(void)
+{
+	if (guard_call.depth == 1)
+		guard_call.serial++;
+	return guard_call.depth > 1 || (!guard_call.slow && !guard_call.expired);
+}
 
 /* Whether no Lua code runs in a protected call or coroutine: then the main state may be used. */
 bool guard_is_idle(void);

@@ -69,6 +69,7 @@ static void note_override(lua_State *L, struct lua_handle *h)
 		h->overrides &= (uint16_t) ~(1u << which);
 	else
 		h->overrides |= (uint16_t)(1u << which);
+	lua_callback_wanted(which);
 }
 
 /* Upvalue: the metatable of handles with assigned fields. */
@@ -187,20 +188,20 @@ static void push_override(lua_State *L, struct lua_handle *h, enum lua_callback 
 	lua_pop(L, 1);
 }
 
-static void push_callback(lua_State *L, struct lua_handle *h, enum lua_callback which)
+static void push_function(lua_State *L, struct lua_handle *h, enum lua_callback which)
 {
 	if (h->overrides & (1u << which))
 		push_override(L, h, which);
 	else
 		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* fn handle */
 }
 
-bool lua_push_callback_above(lua_State *L, struct lua_handle *h, enum lua_callback which)
+bool lua_push_callback_of(lua_State *L, struct lua_handle *h, enum lua_callback which, int index)
 {
-	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF)
+	if (!lua_handle_has(h, which))
 		return false;
-	push_callback(L, h, which);
+	push_function(L, h, which);
+	lua_pushvalue(L, index); /* fn handle */
 	return true;
 }
 
@@ -209,7 +210,8 @@ bool lua_push_callback(lua_State *L, struct lua_handle *h, enum lua_callback whi
 	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF || !lua_host_room(room))
 		return false;
 	lua_host_push_handler(L);
-	push_callback(L, h, which); /* handler fn handle */
+	push_function(L, h, which);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* handler fn handle */
 	return true;
 }
 

@@ -87,8 +87,9 @@ bool lua_push_callback(
     lua_State *L, struct lua_handle *handle, enum lua_callback which, size_t room);
 
 /* The same without the handler and without a look at the memory, for who stands in a protected call
- * already. */
-bool lua_push_callback_above(lua_State *L, struct lua_handle *handle, enum lua_callback which);
+ * already and has the handle at `index`. */
+bool lua_push_callback_of(
+    lua_State *L, struct lua_handle *handle, enum lua_callback which, int index);
 
 /* Calls what lua_push_callback and the caller pushed (`nargs` beside the handle). An error is
  * logged as "Error calling onX: …". true: `nresults` results stand there; false: nothing does. */

@@ -164,15 +164,16 @@ void lua_host_push_handler(lua_State *L)
 
 bool lua_host_call_above(lua_State *L, int nargs, int nresults)
 {
-	int handler = lua_gettop(L) - nargs - 1;
 	lua_State *previous = guard_enter(L);
-	int status = lua_pcall(L, nargs, nresults, handler);
+	int status = lua_pcall(L, nargs, nresults, -nargs - 2);
 
 	guard_leave(L, previous);
-	if (status == LUA_OK && nresults == 0)
-		lua_settop(L, handler - 1);
+	if (status != LUA_OK)
+		lua_remove(L, -2);
+	else if (nresults == 0)
+		lua_pop(L, 1);
 	else
-		lua_remove(L, handler);
+		lua_remove(L, -nresults - 1);
 	return status == LUA_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "bindings/lua_listeners.h"
 
+#include "net/loop.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,12 @@ bool lua_takes_third(lua_State *L, int index)
 	return about.nparams > 2 || about.isvararg;
 }
 
+void lua_callback_wanted(enum lua_callback which)
+{
+	if (which == CB_DRAIN || which == CB_PREDRAIN)
+		loop_main()->hears_drain = true;
+}
+
 static int name_refs[CB_COUNT]; /* NAMES as Lua's strings: to make them again costs more */
 
 void lua_listeners_init(lua_State *L)
@@ -83,6 +91,7 @@ static void take(lua_State *L, struct lua_listeners *ls, int which)
 		*ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	else
 		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
+	lua_callback_wanted((enum lua_callback)which);
 	ls->has |= (uint16_t)(1u << which);
 	ls->known[which] = is;
 }

@@ -59,8 +59,11 @@ struct conn_ops {
 	/* Lines have come: takes them by conn_next_line, until there is none. */
 	void (*lines)(struct conn *conn, struct conn_lines *lines);
 	bool (*hears_end)(struct conn *conn); /* asked at short reads: incoming's err is of use */
-	void (*predrain)(struct conn *conn);  /* before a send */
-	void (*drain)(struct conn *conn);     /* all output has gone to the kernel */
+	/* Before a send; all output has gone to the kernel. Called once loop->hears_drain has been
+	 * set: asking each time whether somebody listens cost 60 of the 2,300 instructions of a
+	 * read, and hardly anybody does. */
+	void (*predrain)(struct conn *conn);
+	void (*drain)(struct conn *conn);
 	bool (*read_timeout)(struct conn *conn);  /* true: goes on */
 	bool (*line_too_long)(struct conn *conn); /* true: the rest of the line is skipped */
 	void (*securing)(struct conn *conn);      /* a handshake is about to begin */

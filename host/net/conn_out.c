@@ -134,7 +134,8 @@ static void flush_now(struct conn *c)
 	}
 	if ((c->io.events & EV_WRITE) || c->paused)
 		conn_watch(c);
-	c->loop->ops->drain(c);
+	if (c->loop->hears_drain)
+		c->loop->ops->drain(c);
 }
 
 void conn_flush(struct conn *c)
@@ -142,7 +143,8 @@ void conn_flush(struct conn *c)
 	bool was = c->dirty;
 
 	c->dirty = true; /* what predrain writes goes out with the rest */
-	c->loop->ops->predrain(c);
+	if (c->loop->hears_drain)
+		c->loop->ops->predrain(c);
 	c->dirty = was;
 	flush_now(c);
 }
@@ -166,7 +168,8 @@ static void flush_listed(struct conn *c)
 		if (has_cork(c) && spill(k) < 0)
 			conn_fail(c, "out of memory");
 	} else {
-		c->loop->ops->predrain(c);
+		if (c->loop->hears_drain)
+			c->loop->ops->predrain(c);
 		c->dirty = false;
 		flush_now(c);
 	}

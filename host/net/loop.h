@@ -42,6 +42,7 @@ struct loop {
 	struct net_settings settings; /* ro: see loop_set */
 	struct limits *limits;        /* of accepted connections */
 	const struct conn_ops *ops;   /* of all connections; written by the binding */
+	bool hears_drain;             /* some owner wants ops->predrain or drain; see there */
 	struct conn *conns;           /* every open connection */
 	struct listener *listeners;   /* every listener that is not closed */
 	size_t open_conns;            /* ro */
