@@ -71,16 +71,24 @@ ITEMS = {
 }
 
 
+def present(role):
+    """Names of a role's servers that were asked for and are here."""
+    return [n for n in SERVERS[role] if (not ONLY or n in ONLY) and not servers.missing(role, n)]
+
+
+def name_missing():
+    """Says which peers are not here, and so in no item."""
+    for role in ("echo", "http", "https", "tls"):
+        for name in SERVERS[role]:
+            lack = servers.missing(role, name)
+            if lack and (not ONLY or name in ONLY):
+                print(f"skipped: {name} ({role}): {lack} is not here (contrib/deps.sh bench gets it)")
+
+
 def start_all(role):
-    """Servers of a role that are here and came up; the others are named."""
+    """Servers of a role that are here and came up; those that did not are named."""
     running = {}
-    for name in SERVERS[role]:
-        lack = servers.missing(role, name)
-        if ONLY and name not in ONLY:
-            continue
-        if lack:
-            print(f"skipped: {name} ({role}): {lack} is not here")
-            continue
+    for name in present(role):
         server = Server(role, name)
         if server.wait():
             running[name] = server
@@ -197,9 +205,7 @@ def run_memory():
     print(f"{'server':22}{'B/conn':>8}{'(PSS)':>8}{'idle RSS':>10}{'PSS MiB':>9}{'after/idle':>11}  processes")
     out = {}
     for role in ("echo", "http", "tls"):
-        for name in SERVERS[role]:
-            if servers.missing(role, name) or (ONLY and name not in ONLY):
-                continue
+        for name in present(role):
             f = out[f"{role} {name}"] = idle_memory(role, name)
             if "failed" in f:
                 print(f"{role + ' ' + name:22} not reported: {f['failed']}")
@@ -232,9 +238,7 @@ def run_start():
     times = {}
     for _ in range(ROUNDS):
         for role, question in questions.items():
-            for name in SERVERS[role]:
-                if servers.missing(role, name) or (ONLY and name not in ONLY):
-                    continue
+            for name in present(role):
                 server = Server(role, name)
                 try:
                     ms = first_answer(server, question)
@@ -331,11 +335,8 @@ def chosen(words):
 
 def minutes(names):
     """About how long a run without refused rounds takes: the least and, all tried again, the most."""
-    def servers_of(role):
-        return len([s for s in SERVERS[role] if (not ONLY or s in ONLY)
-            and not servers.missing(role, s)])
-    each = sum(ROUNDS * servers_of(ITEMS[n].role) * (SECONDS + 0.6) for n in names if n in ITEMS)
-    all_roles = sum(map(servers_of, ("echo", "http", "tls")))
+    each = sum(ROUNDS * len(present(ITEMS[n].role)) * (SECONDS + 0.6) for n in names if n in ITEMS)
+    all_roles = sum(len(present(role)) for role in ("echo", "http", "tls"))
     extra = {"memory": all_roles * 8, "start": ROUNDS * all_roles * 0.7, "timers": ROUNDS * 8,
         "growth": ROUNDS * 8 * (SECONDS + 1.5), "workers": 5 + ROUNDS * 2 * (SECONDS + 0.6),
         "share": 10, "closes": min(ROUNDS, 3) * 6, "drain-http": min(ROUNDS, 3) * (2 * SECONDS + 5),
@@ -377,6 +378,7 @@ def main():
         % (len(names), *minutes(names)), flush=True)
     print(f"bench: {ROUNDS} rounds of {SECONDS} s; load average {os.getloadavg()[0]:.1f}; limits "
         + " ".join(f"{k}={v}" for k, v in measure.LIMITS.items()))
+    name_missing()
     check_generators()
     run = {"about": about(), "load": os.getloadavg(), "rounds": ROUNDS, "seconds": SECONDS, "limits": measure.LIMITS}
     run["items"] = run_items([n for n in names if n in ITEMS])
@@ -397,4 +399,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\nbench: interrupted; what it had started is stopped", file=sys.stderr)
+        sys.exit(130)
