@@ -125,7 +125,9 @@ class Hold:
                 self.process.communicate()
         return True
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind:  # an interrupt: it may still be opening connections, and not listen
+            self.process.kill()
         self.close()
 
 
