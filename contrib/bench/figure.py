@@ -95,6 +95,8 @@ def foot(run):
     words = [about.get("date", ""), about.get("machine", ""), about.get("gadwall", ""),
         f"median of {run['rounds']} interleaved rounds of {run['seconds']:g} s",
         "loopback, each server alone on its core"]
+    if run["limits"]["BENCH_FOREIGN"] > 0.5:
+        words.append("while the machine did other work")
     return " · ".join(w for w in words if w)
 
 

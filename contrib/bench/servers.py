@@ -17,6 +17,7 @@ RUN = os.path.join(BIN, "run")
 PEERS = os.path.join(ROOT, ".deps/peers/usr")
 PROSODY = os.path.join(PEERS, "lib/prosody")
 GADWALL = os.path.join(ROOT, "build/gadwall")
+ONLY = os.environ.get("BENCH_SERVERS", "").split()
 
 
 def library_folder():
@@ -279,6 +280,11 @@ def missing(role, name):
     if need is None or os.path.exists(need) or ("/" not in need and program(need)):
         return None
     return need
+
+
+def present(role):
+    """Names of a role's servers that were asked for and are here."""
+    return [n for n in SERVERS[role] if (not ONLY or n in ONLY) and not missing(role, n)]
 
 
 def tree(pid):
