@@ -9,7 +9,7 @@ bench: build-run bench-bin
 	@python3 contrib/bench/bench.py $(ONLY) --gadwall $(BUILD)/gadwall
 # The README's picture, out of the last run.
 bench-figure:
-	@python3 contrib/bench/figure.py --main build/bench/bench.json contrib/bench/ratios.svg
+	@python3 contrib/bench/figure.py --main $(or $(BENCH_OUT),build/bench)/bench.json contrib/bench/ratios.svg
 bench-bin: $(BENCH_BIN)
 build/bench/%: contrib/bench/%.c contrib/bench/lg.h contrib/bench/bench.mk
 	@mkdir -p $(@D)

@@ -91,13 +91,14 @@ def panel(x, y, name, item):
 
 
 def foot(run):
+    """Two lines: when and on what; how."""
     about = run.get("about", {})
-    words = [about.get("date", ""), about.get("machine", ""), about.get("gadwall", ""),
-        f"median of {run['rounds']} interleaved rounds of {run['seconds']:g} s",
-        "loopback, each server alone on its core"]
+    what = [about.get("date", ""), about.get("machine", ""), about.get("gadwall", "")]
+    how = [f"median of {run['rounds']} interleaved rounds of {run['seconds']:g} s on loopback",
+        "each server alone on its core"]
     if run["limits"]["BENCH_FOREIGN"] > 0.5:
-        words.append("while the machine did other work")
-    return " · ".join(w for w in words if w)
+        how.append("while the machine did other work too")
+    return [" · ".join(w for w in words if w) for words in (what, how)]
 
 
 def draw(run, names=None):
@@ -110,7 +111,7 @@ def draw(run, names=None):
         for k, (name, item) in enumerate(pair):
             parts.append(panel(MARGIN + k * (PANEL + GAP), y, name, item))
         y += max(height_of(rows_of(item)) for _, item in pair) + 22
-    height = y + 18
+    height = y + 34
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" role="img" font-family="-apple-system, \'Segoe UI\', Roboto, '
         f'\'DejaVu Sans\', sans-serif"><title>CPU time per operation beside raw C</title>'
@@ -119,7 +120,8 @@ def draw(run, names=None):
         + text(MARGIN, 38, "title", "CPU time per operation, beside raw C")
         + text(MARGIN, 60, "sub", "What a server in C on libev needs, divided by what each server needs: "
             "longer is cheaper. 1.00 is as cheap as C.")
-        + "".join(parts) + text(MARGIN, height - 14, "foot", foot(run)) + "</svg>\n")
+        + "".join(parts)
+        + "".join(text(MARGIN, height - 32 + 16 * i, "foot", line) for i, line in enumerate(foot(run))) + "</svg>\n")
 
 
 def main():
