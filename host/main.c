@@ -43,7 +43,10 @@ int main(int argc, char **argv)
 	}
 	/* `run` is parsed in C: the keeper's process never holds a Lua state. */
 	switch (run_opts_parse(argc, argv, &opts)) {
-	case RUN_OPTS_RUN: opts.root = info.root; return keeper_main(&opts);
+	case RUN_OPTS_RUN:
+		opts.root = info.root;
+		opts.reader = role_reader;
+		return keeper_main(&opts);
 	case RUN_OPTS_USAGE: return 64;
 	case RUN_OPTS_OTHER: break;
 	}

@@ -202,6 +202,7 @@ static int l_start(lua_State *L)
 	if (!collector.watched)
 		watch_next(L);
 	collector.watched = true;
+	set_timer(look_every); /* what the start has left is the first to go */
 	return 0;
 }
 

@@ -333,6 +333,7 @@ int keeper_main(const struct keeper_opts *opts)
 	if (opts->config_file) /* the title is written over argv */
 		snprintf(keeper.config_file, sizeof keeper.config_file, "%s", opts->config_file);
 	log_source("keeper");
+	start_child_reader(opts->reader);
 	start_close_inherited();
 	if (copy.detach && detach_start(&code))
 		return code;

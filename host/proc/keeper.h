@@ -13,6 +13,9 @@ struct keeper_opts {
 	bool print_config;       /* --print-config: the reader prints what it found */
 	int argc;
 	char **argv; /* of main: the process title is written over it */
+	/* What the first reader runs, in a fork of the keeper: it is the same binary, and to exec,
+	 * link and relocate it again is a tenth of a start. NULL: it is exec'ed, like all others. */
+	int (*reader)(int argc, char **argv);
 };
 
 /* Runs a host until it ends; returns the exit status of the host. */

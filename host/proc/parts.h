@@ -280,4 +280,7 @@ void start_read_orphans(int dir);
 /* In the child: never returns. */
 void start_child(const struct role *role, int channel) __attribute__((noreturn));
 
+/* The first reader is this function in the child (keeper_opts.reader). */
+void start_child_reader(int (*reader)(int argc, char **argv));
+
 #endif

@@ -70,6 +70,21 @@ __attribute__((noreturn)) static void die(const char *step)
 	_exit(KEEPER_EXIT_OS);
 }
 
+static int (*first_reader)(int argc, char **argv);
+
+void start_child_reader(int (*reader)(int argc, char **argv))
+{
+	first_reader = reader;
+}
+
+/* Nothing of a host is in the keeper's memory yet but the command line. Later readers may be of
+ * another binary, and workers meet strangers: they get an address space of their own. */
+static void run_first_reader(int argc, const char **argv)
+{
+	close(CHILD_BINARY);
+	exit(first_reader(argc, (char **)argv));
+}
+
 void start_child(const struct role *role, int channel)
 {
 	bool is_worker = role->is_worker;
@@ -90,6 +105,8 @@ void start_child(const struct role *role, int channel)
 	step = is_worker ? restrict_worker(role->settings) : NULL;
 	if (step)
 		die(step);
+	if (!is_worker && !keeper.loaded && first_reader)
+		run_first_reader(n, argv);
 	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);
 	die("execveat");
 }

@@ -8,6 +8,9 @@ local module_files <const> = {}
 --- The `--% key: value` lines of a module's text.
 function module_files.metadata(text)
 	local found = {}
+	if not text:find("--%", 1, true) then -- most have none, and a start reads them all
+		return found
+	end
 	for line in text:gmatch("[^\r\n]+") do
 		local key, value = line:match("^%-%-%% *([%w_]+): *(.-)%s*$")
 		if key then
