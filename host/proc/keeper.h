@@ -14,7 +14,8 @@ struct keeper_opts {
 	int argc;
 	char **argv; /* of main: the process title is written over it */
 	/* What the first reader runs, in a fork of the keeper: it is the same binary, and to exec,
-	 * link and relocate it again is a tenth of a start. NULL: it is exec'ed, like all others. */
+	 * link and relocate it again is a tenth of a start. NULL: it is exec'ed, like all others.
+	 */
 	int (*reader)(int argc, char **argv);
 };
 

@@ -60,25 +60,44 @@ local function available(dirs)
 	return names
 end
 
+--- What gmatch finds of a pattern that begins with the plain text `word`; the pattern is for what
+-- follows. gmatch tries at each character, which was 40 % of the reader's instructions.
+local function matches(text, word, pattern)
+	local pos = 1
+	pattern = "^" .. pattern
+	return function ()
+		repeat
+			local from, to = text:find(word, pos, true)
+			pos = to and to + 1
+			local found = from and text:match(pattern, pos)
+			if found then
+				return found
+			end
+		until not from
+	end
+end
+
 --- What a module's text says about options: quoted words, and words that are joined to others.
 local function note_options(found, text)
-	for name in text:gmatch("get_option[%w_]*%s*%(?%s*[\"']([%w_]+)[\"']%s*[^%.%s]") do
+	for name in matches(text, "get_option", "[%w_]*%s*%(?%s*[\"']([%w_]+)[\"']%s*[^%.%s]") do
 		found.options[name] = true
 	end
-	for name in text:gmatch("[\"']([%a_][%w_]*)[\"']") do
-		found.words[name] = true
+	for _, quote in ipairs { '"', "'" } do
+		for name in matches(text, quote, "([%a_][%w_]*)[\"']") do
+			found.words[name] = true
+		end
+		for prefix in matches(text, quote, "([%a_][%w_]+)[\"']%s*%.%.") do
+			found.prefixes[prefix] = true
+		end
 	end
-	for prefix in text:gmatch("[\"']([%a_][%w_]+)[\"']%s*%.%.") do
-		found.prefixes[prefix] = true
-	end
-	for suffix in text:gmatch("%.%.%s*[\"']([%a_][%w_]+)[\"']") do
+	for suffix in matches(text, "..", "%s*[\"']([%a_][%w_]+)[\"']") do
 		found.suffixes[suffix] = true
 	end
 end
 
 --- The services that a module's text provides: their names, default ports, privacy.
 local function note_services(found, name, text)
-	for body in text:gmatch("provides%s*%(?%s*[\"']net[\"']%s*,%s*(%b{})") do
+	for body in matches(text, "provides", "%s*%(?%s*[\"']net[\"']%s*,%s*(%b{})") do
 		local ports = {}
 		local list = body:match("default_ports%s*=%s*(%b{})")
 		for port in (list or body:match("default_port%s*=%s*(%d+)") or ""):gmatch("%d+") do
@@ -117,14 +136,14 @@ local function visit(report, found, dirs, name, missing)
 	end
 	note_options(found, text)
 	note_services(found, name, text)
-	for lib in text:gmatch("module%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
+	for lib in matches(text, "module", "%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
 		local lib_text = find(dirs, name, lib .. ".lib.lua") or find(dirs, name, lib .. ".lua")
 			or find(dirs, lib, lib .. ".lib.lua")
 		if lib_text then
 			note_options(found, lib_text)
 		end
 	end
-	for needed in text:gmatch("module%s*:%s*depends%s*%(?%s*[\"']([%w_]+)[\"']") do
+	for needed in matches(text, "module", "%s*:%s*depends%s*%(?%s*[\"']([%w_]+)[\"']") do
 		visit(report, found, dirs, needed, function ()
 			report.add { file = path, code = "unknown-module",
 				message = ("mod_%s depends on mod_%s, which is not there"):format(name, needed) }
