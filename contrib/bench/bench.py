@@ -26,12 +26,11 @@ import figure
 import measure
 import report
 import servers
-from servers import BIN, ONLY, RUN, SERVERS, Server, present
+from servers import BIN, ONLY, OUT, RUN, SERVERS, Server, present
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "1"))
 REDO = int(os.environ.get("BENCH_REDO", "2"))
-OUT = os.environ.get("BENCH_OUT", BIN)
 
 
 @dataclass

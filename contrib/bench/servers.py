@@ -1,8 +1,8 @@
 """The servers that `make bench` compares: how each is started, and what it needs.
 
 A server has a name, a role that says what it serves (echo, line, http, tls …), a folder of its own
-below build/bench/run, and a port that the kernel picked. Nothing is installed: peers are run from
-.deps/peers. A peer that is not there is named in the report, not started."""
+below BENCH_OUT, and a free port. Nothing is installed: peers are run from .deps/peers. A peer that
+is not there is named in the report, not started."""
 import os
 import random
 import shutil
@@ -13,7 +13,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, "contrib/bench")
 BIN = os.path.join(ROOT, "build/bench")
-RUN = os.path.join(BIN, "run")
+OUT = os.path.abspath(os.environ.get("BENCH_OUT", BIN))
+RUN = os.path.join(OUT, "bench-run")  # emptied at the begin of a run
 PEERS = os.path.join(ROOT, ".deps/peers/usr")
 PROSODY = os.path.join(PEERS, "lib/prosody")
 GADWALL = os.path.join(ROOT, "build/gadwall")

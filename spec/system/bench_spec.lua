@@ -30,6 +30,8 @@ describe("the benchmark", function ()
 		found = dkjson.decode(process.read_file(out .. "/bench.json") or "{}")
 	end)
 
+	teardown(function () process.remove_tree(out) end)
+
 	it("ends by itself with its figures as JSON", function ()
 		assert.equal(0, status, text)
 		assert.truthy(text:find("generators: a server that loses", 1, true))
