@@ -113,13 +113,19 @@ bool lua_push_http_route(lua_State *L, const struct http_head *h, int request, i
 	return false;
 }
 
-int l_http_forget_routes(lua_State *L)
+void lua_http_drop_routes(void)
 {
 	for (unsigned i = 0; i < ROUTES; i++) {
-		if (routes[i])
-			luaL_unref(L, LUA_REGISTRYINDEX, routes[i]->handlers);
 		free(routes[i]);
 		routes[i] = NULL;
 	}
+}
+
+int l_http_forget_routes(lua_State *L)
+{
+	for (unsigned i = 0; i < ROUTES; i++)
+		if (routes[i])
+			luaL_unref(L, LUA_REGISTRYINDEX, routes[i]->handlers);
+	lua_http_drop_routes();
 	return 0;
 }

@@ -384,5 +384,6 @@ void lua_http_open_serve(lua_State *L)
 
 	lua_listeners_native = l_incoming;
 	usual.n_spare = 0; /* those of another state */
+	lua_http_drop_routes();
 	luaL_setfuncs(L, functions, 0);
 }
