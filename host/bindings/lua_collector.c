@@ -118,13 +118,13 @@ static void rest(lua_State *L)
 
 	if (!lua_gc(L, LUA_GCSTEP, 0))
 		return;
+	collector.cycles = 0; /* that one was ours */
 	now = lua_host_bytes();
 	if (now < collector.before - collector.before / 16) {
 		collector.before = now;
 		return;
 	}
 	collector.resting = false;
-	collector.cycles = 0;
 	slab_trim();
 	malloc_trim(0);
 	set_timer(0);
