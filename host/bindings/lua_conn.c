@@ -290,7 +290,7 @@ void lua_conn_accepted(struct lua_server *s, int fd, struct limits_peer *peer)
 	c->server = &s->l;
 	conn_set_peer(c, peer);
 	c->read_timeout = s->read_timeout;
-	conn_set_mode(c, s->lines, s->read_size);
+	conn_set_mode(c, s->mode, s->read_size);
 	if (s->tls && tls_begin(c, s->tls, NULL) < 0)
 		log_error("accepting a connection: %s", strerror(errno));
 	conn_hold(c);
@@ -311,8 +311,8 @@ static enum conn_class check_opts(lua_State *L, int index, struct conn *c)
 {
 	enum conn_class klass;
 	struct tls_ctx *tls;
-	bool lines = false;
-	size_t size = 0;
+	enum conn_mode mode;
+	size_t size;
 
 	if (lua_isnoneornil(L, index))
 		return CONN_PEER;
@@ -320,8 +320,8 @@ static enum conn_class check_opts(lua_State *L, int index, struct conn *c)
 	lua_getfield(L, index, "class");
 	klass = lua_check_class(L, -1, CONN_PEER);
 	lua_getfield(L, index, "read_size");
-	lua_check_mode(L, -1, &lines, &size);
-	conn_set_mode(c, lines, size);
+	mode = lua_check_mode(L, -1, &size);
+	conn_set_mode(c, mode, size);
 	lua_getfield(L, index, "read_timeout");
 	c->read_timeout = (float)luaL_optnumber(L, -1, 0);
 	lua_getfield(L, index, "tls");
@@ -535,17 +535,16 @@ static int l_setlimit(lua_State *L)
 	return 0;
 }
 
-/* set_mode(bytes | "*a" | "*l" [, longest line]) */
+/* set_mode(bytes | "*a" | "*l" | "*L" [, longest line]) */
 static int l_set_mode(lua_State *L)
 {
 	struct lua_conn *lc = check(L);
-	bool lines = false;
-	size_t size = 0;
+	size_t size;
+	enum conn_mode mode = lua_check_mode(L, 2, &size);
 
-	lua_check_mode(L, 2, &lines, &size);
-	if (lines && !lua_isnoneornil(L, 3))
+	if (mode != CONN_BYTES && !lua_isnoneornil(L, 3))
 		size = (size_t)luaL_checkinteger(L, 3);
-	conn_set_mode(&lc->c, lines, size);
+	conn_set_mode(&lc->c, mode, size);
 	return 0;
 }
 

@@ -102,7 +102,7 @@ static struct serve_opts check_opts(lua_State *L, int index, struct lua_server *
 	lua_getfield(L, index, "class");
 	o.klass = lua_check_class(L, -1, CONN_CLIENT);
 	lua_getfield(L, index, "read_size");
-	lua_check_mode(L, -1, &s->lines, &size);
+	s->mode = lua_check_mode(L, -1, &size);
 	s->read_size = (uint32_t)size;
 	lua_getfield(L, index, "read_timeout");
 	s->read_timeout = (float)luaL_optnumber(L, -1, 0);

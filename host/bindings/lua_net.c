@@ -30,28 +30,29 @@ enum conn_class lua_check_class(lua_State *L, int index, enum conn_class fallbac
 	return fallback;
 }
 
-void lua_check_mode(lua_State *L, int index, bool *lines_r, size_t *size_r)
+enum conn_mode lua_check_mode(lua_State *L, int index, size_t *size_r)
 {
 	const char *word;
 
-	*lines_r = false;
 	*size_r = 0;
 	if (lua_isnoneornil(L, index))
-		return;
+		return CONN_BYTES;
 	if (lua_isnumber(L, index)) {
 		lua_Number n = lua_tonumber(L, index);
 
 		luaL_argcheck(L, n >= 1, index, "a read size is at least 1");
 		*size_r = n < LOOP_BUFFER ? (size_t)n : LOOP_BUFFER;
-		return;
+		return CONN_BYTES;
 	}
 	word = luaL_checkstring(L, index);
 	if (strcmp(word, "*l") == 0)
-		*lines_r = true;
-	else if (strcmp(word, "*a") == 0)
-		*size_r = LOOP_BUFFER;
-	else
-		luaL_error(L, "unknown read mode '%s' (a number, \"*a\" or \"*l\")", word);
+		return CONN_LINES;
+	if (strcmp(word, "*L") == 0)
+		return CONN_WHOLE_LINES;
+	if (strcmp(word, "*a") != 0)
+		luaL_error(L, "unknown read mode '%s' (a number, \"*a\", \"*l\" or \"*L\")", word);
+	*size_r = LOOP_BUFFER;
+	return CONN_BYTES;
 }
 
 void lua_push_end(lua_State *L, lua_CFunction end)

@@ -15,7 +15,7 @@ struct lua_server {
 	uint32_t read_size;
 	uint32_t counted; /* open connections of class client; in the list of lua_net.c if not 0 */
 	struct lua_server *counted_next, **counted_at;
-	bool lines;
+	enum conn_mode mode;
 	bool left;   /* destroyed, not closed: the socket lives on elsewhere */
 	bool silent; /* destroyed while it was open: ondisconnect is not called */
 	float read_timeout;
@@ -67,8 +67,8 @@ void lua_conn_note_peer(lua_State *L, int handle, const char *ip, unsigned port)
 /* "client", "peer", "admin" at `index`; `fallback` if nil. Raises on another word. */
 enum conn_class lua_check_class(lua_State *L, int index, enum conn_class fallback);
 
-/* A read mode as set_mode and read_size take it: number, "*a", "*l". Raises on others. */
-void lua_check_mode(lua_State *L, int index, bool *lines_r, size_t *size_r);
+/* A read mode as set_mode and read_size take it: number, "*a", "*l", "*L". Raises on others. */
+enum conn_mode lua_check_mode(lua_State *L, int index, size_t *size_r);
 
 /* Counts a connection of class client in and out; the server lives as long as its connections. */
 void lua_net_opened(struct lua_server *server);

@@ -409,9 +409,10 @@ void conn_pause_for(struct conn *c, double seconds)
 	c->resume_due = due_after(c, seconds > 0 ? seconds : 1e-3);
 }
 
-void conn_set_mode(struct conn *c, bool lines, size_t size)
+void conn_set_mode(struct conn *c, enum conn_mode mode, size_t size)
 {
-	c->lines = lines;
+	c->lines = mode != CONN_BYTES;
+	c->ends = mode == CONN_WHOLE_LINES;
 	c->skipping = false;
 	c->read_size = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
 	if (c->state == CONN_OPEN && c->in && !c->feeding && !c->paused)

@@ -32,6 +32,8 @@
 struct limits_peer;
 
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_CLOSED };
+/* How input is cut: as it comes, "*l", "*L" (lines with their ends). */
+enum conn_mode { CONN_BYTES, CONN_LINES, CONN_WHOLE_LINES };
 enum conn_class { CONN_CLIENT, CONN_PEER, CONN_ADMIN };
 
 /* LuaSocket's word for a read that could have brought more; compare the pointer. */
@@ -44,8 +46,9 @@ struct conn_lines {
 	size_t n, done;
 };
 
-/* The next whole line, without its end, which is the owner's now: false when there is none, or when
- * the connection wants none any more (closed, paused, another mode). Calls line_too_long. */
+/* The next whole line, in mode "*l" without its end, which is the owner's now: false when there is
+ * none, or when the connection wants none any more (closed, paused, another mode). Calls
+ * line_too_long. */
 bool conn_next_line(struct conn_lines *lines, const char **line_r, size_t *n_r);
 
 /* What the owner of all connections of a loop does (loop->ops); called between loop_enter and
@@ -102,7 +105,8 @@ struct conn {
 	bool locked : 1;      /* writes are held back */
 	bool failed : 1;      /* private: a send failed, output is discarded */
 	bool datagram : 1;    /* one write is one packet */
-	bool lines : 1;       /* mode "*l" */
+	bool lines : 1;       /* mode "*l" or "*L" */
+	bool ends : 1;        /* mode "*L" */
 	bool dirty : 1;       /* private: in a flush list */
 	bool feeding : 1;     /* private: input is being delivered */
 	bool skipping : 1;    /* private: until the end of a line that is too long */
@@ -170,8 +174,8 @@ void conn_pause_for(struct conn *conn, double seconds); /* negative: cancels */
 void conn_lock_writes(struct conn *conn);
 void conn_unlock_writes(struct conn *conn);
 
-/* "*l" or bytes; size 0 = the setting's. Left-over input is delivered in the new mode. */
-void conn_set_mode(struct conn *conn, bool lines, size_t size);
+/* size 0 = the setting's. Left-over input is delivered in the new mode. */
+void conn_set_mode(struct conn *conn, enum conn_mode mode, size_t size);
 
 /* Once: `seconds` from now (negative: off); the next read goes back to read_timeout. */
 void conn_set_read_timeout(struct conn *conn, double seconds);

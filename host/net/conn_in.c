@@ -78,7 +78,7 @@ bool conn_next_line(struct conn_lines *in, const char **line_r, size_t *n_r)
 		in->done += line + 1;
 		if (!c->skipping) {
 			*line_r = from;
-			*n_r = line && from[line - 1] == '\r' ? line - 1 : line;
+			*n_r = c->ends ? line + 1 : line - (line && from[line - 1] == '\r');
 			return true;
 		}
 		c->skipping = false; /* that was the tail of a line that was too long */

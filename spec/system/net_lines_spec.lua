@@ -17,7 +17,7 @@ describe("lines", function ()
 	end)
 
 	-- Sends `text` in one piece to a listener in line mode; `onincoming(conn, line)` sees the lines.
-	local function send(text, onincoming)
+	local function send(text, onincoming, mode)
 		got, errors = {}, {}
 		local s <const> = recorder { onincoming = function (c, line, err)
 			got[#got + 1] = line
@@ -31,7 +31,7 @@ describe("lines", function ()
 			errors[#errors + 1] = err
 			return err
 		end
-		local listening <const> = assert(server.listen("127.0.0.1", 0, s.listeners, { read_size = "*l" }))
+		local listening <const> = assert(server.listen("127.0.0.1", 0, s.listeners, { read_size = mode or "*l" }))
 		local c <const> = recorder()
 		conn = assert(server.addclient("127.0.0.1", listening:serverport(), c.listeners))
 		run_until(function () return s.count.onconnect and c.count.onconnect end, 5, "both to connect")
@@ -47,6 +47,24 @@ describe("lines", function ()
 	it("come one by one, without their ends", function ()
 		send("a\nb\r\n\nc\n")
 		wait_for { "a", "b", "", "c" }
+	end)
+
+	it("keep their ends in mode *L", function ()
+		send("a\nb\r\n\nc\n", nil, "*L")
+		wait_for { "a\n", "b\r\n", "\n", "c\n" }
+	end)
+
+	it("are cut in the other mode from the next on", function ()
+		send("a\nb\r\nc\r\n", function (c, line)
+			c:set_mode(line == "a" and "*L" or "*l")
+		end)
+		wait_for { "a", "b\r\n", "c" }
+	end)
+
+	it("keep their ends from the next on behind one that was too long", function ()
+		server.set_config { line_limit = 8 }
+		send("a\n" .. ("x"):rep(100) .. "\nb\n", nil, "*L")
+		wait_for { "a\n", "b\n" }
 	end)
 
 	it("cost a callback that raises its own line only", function ()
