@@ -79,7 +79,7 @@ def refuse_unpinned(r):
     if r["client_cpu"] >= measure.LIMITS["BENCH_SATURATED"]:
         return "generator"
     free = r["cores"] - r["client_cpu"] - r["foreign"]
-    return "generator" if r["server_cpu"] < measure.LIMITS["BENCH_FULL"] * free else None
+    return "workers not busy" if r["server_cpu"] < measure.LIMITS["BENCH_FULL"] * free else None
 
 
 def workers_round(server, count, seconds):
