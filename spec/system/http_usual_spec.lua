@@ -171,6 +171,30 @@ describe("a usual HTTP request", function ()
 		end
 	end)
 
+	-- Behind another one in the same read it is read by the parser of a session.
+	it("is accepted and refused as any other, whatever byte of it is another", function ()
+		local first <const> = get "/plain"
+		local _, want <const> = ask("whole", "/plain")
+		assert.equal("200", want:sub(1, 3))
+		local function told(text, front)
+			local c <const> = connect()
+			c:send(front .. text)
+			c:shutdown()
+			local all <const> = c:read_all(10):gsub("Date: [^\r]*", "")
+			c:close()
+			return all
+		end
+		local answered <const> = told(first, "")
+		local request <const> = "GET /plain?a HTTP/1.1\r\nHost: localhost:80\r\n"
+			.. "Connection: Keep-Alive\r\nX-A: b \r\n\r\n"
+		for i = 1, #request do
+			for byte in ("\0\t\n\r !#%/0:;?A[_\127\128\255"):gmatch "." do
+				local text <const> = request:sub(1, i - 1) .. byte .. request:sub(i + 1)
+				assert.equal(told(text, first), answered .. told(text, ""), ("%q"):format(text))
+			end
+		end
+	end)
+
 	it("may be the first or any other of its connection, between unusual ones", function ()
 		local c <const> = connect()
 		for i = 1, 40 do
