@@ -96,7 +96,7 @@ static void add_name(lua_State *L, const char *at, size_t n)
 	add(L, ": ", 2);
 }
 
-enum { NAMES = 32, NAME_MOST = 30 };
+enum { NAMES = 64, NAME_MOST = 30 };
 
 /* Names that went out, as they came from Lua and as they go: a service has few, and to put one
  * together takes three times as long. */
@@ -104,6 +104,11 @@ static struct name {
 	uint8_t n;
 	char lua[NAME_MOST], line[NAME_MOST + 2];
 } names[NAMES];
+
+static size_t slot_of(const unsigned char *at, size_t n)
+{
+	return (n ^ at[0] ^ (size_t)at[3 * n / 4] << 2 ^ (size_t)at[n - 1] << 1) % NAMES;
+}
 
 /* The name with ": " behind it. */
 static void add_known_name(lua_State *L, const char *at, size_t n)
@@ -114,7 +119,7 @@ static void add_known_name(lua_State *L, const char *at, size_t n)
 		add_name(L, at, n);
 		return;
 	}
-	name = &names[(n + 3 * (unsigned char)at[0] + (unsigned char)at[n - 1]) % NAMES];
+	name = &names[slot_of((const unsigned char *)at, n)];
 	if (name->n != n || memcmp(name->lua, at, n) != 0) {
 		size_t from = block.len;
 
