@@ -1,6 +1,5 @@
 /* host.timer: libev's heap from Lua. What a timer calls stands in a Lua table at its slot + 1, its
- * argument, if it has one, in another: the first grows as an array, which halves what adding a
- * timer costs. */
+ * argument, if it has one, in another, so that the first grows as an array. */
 #include "base/clock.h"
 #include "bindings/lua_handle.h"
 #include "bindings/lua_host.h"

@@ -23,6 +23,8 @@ const char *conn_class_name(enum conn_class klass)
 	return CLASS_NAMES[klass];
 }
 
+_Static_assert(sizeof(struct conn) <= 184, "see conn.h: an idle connection");
+
 void conn_released(struct conn *c)
 {
 	struct listener *server = c->server;

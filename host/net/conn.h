@@ -62,8 +62,8 @@ struct conn_ops {
 	/* Lines have come: takes them by conn_next_line, until there is none. */
 	void (*lines)(struct conn *conn, struct conn_lines *lines);
 	bool (*hears_end)(struct conn *conn); /* asked at short reads: incoming's err is of use */
-	/* Before a send; all output has gone to the kernel. Called once loop->hears_drain has been
-	 * set: asking each time whether somebody listens cost 60 of the 2,300 instructions of a
+	/* Before a send; all output has gone to the kernel. Not called before loop->hears_drain is
+	 * set: to ask each time whether somebody listens cost 50 of the 2,300 instructions of a
 	 * read, and hardly anybody does. */
 	void (*predrain)(struct conn *conn);
 	void (*drain)(struct conn *conn);
