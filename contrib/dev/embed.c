@@ -21,7 +21,7 @@ struct file {
 	long at, size; /* of its bytecode in CODE */
 };
 
-static void die(const char *what, const char *why)
+_Noreturn static void die(const char *what, const char *why)
 {
 	fprintf(stderr, "embed: %s: %s\n", what, why);
 	exit(1);
