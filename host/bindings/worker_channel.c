@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "bindings/lua_host.h"
 #include "bindings/worker_orphan.h"
 #include "bindings/worker_peers.h"
 #include "net/tls_tickets.h"
@@ -451,6 +452,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
 	FAILPOINT("worker-beat");
 	c->lag = now > io.beat_due ? now - io.beat_due : 0;
 	io.beat_due = now + w->repeat;
+	lua_collector_beat();
 	(void)channel_tell(
 	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
 }
