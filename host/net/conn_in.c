@@ -86,16 +86,22 @@ bool conn_next_line(struct conn_lines *in, const char **line_r, size_t *n_r)
 	return false;
 }
 
-/* Delivers what it can, a short read with the word `last`; returns the number of bytes that are
- * done with. */
+/* Delivers a piece of up to `room` bytes, a shorter one with the word `last`. */
+static inline void deliver_piece(
+    struct conn *c, const char *bytes, size_t n, size_t room, const char *last)
+{
+	c->loop->ops->incoming(c, bytes, n, n < room && !c->datagram ? last : NULL);
+	charge(c, n);
+}
+
+/* Delivers what it can; returns the number of bytes that are done with. */
 static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last)
 {
 	struct conn_lines in = {c, bytes, n, 0};
 
 	while (in.done < n && wanted(c)) {
 		const char *from = bytes + in.done;
-		size_t left = n - in.done, chunk = most(c);
-		bool is_short = left < chunk && !c->datagram;
+		size_t left = n - in.done, room = most(c), piece = left < room ? left : room;
 
 		if (c->lines) {
 			c->loop->ops->lines(c, &in);
@@ -103,10 +109,8 @@ static size_t feed(struct conn *c, const char *bytes, size_t n, const char *last
 				break;
 			continue;
 		}
-		chunk = left < chunk ? left : chunk;
-		in.done += chunk;
-		c->loop->ops->incoming(c, from, chunk, is_short ? last : NULL);
-		charge(c, chunk);
+		in.done += piece;
+		deliver_piece(c, from, piece, room, last);
 	}
 	return in.done;
 }
@@ -129,9 +133,14 @@ static void leave_over(struct conn *c, const char *bytes, size_t n)
 
 static void deliver(struct conn *c, const char *bytes, size_t n, const char *last)
 {
-	size_t done;
+	size_t done, room = most(c);
 
 	c->feeding = true;
+	if (!c->lines && n <= room && wanted(c)) { /* nearly every read */
+		deliver_piece(c, bytes, n, room, last);
+		c->feeding = false;
+		return;
+	}
 	done = feed(c, bytes, n, last);
 	if (done < n && c->state == CONN_OPEN)
 		leave_over(c, bytes + done, n - done);
