@@ -395,7 +395,7 @@ int l_conn_adopt(lua_State *L)
 		return lua_push_error(L, errno);
 	lua_check_handle_pin(L, &lc->h, 4);
 	if (is_pipe(L, 3)) {
-		lc->c.transport = &transport_pipe;
+		lc->c.transport = TRANSPORT_PIPE;
 		conn_accept_take(&lc->c, fd, klass);
 		return 1;
 	}

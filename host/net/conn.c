@@ -23,7 +23,7 @@ const char *conn_class_name(enum conn_class klass)
 	return CLASS_NAMES[klass];
 }
 
-_Static_assert(sizeof(struct conn) <= 184, "see conn.h: an idle connection");
+_Static_assert(sizeof(struct conn) <= 176, "see conn.h: an idle connection");
 
 void conn_released(struct conn *c)
 {
@@ -221,7 +221,7 @@ void conn_init(struct conn *c, struct loop *loop)
 	memset(c, 0, sizeof *c);
 	ev_io_init(&c->io, on_io, -1, 0);
 	c->loop = loop;
-	c->transport = &transport_plain;
+	c->transport = TRANSPORT_PLAIN;
 	c->state = CONN_CLOSED;
 }
 
@@ -295,9 +295,9 @@ static void free_parts(struct conn *c)
 	c->io.data = NULL;
 	limits_leave(c->loop->limits, &peer);
 	if (c->upgrading)
-		c->secret->transport->fini(c);
-	else if (c->transport->fini)
-		c->transport->fini(c);
+		transports[c->secret->transport]->fini(c);
+	else if (conn_transport(c)->fini)
+		conn_transport(c)->fini(c);
 	c->upgrading = false;
 	conn_handshake_end(c);
 }
@@ -311,10 +311,10 @@ void conn_destroy(struct conn *c)
 	conn_hold(c);
 	if (c->state != CONN_CONNECTING || c->handshaking) {
 		conn_flush_last(c);
-		if (c->transport->bye)
-			c->transport->bye(c);
+		if (conn_transport(c)->bye)
+			conn_transport(c)->bye(c);
 		if (!c->ended)
-			c->transport->discard(c);
+			conn_transport(c)->discard(c);
 	}
 	ev_io_stop(c->loop->ev, &c->io);
 	urgent_remove(c->loop, &c->io);
@@ -367,7 +367,7 @@ void conn_fini(struct conn *c)
 {
 	if (c->state == CONN_CLOSED) {
 		if (c->upgrading) /* it never began */
-			c->secret->transport->fini(c);
+			transports[c->secret->transport]->fini(c);
 		c->upgrading = false;
 		return;
 	}

@@ -77,11 +77,10 @@ struct conn_ops {
 };
 
 /* In the order of use: a read that is answered touches the first part only. An idle connection is
- * held to 320 bytes with what Lua and libev keep for it, so this stays within 184. */
+ * held to 320 bytes with what Lua and libev keep for it, so this stays within 176. */
 struct conn {
 	ev_io io;          /* io.fd: ro, -1 when closed; io.data: private, its limits_peer */
 	struct loop *loop; /* ro */
-	const struct transport *transport;
 	union {
 		struct buf *in;  /* private: an unended line, or what a pause left over */
 		const char *why; /* private, of CLOSING: for disconnect, static storage */
@@ -115,6 +114,7 @@ struct conn {
 	bool wants_read : 1;  /* of the transport: a send waits for input */
 	bool more : 1;        /* of the transport: recv has something that the kernel has not */
 	bool shaking : 1;     /* private: its handshake counts among max_handshakes */
+	uint8_t transport;    /* ro: enum transport_kind */
 
 	uint32_t resume_due; /* private */
 	float owed;          /* private: seconds of pause that were too short to take */
@@ -128,8 +128,13 @@ struct conn {
 
 /* What a transport with a handshake keeps for a connection begins so. */
 struct conn_secret {
-	const struct transport *transport;
+	uint8_t transport; /* enum transport_kind */
 };
+
+static inline const struct transport *conn_transport(const struct conn *conn)
+{
+	return transports[conn->transport];
+}
 
 /* Makes it CLOSED, with no descriptor. */
 void conn_init(struct conn *conn, struct loop *loop);

@@ -231,7 +231,7 @@ static int read_on(struct conn *c, size_t room, size_t *n)
 	ssize_t more = 1;
 
 	while (more > 0 && *n < room) {
-		more = c->transport->recv(c, c->loop->rbuf + *n, room - *n);
+		more = conn_transport(c)->recv(c, c->loop->rbuf + *n, room - *n);
 		*n += more > 0 ? (size_t)more : 0;
 	}
 	return stream_state(more);
@@ -260,8 +260,8 @@ static void take_in(struct conn *c, size_t n, const char *last)
 
 static void receive(struct conn *c)
 {
-	size_t room = c->lines || c->transport->whole ? LOOP_BUFFER : most(c);
-	ssize_t got = c->transport->recv(c, c->loop->rbuf, room);
+	size_t room = c->lines || conn_transport(c)->whole ? LOOP_BUFFER : most(c);
+	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
 	int state = stream_state(got);
 
 	if (got > 0) {
@@ -285,7 +285,7 @@ void conn_readable(struct conn *c)
 		return;
 	}
 	receive(c);
-	if (c->transport == &transport_plain || c->state == CONN_CLOSED)
+	if (c->transport == TRANSPORT_PLAIN || c->state == CONN_CLOSED)
 		return;
 	conn_watch(c); /* what it waits for may have changed */
 	if (c->more && wanted(c))

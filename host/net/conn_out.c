@@ -65,7 +65,7 @@ static bool is_full(int error)
 static ssize_t send_some(struct conn *c, const char *bytes, size_t n)
 {
 	size_t chunk = c->loop->settings.max_send_chunk;
-	ssize_t sent = c->transport->send(c, bytes, n < chunk ? n : chunk);
+	ssize_t sent = conn_transport(c)->send(c, bytes, n < chunk ? n : chunk);
 
 	if (sent < 0 && is_full(errno))
 		return 0;
@@ -223,7 +223,7 @@ void conn_flush_later(struct loop *loop)
 
 static int write_packet(struct conn *c, const void *bytes, size_t n)
 {
-	if (c->transport->send(c, bytes, n) >= 0 || is_full(errno))
+	if (conn_transport(c)->send(c, bytes, n) >= 0 || is_full(errno))
 		return 0; /* a datagram may be lost, as always */
 	return -1;
 }

@@ -14,7 +14,7 @@ bool conn_holds_back(const struct conn *c)
 
 const char *conn_strerror(struct conn *c, int error)
 {
-	return c->transport->why ? c->transport->why(c, error) : net_strerror(error);
+	return conn_transport(c)->why ? conn_transport(c)->why(c, error) : net_strerror(error);
 }
 
 int conn_secure_take(struct conn *c, struct conn_secret *secret)
@@ -98,7 +98,7 @@ static void done(struct conn *c)
 
 void conn_handshake(struct conn *c)
 {
-	if (c->transport->handshake(c) == 0)
+	if (conn_transport(c)->handshake(c) == 0)
 		done(c);
 	else if (errno == EAGAIN || errno == EINTR)
 		conn_watch(c);

@@ -347,7 +347,7 @@ static void tls_fini(struct conn *c)
 	struct tls *t = tls_of(c);
 
 	c->secret = NULL;
-	c->transport = &transport_plain;
+	c->transport = TRANSPORT_PLAIN;
 	t->orphan = t->busy;
 	if (t->orphan)
 		return;
@@ -406,7 +406,7 @@ static struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, const char *name
 
 	if (!t)
 		return NULL;
-	t->secret.transport = &transport_tls;
+	t->secret.transport = TRANSPORT_TLS;
 	t->conn = c;
 	t->ctx = tls_ctx_hold(ctx);
 	ERR_clear_error();

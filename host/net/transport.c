@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "net/conn.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -81,4 +82,10 @@ const struct transport transport_plain = {
     .recv = plain_recv,
     .send = plain_send,
     .discard = plain_discard,
+};
+
+const struct transport *const transports[] = {
+    [TRANSPORT_PLAIN] = &transport_plain,
+    [TRANSPORT_PIPE] = &transport_pipe,
+    [TRANSPORT_TLS] = &transport_tls,
 };

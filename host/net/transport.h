@@ -28,6 +28,10 @@ struct transport {
 	bool whole; /* recv wants room for LOOP_BUFFER */
 };
 
+/* A connection says by a byte which is its own. */
+enum transport_kind { TRANSPORT_PLAIN, TRANSPORT_PIPE, TRANSPORT_TLS };
+extern const struct transport *const transports[];
+
 extern const struct transport transport_plain;
 
 /* One end of a pipe, or anything else with read(2) and write(2): what a child process has as its
