@@ -204,7 +204,7 @@ static void begin(bool later)
 
 	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
 	run.peer = pair[1];
-	conn_init(&run.conn, loop, &ops);
+	conn_init(&run.conn, loop);
 	run.asked = !later;
 	if (!later)
 		check(tls_begin(&run.conn, ctx, NULL) == 0);
@@ -255,6 +255,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	loop = loop_main();
+	loop->ops = &ops;
 	ctx = tls_ctx_new(true);
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	check(loop && ctx && client_ctx);
