@@ -13,6 +13,8 @@ import servers
 from servers import BIN, Server, present
 
 IDLE = int(os.environ.get("BENCH_IDLE", "9000"))
+# Seconds after which a server without work has given back what it is going to.
+SETTLED = 2.5
 
 
 def hold_argv(role):
@@ -32,7 +34,7 @@ def idle_memory(role, name):
     try:
         if not server.wait():
             return {"failed": server.last_words()}
-        time.sleep(0.5)
+        time.sleep(SETTLED) # or what a start leaves behind would be taken for connections
         pids = server.pids()
         rss0, pss0 = measure.memory(pids)
         with measure.Hold(server.port, count, ["-t", "120", *hold_argv(role)]) as hold:
@@ -40,7 +42,7 @@ def idle_memory(role, name):
                 return {"failed": hold.errors.strip()}
             time.sleep(1)
             rss1, pss1 = measure.memory(pids)
-        time.sleep(1)
+        time.sleep(SETTLED)
         rss2, _ = measure.memory(pids)
         return {"idle_rss": rss0, "idle_pss": pss0, "per_rss": (rss1 - rss0) / count,
             "per_pss": (pss1 - pss0) / count, "connections": count, "after_rss": rss2,

@@ -31,7 +31,8 @@ describe("lines", function ()
 			errors[#errors + 1] = err
 			return err
 		end
-		local listening <const> = assert(server.listen("127.0.0.1", 0, s.listeners, { read_size = mode or "*l" }))
+		local listening <const> = assert(server.listen("127.0.0.1", 0, s.listeners,
+			{ read_size = mode or "*l" }))
 		local c <const> = recorder()
 		conn = assert(server.addclient("127.0.0.1", listening:serverport(), c.listeners))
 		run_until(function () return s.count.onconnect and c.count.onconnect end, 5, "both to connect")

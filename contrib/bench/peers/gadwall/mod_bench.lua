@@ -6,7 +6,8 @@ function echo.onincoming(conn, data)
 	conn:write(data)
 end
 
--- As the prototype had it, whose figures are the aim: a line goes back with the end that it came with.
+-- As the prototype had it, whose figures are the aim: a line goes back with the end that it came
+-- with.
 local lines <const> = { default_mode = "*L" }
 function lines.onincoming(conn, line)
 	conn:write(line)
