@@ -205,6 +205,8 @@ end
 -- had let it go, or never had it, may have it now if nobody else does.
 
 local others_decide <const> = 1 -- s: other workers of the generation look who has got the lock
+-- s: the one that was told to take over may not have heard it yet, and has the right to the lock
+local successor_first <const> = 0.5
 
 local function wins_lock()
 	if is_speaker() then
@@ -227,6 +229,8 @@ function steps.lost()
 	local part <const> = part_of_upgrade()
 	if not part then
 		return
+	elseif part == "yielded" then
+		async.sleep(successor_first)
 	end
 	local serves <const> = (part ~= "joined" or life.state() == "passive") and wins_lock()
 	local other <const> = { generation = successor or active_lock.holder() or 0 }
