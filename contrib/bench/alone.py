@@ -37,16 +37,17 @@ def idle_memory(role, name):
         time.sleep(SETTLED) # or what a start leaves behind would be taken for connections
         pids = server.pids()
         rss0, pss0 = measure.memory(pids)
+        each = [measure.memory([p])[1] for p in pids]
         with measure.Hold(server.port, count, ["-t", "120", *hold_argv(role)]) as hold:
             if not hold.ready():
                 return {"failed": hold.errors.strip()}
-            time.sleep(1)
+            time.sleep(SETTLED)
             rss1, pss1 = measure.memory(pids)
         time.sleep(SETTLED)
         rss2, _ = measure.memory(pids)
         return {"idle_rss": rss0, "idle_pss": pss0, "per_rss": (rss1 - rss0) / count,
             "per_pss": (pss1 - pss0) / count, "connections": count, "after_rss": rss2,
-            "pss_by_process": [measure.memory([p])[1] for p in pids]}
+            "pss_by_process": each}
     finally:
         server.stop()
 
