@@ -34,7 +34,13 @@ function engine.new(commands, write, opts)
 		methods)
 	self.out.origin = opts and opts.origin
 	self.out.is_connected = opts and opts.connected or function () return not self.closed end
-	self.out.on_close = function (fn) self.closers = self.closers or {}; self.closers[fn] = true end
+	self.out.on_close = function (fn)
+		if self.closed then -- who asks may have waited for something else first
+			return fn()
+		end
+		self.closers = self.closers or {}
+		self.closers[fn] = true
+	end
 	self.out.off_close = function (fn) if self.closers then self.closers[fn] = nil end end
 	self.runner = async.runner(function (line) self:process(line) end, {
 		error = function (_, err)
