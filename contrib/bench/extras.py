@@ -131,8 +131,8 @@ def workers_report(found):
     # What one worker does a second, against two cores full of workers and the load they need.
     most = st.median(2 / (1 + a["client_cpu"] / a["server_cpu"]) / a["server_cpu"] for a, _ in pairs)
     alone = st.median(2 * a["us_per"] / b["us_per"] for a, b in pairs)
-    print(f"two against one: {ratio:.2f}; the most that two cores can show, because the load needs "
-        f"its part of them: {most:.2f}; by CPU a message, with the load elsewhere: {alone:.2f}")
+    print(f"two against one: {ratio:.2f}; if a line cost them what it costs one, two cores could show "
+        f"{most:.2f}, because the load needs its part; by CPU a line, with the load elsewhere: {alone:.2f}")
     return {"ratio": ratio, "most": most, "by_cpu": alone, "rounds": found}
 
 

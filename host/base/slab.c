@@ -42,7 +42,6 @@ static struct {
 	struct slab partial[CLASSES]; /* heads of rings of slabs with free pieces */
 	struct arena *roomy;          /* those with an empty slab */
 	struct arena *spare;          /* one that is wholly empty, against giving back and forth */
-	size_t held;
 	bool ready;
 } slabs;
 
@@ -110,7 +109,6 @@ static struct arena *map_arena(void)
 		munmap(p, before);
 	if (before != ARENA)
 		munmap(p + before + ARENA, ARENA - before);
-	slabs.held += ARENA;
 	return (struct arena *)(p + before);
 }
 
@@ -138,7 +136,12 @@ static void drop_arena(struct arena *a)
 		return;
 	}
 	munmap(a, ARENA);
-	slabs.held -= ARENA;
+}
+
+/* The bits of n slabs from slab i on; n < SLABS. */
+static uint64_t bits(unsigned i, unsigned n)
+{
+	return (((uint64_t)1 << n) - 1) << i;
 }
 
 /* Memory for slab i and some that follow, at once. Kernels before 5.14 do not know how: then each
@@ -152,7 +155,7 @@ static void populate(struct arena *a, unsigned i)
 #ifdef MADV_POPULATE_WRITE
 	(void)madvise((char *)a + (size_t)i * SLAB, (size_t)n * SLAB, MADV_POPULATE_WRITE);
 #endif
-	a->resident |= (n == 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1) << i;
+	a->resident |= bits(i, n);
 }
 
 /* ---- slabs ---- */
@@ -309,13 +312,11 @@ static void trim_arena(struct arena *a)
 
 	while (idle) { /* runs of slabs */
 		unsigned i = (unsigned)__builtin_ctzll(idle);
-		uint64_t rest = ~(idle >> i);
-		unsigned n = rest ? (unsigned)__builtin_ctzll(rest) : 64 - i;
-		uint64_t run = (n == 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1) << i;
+		unsigned n = (unsigned)__builtin_ctzll(~(idle >> i)); /* slab 0 is never empty */
 
 		if (madvise((char *)a + (size_t)i * SLAB, (size_t)n * SLAB, MADV_DONTNEED) == 0)
-			a->resident &= ~run;
-		idle &= ~run;
+			a->resident &= ~bits(i, n);
+		idle &= ~bits(i, n);
 	}
 }
 
@@ -323,14 +324,8 @@ void slab_trim(void)
 {
 	if (slabs.spare) {
 		munmap(slabs.spare, ARENA);
-		slabs.held -= ARENA;
 		slabs.spare = NULL;
 	}
 	for (struct arena *a = slabs.roomy; a; a = a->next)
 		trim_arena(a);
-}
-
-size_t slab_held(void)
-{
-	return slabs.held;
 }

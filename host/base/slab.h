@@ -23,7 +23,4 @@ void *slab_resize(void *piece, size_t old, size_t size);
  * rest: the next pieces cost page faults again. */
 void slab_trim(void);
 
-/* Bytes that arenas have of the system and have not given back. */
-size_t slab_held(void);
-
 #endif

@@ -3,6 +3,7 @@
  *	start()   from now on as the work asks for it, see below
  *	stop()    leaves collector and mode to others (an explicit `gc` of the config)
  *	mode()    "incremental", "generational"; nil while it is left to others
+ *	defaults  of both modes, by the names of the option `gc`
  *
  *          many cycles in a short time,                    a rest, or
  *          and the heap is small                           the heap has grown large
@@ -19,19 +20,20 @@
  * Nobody looks at a clock for it: a sentinel, garbage from its birth, is finalized once in each
  * cycle, and the first cycle starts the timer that counts the others. When no cycle has ended for a
  * while the rest of a cycle is done in small steps and memory goes back to the system; then the
- *timer stops, and an idle worker is not woken.
+ * timer stops, and an idle worker is not woken.
  *
  * Lua 5.4.4 (Debian 12): of the faults found later one is of the generational mode, "set correct
  * pause when (re)entering gen. collection" (fixed in 5.4.5): the first minor collection comes too
  * early or too late by what was owed in the other mode. The step after the switch settles it. */
+#include "bindings/lua_collector.h"
+
 #include "base/slab.h"
+#include "bindings/lua_fields.h"
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
 
 #include <lauxlib.h>
 #include <malloc.h>
-
-int luaopen_host_collector(lua_State *L);
 
 #define SENTINEL "collector sentinel"
 
@@ -45,11 +47,11 @@ enum {
 	FEW = 2,          /* fewer minor collections between two looks: is this a rest? */
 	GONE = 256,       /* connections that have closed: worth a rest, see lua_collector_beat */
 	QUIET = 4,        /* looks in a row that say so end the generational mode */
-	/* Prosody's names: pause and speed of the incremental mode, chosen by contrib/bench/gc.lua
-	 */
+	/* of the incremental mode, chosen by contrib/bench/gc.lua */
 	PAUSE = 150,
 	SPEED = 200,
 	STEP = 13,
+	/* of the generational mode: Lua's own */
 	MINOR = 20,
 	MAJOR = 100,
 };
@@ -60,6 +62,7 @@ static struct {
 	unsigned cycles, quiet;
 	size_t most_conns; /* open connections: the most since the last rest that they led to */
 	size_t before;     /* what Lua held when the rest began, or at the last cycle's end in it */
+	size_t rested;     /* what Lua held when the last rest was over */
 } collector;
 
 static void watch_next(lua_State *L)
@@ -127,6 +130,7 @@ static void rest(lua_State *L)
 		return;
 	}
 	collector.resting = false;
+	collector.rested = now;
 	slab_trim();
 	malloc_trim(0);
 	set_timer(0);
@@ -186,15 +190,19 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
 	loop_leave(loop);
 }
 
-/* To close a connection allocates nothing, so no cycle would come; 9,000 that have gone leave 2 MiB
- * of Lua's, and 120 MiB of OpenSSL's that only malloc_trim gives back. */
+/* What few requests leave behind is no cycle yet, and would stay for as long as nobody comes. To
+ * close a connection allocates nothing: 9,000 that have gone leave 2 MiB of Lua's, and 120 MiB of
+ * OpenSSL's that only malloc_trim gives back. */
 void lua_collector_beat(void)
 {
 	size_t open = loop_main()->open_conns;
 
 	if (open > collector.most_conns)
 		collector.most_conns = open;
-	if (!collector.on || ev_is_active(&collector.timer) || collector.most_conns - open < GONE)
+	if (!collector.on || ev_is_active(&collector.timer))
+		return;
+	if (collector.most_conns - open < GONE &&
+	    lua_host_bytes() < collector.rested + collector.rested / 8)
 		return;
 	collector.most_conns = open;
 	set_timer(look_every);
@@ -242,5 +250,12 @@ int luaopen_host_collector(lua_State *L)
 	lua_setfield(L, -2, "__gc");
 	lua_pop(L, 1);
 	luaL_newlib(L, functions);
+	lua_createtable(L, 0, 5);
+	lua_set_integer(L, "pause", PAUSE);
+	lua_set_integer(L, "speed", SPEED);
+	lua_set_integer(L, "step_size", STEP);
+	lua_set_integer(L, "minor_threshold", MINOR);
+	lua_set_integer(L, "major_threshold", MAJOR);
+	lua_setfield(L, -2, "defaults");
 	return 1;
 }

@@ -1,7 +1,8 @@
-/* Fields of the table on top of the stack. */
+/* Fields of the table on top of the stack, and a table of handlers. */
 #ifndef BINDINGS_LUA_FIELDS_H
 #define BINDINGS_LUA_FIELDS_H
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
 
@@ -28,6 +29,19 @@ static inline void lua_set_bool(lua_State *L, const char *key, bool value)
 {
 	lua_pushboolean(L, value);
 	lua_setfield(L, -2, key);
+}
+
+/* For on(name, fn or nil): sets the field in the table with the registry ref `handlers`. Raises on
+ * a name that is not in `names` (NULL-terminated), and on a value that is no function. */
+static inline void lua_check_handler(lua_State *L, int handlers, const char *const names[])
+{
+	(void)luaL_checkoption(L, 1, NULL, names);
+	if (!lua_isnil(L, 2))
+		luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_settop(L, 2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
+	lua_insert(L, 1);
+	lua_rawset(L, 1);
 }
 
 #endif

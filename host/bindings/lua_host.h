@@ -65,9 +65,6 @@ bool lua_host_call_above(lua_State *L, int nargs, int nresults);
 /* The state of this process (NULL before lua_host_new). */
 lua_State *lua_host_state(void);
 
-/* With each of the worker's heartbeats: after many connections have gone, memory goes back. */
-void lua_collector_beat(void);
-
 /* Opens the table host.guard (lua_guard.c) and the coroutine functions that keep track of which
  * coroutine runs; called by lua_host_new. */
 int luaopen_host_guard(lua_State *L);

@@ -3,6 +3,7 @@
 #define BINDINGS_LUA_HTTP_H
 
 #include "net/http_plain.h"
+#include "net/http_target.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -37,6 +38,21 @@ void lua_push_http_parsed(lua_State *L, const struct http_parser *p, int owner);
 
 /* The request at `index` is complete; the body (a string) is on top of the stack and is popped. */
 void lua_http_request_complete(lua_State *L, int index);
+
+/* The parts of a head (lua_http_packet.c); texts are copied. Each pushes one value:
+ * the path as handlers see it, nil if it is none; { path, query, scheme, host }; "1.0" or "1.1". */
+void lua_push_http_path(lua_State *L, const struct http_target *target);
+void lua_push_http_url(lua_State *L, const struct http_target *target);
+void lua_push_http_version(lua_State *L, unsigned minor);
+
+/* The name as a key: lower case, '-' as `dash`; false (nothing pushed) for names with an underscore
+ * of their own where dash is one: they would be mistaken for another header. */
+bool lua_push_http_name(lua_State *L, const char *at, size_t n, char dash);
+
+/* name → value of `count` fields, whose offsets are into `text`; several lines of one name are one
+ * list (RFC 9110 5.3). */
+void lua_push_http_headers(
+    lua_State *L, const char *text, const struct http_field *fields, unsigned count, char dash);
 
 /* Pushes a plain table of the head: method, target or code, httpversion, headers (lower case). */
 void lua_push_http_packet(lua_State *L, const struct http_parser *p);

@@ -1,6 +1,5 @@
 /* Request objects of host.http: the head as it came, and every field made when it is asked for. */
 #include "bindings/lua_http.h"
-#include "net/http_target.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -110,165 +109,19 @@ static struct request *check(lua_State *L)
 	return lua_check_http(L, &request_class, LUA_HTTP_REQUEST);
 }
 
-/* ---- target ---- */
-
-/* Whether a path is as handlers see it already. */
-static bool is_plain(struct http_span path)
-{
-	return path.n > 0 && !memchr(path.at, '%', path.n) && !memmem(path.at, path.n, "//", 2) &&
-	       !memmem(path.at, path.n, "..", 2);
-}
-
-/* The path as handlers see it; nil if it is none. */
-static void push_path(lua_State *L, const struct http_target *t)
-{
-	luaL_Buffer b;
-	size_t n;
-
-	if (is_plain(t->path)) {
-		lua_pushlstring(L, t->path.at, t->path.n);
-		return;
-	}
-	luaL_buffinitsize(L, &b, t->path.n + 1);
-	n = http_target_decode(luaL_buffaddr(&b), t->path.at, t->path.n);
-	if (http_target_is_inside(luaL_buffaddr(&b), n)) {
-		luaL_pushresultsize(&b, n);
-		return;
-	}
-	luaL_pushresultsize(&b, 0);
-	lua_pop(L, 1);
-	lua_pushnil(L);
-}
-
-static void push_url(lua_State *L, const struct http_target *t)
-{
-	lua_createtable(L, 0, 4);
-	lua_pushlstring(L, t->path.n ? t->path.at : "/", t->path.n ? t->path.n : 1);
-	lua_setfield(L, -2, "path");
-	if (t->has_query && t->query.n) {
-		lua_pushlstring(L, t->query.at, t->query.n);
-		lua_setfield(L, -2, "query");
-	}
-	if (t->scheme) {
-		lua_pushstring(L, t->scheme);
-		lua_setfield(L, -2, "scheme");
-		lua_pushlstring(L, t->host.at, t->host.n);
-		lua_setfield(L, -2, "host");
-	}
-}
-
-/* ---- headers ---- */
-
-/* Pushes the name as a key: lower case, '-' as `dash`; false (nothing pushed) for names with an
- * underscore of their own, which would be mistaken for another header. */
-static bool push_name(lua_State *L, const char *at, size_t n, char dash)
-{
-	char small[64];
-	luaL_Buffer b;
-	char *out = small;
-
-	if (dash != '-' && memchr(at, '_', n))
-		return false;
-	if (n > sizeof small)
-		out = luaL_buffinitsize(L, &b, n);
-	for (size_t i = 0; i < n; i++) {
-		char c = at[i];
-
-		if (c == '-')
-			c = dash;
-		else if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		out[i] = c;
-	}
-	if (out == small)
-		lua_pushlstring(L, out, n);
-	else
-		luaL_pushresultsize(&b, n);
-	return true;
-}
-
-/* Several lines of one name are one list (RFC 9110 5.3). */
-static void push_headers(
-    lua_State *L, const char *text, const struct http_field *fields, unsigned count, char dash)
-{
-	lua_createtable(L, 0, (int)count);
-	for (const struct http_field *f = fields; f < fields + count; f++) {
-		if (!push_name(L, text + f->name, f->name_len, dash))
-			continue;
-		lua_pushvalue(L, -1);
-		if (lua_rawget(L, -3) == LUA_TNIL) { /* headers name nil */
-			lua_pop(L, 1);
-			lua_pushlstring(L, text + f->value, f->value_len);
-		} else {
-			lua_pushliteral(L, ",");
-			lua_pushlstring(L, text + f->value, f->value_len);
-			lua_concat(L, 3);
-		}
-		lua_rawset(L, -3);
-	}
-}
+/* ---- fields ---- */
 
 static void push_request_headers(lua_State *L, const struct request *r)
 {
 	struct http_target t;
 
-	push_headers(L, text_of(r), r->fields, r->count, '_');
+	lua_push_http_headers(L, text_of(r), r->fields, r->count, '_');
 	if (http_target_split(text_of(r), r->target_len, &t) &&
 	    t.scheme) { /* RFC 9112 3.2.2: the target's host counts */
 		lua_pushlstring(L, t.host.at, t.host.n);
 		lua_setfield(L, -2, "host");
 	}
 }
-
-static void push_version(lua_State *L, unsigned minor)
-{
-	lua_pushstring(L, minor ? "1.1" : "1.0");
-}
-
-/* method, target, and path and url if it is one */
-static void set_request_line(lua_State *L, const struct http_parser *p)
-{
-	const char *text = p->text ? p->text : "";
-	struct http_target t;
-
-	lua_pushstring(L, llhttp_method_name((llhttp_method_t)p->ll.method));
-	lua_setfield(L, -2, "method");
-	lua_pushlstring(L, text, p->target_len);
-	lua_setfield(L, -2, "target");
-	if (!http_target_split(text, p->target_len, &t))
-		return;
-	push_path(L, &t);
-	lua_setfield(L, -2, "path");
-	push_url(L, &t);
-	lua_setfield(L, -2, "url");
-}
-
-void lua_push_http_packet(lua_State *L, const struct http_parser *p)
-{
-	lua_createtable(L, 0, 10);
-	push_version(L, p->ll.http_minor);
-	lua_setfield(L, -2, "httpversion");
-	push_headers(L, p->text, p->fields, p->count, '-');
-	lua_setfield(L, -2, "headers");
-	if (p->ll.type == HTTP_RESPONSE) {
-		lua_pushinteger(L, p->ll.status_code);
-		lua_setfield(L, -2, "code");
-		lua_pushlstring(L, p->text ? p->text : "", p->target_len);
-		lua_setfield(L, -2, "reason");
-	} else {
-		set_request_line(L, p);
-	}
-	lua_pushboolean(L, p->chunked);
-	lua_setfield(L, -2, "chunked");
-	lua_pushboolean(L, p->persistent);
-	lua_setfield(L, -2, "persistent");
-	if (!p->chunked && !p->until_end) {
-		lua_pushinteger(L, (lua_Integer)(p->complete ? 0 : p->length));
-		lua_setfield(L, -2, "body_length");
-	}
-}
-
-/* ---- fields ---- */
 
 static void push_body(lua_State *L, const struct request *r)
 {
@@ -294,11 +147,11 @@ static bool push_computed(lua_State *L, const struct request *r, enum key key)
 		if (!http_target_split(text_of(r), r->target_len, &t))
 			lua_pushnil(L);
 		else if (key == KEY_PATH)
-			push_path(L, &t);
+			lua_push_http_path(L, &t);
 		else
-			push_url(L, &t);
+			lua_push_http_url(L, &t);
 		return true;
-	case KEY_VERSION: push_version(L, r->minor); return false;
+	case KEY_VERSION: lua_push_http_version(L, r->minor); return false;
 	case KEY_HEADERS: push_request_headers(L, r); return true;
 	case KEY_BODY: push_body(L, r); return false;
 	case KEY_PARTIAL:
@@ -387,7 +240,7 @@ static void push_host(lua_State *L, const struct request *r, const struct http_t
 		n--;
 	if (n && host.at[n - 1] == ':')
 		host.n = n - 1;
-	if (!host.at || !push_name(L, host.at, host.n, '-'))
+	if (!host.at || !lua_push_http_name(L, host.at, host.n, '-'))
 		lua_pushnil(L);
 }
 
@@ -400,7 +253,7 @@ static int l_target(lua_State *L)
 
 	lua_pushstring(L, llhttp_method_name((llhttp_method_t)r->method));
 	if (ok)
-		push_path(L, &t);
+		lua_push_http_path(L, &t);
 	else
 		lua_pushnil(L);
 	push_host(L, r, &t);
@@ -465,10 +318,10 @@ static int l_events(lua_State *L)
 	lua_settop(L, 3);
 	if (!http_target_split(text_of(r), r->target_len, &t))
 		return 0;
-	if (is_plain(t.path)) {
+	if (http_target_is_plain(t.path)) {
 		lua_pushnil(L);
 	} else {
-		push_path(L, &t);
+		lua_push_http_path(L, &t);
 		if (lua_isnil(L, 4))
 			return 1;
 		t.path.at = lua_tolstring(L, 4, &t.path.n);
@@ -490,7 +343,7 @@ static int l_framing(lua_State *L)
 	const struct request *r = check(L);
 
 	lua_pushboolean(L, r->persistent);
-	push_version(L, r->minor);
+	lua_push_http_version(L, r->minor);
 	lua_pushboolean(L, r->expects);
 	lua_pushinteger(L, (lua_Integer)r->length);
 	lua_pushboolean(L, r->chunked);

@@ -28,11 +28,9 @@ struct lua_http_serving lua_http_serving;
 
 static struct {
 	struct http_parser parser;
-	bool on;            /* the usual way is open */
-	bool watched;       /* net.http.resting looks at what goes on */
-	double keepalive;   /* seconds */
-	lua_Integer served; /* requests */
-	unsigned n_spare;   /* coroutines that have ended their work */
+	bool on;          /* the usual way is open */
+	double keepalive; /* seconds */
+	unsigned n_spare; /* coroutines that have ended their work */
 	struct thread {
 		lua_State *co;
 		int ref;
@@ -46,8 +44,7 @@ enum {
 	RESOLVE,
 	SERVE,
 	ENDED,
-	WATCH,
-	FUNCTIONS = WATCH,
+	FUNCTIONS = ENDED,
 	REQUEST_CLASS,
 	RESPONSE_CLASS,
 	REQUEST,
@@ -56,11 +53,8 @@ enum {
 	UPVALUES = HEADERS
 };
 
-static const char *const function_names[] = {[UNUSUAL] = "unusual",
-    [RESOLVE] = "resolve",
-    [SERVE] = "serve",
-    [ENDED] = "ended",
-    [WATCH] = "watch"};
+static const char *const function_names[] = {
+    [UNUSUAL] = "unusual", [RESOLVE] = "resolve", [SERVE] = "serve", [ENDED] = "ended"};
 
 /* ---- coroutines ---- */
 
@@ -181,13 +175,6 @@ static void serve(lua_State *L, struct lua_conn *lc) /* conn data request handle
 	ended(L, n >= 0);
 }
 
-static void watch(lua_State *L)
-{
-	usual.watched = true;
-	lua_pushvalue(L, lua_upvalueindex(WATCH));
-	lua_call(L, 0, 0); /* under lua_host_call */
-}
-
 /* incoming(conn, data): what the listener has as onincoming. */
 static int l_incoming(lua_State *L)
 {
@@ -208,8 +195,6 @@ static int l_incoming(lua_State *L)
 		lua_push_http_request(L, &head, 1, lua_upvalueindex(REQUEST_CLASS));
 		if (lua_push_http_route(L, &head, 3, lua_upvalueindex(RESOLVE))) {
 			serve(L, lc);
-			if (!usual.watched)
-				watch(L);
 			return 0;
 		}
 	}
@@ -228,7 +213,6 @@ bool lua_http_answered(struct lua_conn *lc)
 	lc->h.http = LUA_HTTP_RESTING;
 	lc->h.http_since = loop_tick_now(lc->c.loop);
 	conn_set_read_timeout(&lc->c, usual.keepalive);
-	usual.served++;
 	return true;
 }
 
@@ -317,15 +301,6 @@ static int l_served(lua_State *L)
 
 /* ---- settings ---- */
 
-/* unwatch(again): how many requests have been served the usual way so far; again: WATCH is to be
- * called at the next one. */
-static int l_unwatch(lua_State *L)
-{
-	usual.watched = usual.watched && !lua_toboolean(L, 1);
-	lua_pushinteger(L, usual.served);
-	return 1;
-}
-
 static uint32_t check_limit(lua_State *L, const char *name)
 {
 	lua_Integer n;
@@ -358,8 +333,7 @@ static int l_usual(lua_State *L)
 
 /* incoming(functions): the native onincoming. unusual(conn, data); resolve(request): a list of
  * handlers, nil: there are none, or it is unusual; serve(handlers, request, response);
- * ended(conn, response, thread, ok, error): it has not been answered yet, waits, or has raised;
- * watch(): a request was served (see unwatch). */
+ * ended(conn, response, thread, ok, error): it has not been answered yet, waits, or has raised. */
 static int l_incoming_new(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -379,8 +353,7 @@ void lua_http_open_serve(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"incoming", l_incoming_new}, {"usual", l_usual},
 	    {"came", l_came}, {"rest", l_rest}, {"take", l_take}, {"served", l_served},
-	    {"answered", l_answered}, {"unwatch", l_unwatch},
-	    {"forget_routes", l_http_forget_routes}, {NULL, NULL}};
+	    {"answered", l_answered}, {"forget_routes", l_http_forget_routes}, {NULL, NULL}};
 
 	lua_listeners_native = l_incoming;
 	usual.n_spare = 0; /* those of another state */

@@ -206,13 +206,7 @@ static int l_on(lua_State *L)
 	static const char *const names[] = {"signal", "verb", "bundle", "result", "worker", "lost",
 	    "regained", "commit", "upgrade", NULL};
 
-	(void)luaL_checkoption(L, 1, NULL, names);
-	if (!lua_isnil(L, 2))
-		luaL_checktype(L, 2, LUA_TFUNCTION);
-	lua_settop(L, 2);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
-	lua_insert(L, 1);
-	lua_rawset(L, 1);
+	lua_check_handler(L, handlers, names);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* host.peers: what the workers of a generation say to each other (worker_peers.h). Other roles
  * cannot require it; core/peers.lua is what the host's own code uses. */
+#include "bindings/lua_fields.h"
 #include "bindings/lua_host.h"
 #include "bindings/worker_channel.h"
 #include "bindings/worker_peers.h"
@@ -57,13 +58,7 @@ static int l_on(lua_State *L)
 {
 	static const char *const names[] = {"message", "change", NULL};
 
-	(void)luaL_checkoption(L, 1, NULL, names);
-	if (!lua_isnil(L, 2))
-		luaL_checktype(L, 2, LUA_TFUNCTION);
-	lua_settop(L, 2);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, handlers);
-	lua_insert(L, 1);
-	lua_rawset(L, 1);
+	lua_check_handler(L, handlers, names);
 	peers_listen(on_heard);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "bindings/lua_host.h"
+#include "bindings/lua_collector.h"
 #include "bindings/worker_orphan.h"
 #include "bindings/worker_peers.h"
 #include "net/tls_tickets.h"

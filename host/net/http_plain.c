@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { NO_HOST = UINT16_MAX }; /* of http_head.host, until it has come */
+
 /* What a byte may be part of. */
 enum { IN_NAME = 1, IN_TARGET = 2 };
 
@@ -85,14 +87,18 @@ static bool is(const char *at, size_t n, const char *name)
 }
 
 /* What http_check.c and llhttp look at says that it is not plain; but everybody sends Host, and
- * browsers "Connection: keep-alive". Counts hosts. */
-static bool look_at(const char *name, size_t n, const char *value, size_t value_n, unsigned *hosts)
+ * browsers "Connection: keep-alive". Notes which field is Host. */
+static bool look_at(
+    const char *name, size_t n, const char *value, size_t value_n, struct http_head *h)
 {
 	switch (n) {
 	case 4:
 		if (!is(name, n, "host"))
 			return true;
-		return ++*hosts == 1 && http_target_is_host(value, value_n);
+		if (h->host != NO_HOST)
+			return false;
+		h->host = h->count;
+		return http_target_is_host(value, value_n);
 	case 10:
 		return !is(name, n, "connection") || (value_n == 10 && is(value, 10, "keep-alive"));
 	case 6: return !is(name, n, "expect");
@@ -106,7 +112,7 @@ static bool look_at(const char *name, size_t n, const char *value, size_t value_
 
 /* "Name: value\r\n" at `at`: what is behind it, or NULL. */
 static const char *read_field(
-    const char *text, const char *at, const char *end, struct http_field *f, unsigned *hosts)
+    const char *at, const char *end, struct http_field *f, struct http_head *h)
 {
 	const char *name_end = skip(at, end, IN_NAME), *value, *next;
 	size_t n;
@@ -123,12 +129,12 @@ static const char *read_field(
 	while (n && value[n - 1] == ' ')
 		n--;
 	*f = (struct http_field){
-	    .name = (uint32_t)(at - text),
+	    .name = (uint32_t)(at - h->text),
 	    .name_len = (uint32_t)(name_end - at),
-	    .value = (uint32_t)(value - text),
+	    .value = (uint32_t)(value - h->text),
 	    .value_len = (uint32_t)n,
 	};
-	return look_at(at, f->name_len, value, n, hosts) ? next + 2 : NULL;
+	return look_at(at, f->name_len, value, n, h) ? next + 2 : NULL;
 }
 
 /* "GET /target HTTP/1.1\r\n": what is behind it, or NULL. */
@@ -152,22 +158,17 @@ bool http_plain_read(const char *bytes, size_t n, const struct http_limits *limi
     struct http_field *fields, struct http_head *head_r)
 {
 	const char *end = bytes + n, *at, *first;
-	struct http_head h = {.fields = fields, .method = HTTP_GET, .minor = 1};
+	struct http_head h = {.fields = fields, .host = NO_HOST, .method = HTTP_GET, .minor = 1};
 	unsigned most = limits->headers < HTTP_PLAIN_FIELDS ? limits->headers : HTTP_PLAIN_FIELDS;
-	unsigned hosts = 0;
 
 	at = first = read_line(bytes, end, &h);
 	while (at && end - at > 2) {
-		struct http_field *f = &fields[h.count];
-
 		if (h.count == most)
 			return false;
-		at = read_field(h.text, at, end, f, &hosts);
-		if (at && f->name_len == 4 && is(h.text + f->name, 4, "host"))
-			h.host = h.count;
+		at = read_field(at, end, &fields[h.count], &h);
 		h.count++;
 	}
-	if (!at || hosts != 1 || end - at != 2 || at[0] != '\r' || at[1] != '\n' ||
+	if (!at || h.host == NO_HOST || end - at != 2 || at[0] != '\r' || at[1] != '\n' ||
 	    (size_t)(first - bytes) - 2 > limits->line || (size_t)(at - first) > limits->header)
 		return false;
 	h.text_len = (uint32_t)(end - h.text);

@@ -113,6 +113,12 @@ bool http_target_split(const char *text, size_t n, struct http_target *t)
 	return true;
 }
 
+bool http_target_is_plain(struct http_span path)
+{
+	return path.n > 0 && !memchr(path.at, '%', path.n) && !memmem(path.at, path.n, "//", 2) &&
+	       !memmem(path.at, path.n, "..", 2);
+}
+
 size_t http_target_decode(char *out, const char *at, size_t n)
 {
 	size_t len = 0;

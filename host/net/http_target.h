@@ -24,6 +24,9 @@ bool http_target_split(const char *text, size_t n, struct http_target *t);
  * address in brackets, a port of digits up to 65535 or none behind the colon (RFC 3986 3.2.2). */
 bool http_target_is_host(const char *at, size_t n);
 
+/* Whether a path is as handlers see it already: nothing to decode, no slash too many, no way up. */
+bool http_target_is_plain(struct http_span path);
+
 /* A path with a slash in front, slashes once, escapes decoded; `out` has room for n + 1 bytes.
  * Returns how many were written. */
 size_t http_target_decode(char *out, const char *at, size_t n);

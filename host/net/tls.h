@@ -36,8 +36,6 @@ struct tls {
 	} errors[TLS_ERRORS]; /* ro: X509_V_ERR_… */
 };
 
-extern const struct transport transport_tls;
-
 /* Begins TLS on a connection, see conn_secure_take. `name`: for SNI as a client, may be NULL. 0; -1
  * with errno, nothing changed. */
 int tls_begin(struct conn *conn, struct tls_ctx *ctx, const char *name);

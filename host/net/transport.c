@@ -2,7 +2,6 @@
 
 #include "base/failpoint.h"
 #include "net/conn.h"
-#include "net/tls.h"
 
 #include <errno.h>
 #include <sys/socket.h>

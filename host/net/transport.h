@@ -38,4 +38,7 @@ extern const struct transport transport_plain;
  * standard streams. The end that only writes sees the reader go as the end of its input. */
 extern const struct transport transport_pipe;
 
+/* tls.h */
+extern const struct transport transport_tls;
+
 #endif

@@ -52,7 +52,7 @@ describe("profile", function ()
 		assert.matches("repeats " .. where .. "3;%[C%] string%.re%l+ %d+\n", folded)
 		-- A coroutine has a stack of its own.
 		assert.matches("\nfunction " .. where .. "4;count_up " .. where .. "2 %d+\n", "\n" .. folded)
-		assert.is_nil(folded:find("boot.lua", 1, true))
+		assert.is_nil(folded:match("[^\n]*boot%.lua[^\n]*"))
 		for line in folded:gmatch("[^\n]+") do
 			assert.matches("^[^;%c]+.* %d+$", line)
 		end

@@ -1,5 +1,5 @@
 -- Lua's memory in the host (base/slab.c): pieces of all sizes keep what is in them while others
--- come, grow and go, the count is exact, and what is empty goes back.
+-- come, grow and go, and what is empty goes back.
 
 describe("the host's memory for Lua", function ()
 	-- A string of any length is one piece; table.concat's buffer is one that grows.
@@ -37,7 +37,7 @@ describe("the host's memory for Lua", function ()
 		end
 	end)
 
-	it("counts to the byte, and comes back to where it was", function ()
+	it("is counted, and comes back to where it was", function ()
 		collectgarbage() collectgarbage()
 		local before <const> = collectgarbage "count"
 		do

@@ -160,13 +160,14 @@ function runtime.set_gc(settings)
 		return collector.start()
 	end
 	collector.stop()
+	local defaults <const> = collector.defaults
 	if settings.mode == "generational" then
-		collectgarbage("generational", settings.minor_threshold or 20,
-			settings.major_threshold or 100)
+		collectgarbage("generational", settings.minor_threshold or defaults.minor_threshold,
+			settings.major_threshold or defaults.major_threshold)
 		return
 	end
-	collectgarbage("incremental", settings.pause or settings.threshold or 150,
-		settings.speed or 200, settings.step_size or 13)
+	collectgarbage("incremental", settings.pause or settings.threshold or defaults.pause,
+		settings.speed or defaults.speed, settings.step_size or defaults.step_size)
 end
 
 return runtime

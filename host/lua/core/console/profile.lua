@@ -42,19 +42,24 @@ local function c_function_names()
 	return names
 end
 
--- What every callback has below it tells nothing: boot.lua, core/worker.lua, the loop.
+-- What every callback has below it tells nothing: boot.lua, core/worker.lua, the loop. "": it was
+-- taken in the loop itself, between two callbacks.
 local function above_the_loop(stack)
-	return stack:match("%[C%] host%.loop%.run;(.+)$") or stack
+	return stack:match("%[C%] host%.loop%.run;?(.*)$") or stack
 end
 
 local function collect(found, outside, lost)
 	local result <const> = { outside = outside, lost = lost, samples = outside, stacks = {} }
 	for stack, count in pairs(found) do
 		stack = above_the_loop(stack)
-		result.stacks[stack] = (result.stacks[stack] or 0) + count
+		if stack == "" then
+			result.outside = result.outside + count
+		else
+			result.stacks[stack] = (result.stacks[stack] or 0) + count
+		end
 		result.samples = result.samples + count
 	end
-	result.stacks["(outside of Lua)"] = outside > 0 and outside or nil
+	result.stacks["(outside of Lua)"] = result.outside > 0 and result.outside or nil
 	return result
 end
 

@@ -3,7 +3,6 @@
 local abandon <const> = require "net.http.response".abandon
 local host_http <const> = require "host.http"
 local host_loop <const> = require "host.loop"
-local resting <const> = require "net.http.resting"
 local session <const> = require "net.http.session"
 local timer <const> = require "util.timer"
 
@@ -42,7 +41,6 @@ end
 function listener.init(resolve, serve)
 	listener.onincoming = host_http.incoming {
 		unusual = unusual, resolve = resolve, serve = serve, ended = session.ended,
-		watch = function () resting.watch(sessions) end,
 	}
 end
 

@@ -18,12 +18,6 @@ local spares_most <const> = 256
 
 local spare <const> = {}
 local watching, pause = false, soon
--- Sessions put to rest, and requests served without one, since garbage was last collected for it;
--- how many are worth that.
-local rested, many <const> = 0, 256
-local served = 0 -- of those requests, as of the last look
--- What one look collects at most, in KB of allocation (as collectgarbage counts): under 1 ms.
-local step <const> = 200
 
 --- A session that nobody has, or nil.
 function resting.spare()
@@ -65,44 +59,21 @@ local function rest(s)
 	end
 end
 
--- Lua collects when it allocates, and who rests allocates nothing: what many requests have left
--- behind would stay for as long as nobody comes. A step a look, until the cycle is over.
-local function collect()
-	if collectgarbage("step", step) then
-		rested = 0
-	end
-	return rested >= many
-end
-
--- How many requests have been served without a session since the last look.
-local function count_served()
-	local before <const> = served
-	served = host_http.unwatch()
-	return served - before
-end
-
 local function look(sessions)
 	local now <const> = coarse()
 	local found = false
 	for conn, s in next, sessions do
 		if can_rest(s, now) then
 			sessions[conn], found = nil, true
-			rested = rested + 1
 			rest(s)
 		end
 	end
-	local new <const> = count_served()
-	rested = rested + new
 	pause = found and soon or math.min(pause * 2, seldom)
-	watching = next(sessions) ~= nil or new > 0 or rested >= many and collect()
-	if watching then
-		return pause
-	end
-	host_http.unwatch(true)
+	watching = next(sessions) ~= nil
+	return watching and pause or nil
 end
 
---- Somebody has a session, or has been served without one: looks for those who need theirs no more,
--- until nobody has one and nobody asks for anything.
+--- Somebody has a session: looks for those who need theirs no more, until nobody has one.
 -- @param sessions conn → session
 function resting.watch(sessions)
 	pause = soon
