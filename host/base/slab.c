@@ -1,5 +1,7 @@
 #include "base/slab.h"
 
+#include "base/pages.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -95,30 +97,13 @@ static void unlink_roomy(struct arena *a)
 		a->next->prev = a->prev;
 }
 
-/* ARENA bytes at a multiple of ARENA: of twice as much, what sticks out goes back. */
-static struct arena *map_arena(void)
-{
-	char *p = mmap(
-	    NULL, 2 * (size_t)ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t before;
-
-	if (p == MAP_FAILED)
-		return NULL;
-	before = -(uintptr_t)p & (ARENA - 1);
-	if (before)
-		munmap(p, before);
-	if (before != ARENA)
-		munmap(p + before + ARENA, ARENA - before);
-	return (struct arena *)(p + before);
-}
-
 static struct arena *new_arena(void)
 {
 	struct arena *a = slabs.spare;
 
 	slabs.spare = NULL;
 	if (!a) {
-		a = map_arena();
+		a = pages_map(ARENA, ARENA);
 		if (!a)
 			return NULL;
 		a->empty = ~(uint64_t)1;
@@ -265,17 +250,31 @@ static void give(void *p)
 		drop_slab(s);
 }
 
+static void *get(size_t size)
+{
+	if (size <= SLAB_MOST)
+		return size == 0 ? NULL : take(size);
+	return size < PAGES_LEAST ? malloc(size) : pages_resize(NULL, 0, size);
+}
+
+static void give_back(void *piece, size_t size)
+{
+	if (size <= SLAB_MOST)
+		give(piece);
+	else if (size < PAGES_LEAST)
+		free(piece);
+	else
+		(void)pages_resize(piece, size, 0);
+}
+
 static void *move(void *piece, size_t old, size_t size)
 {
-	void *p = size <= SLAB_MOST ? take(size) : malloc(size);
+	void *p = get(size);
 
 	if (!p)
 		return NULL;
 	memcpy(p, piece, old < size ? old : size);
-	if (old <= SLAB_MOST)
-		give(piece);
-	else
-		free(piece);
+	give_back(piece, old);
 	return p;
 }
 
@@ -289,18 +288,17 @@ void *slab_resize(void *piece, size_t old, size_t size)
 	return realloc(piece, size);
 #endif
 	if (!piece)
-		return size == 0 ? NULL : size <= SLAB_MOST ? take(size) : malloc(size);
+		return get(size);
 	if (size == 0) {
-		if (old <= SLAB_MOST)
-			give(piece);
-		else
-			free(piece);
+		give_back(piece, old);
 		return NULL;
 	}
-	if (old > SLAB_MOST && size > SLAB_MOST)
-		return realloc(piece, size);
 	if (old <= SLAB_MOST && size <= SLAB_MOST && class_of(old) == class_of(size))
 		return piece;
+	if (old >= PAGES_LEAST && size >= PAGES_LEAST)
+		return pages_resize(piece, old, size);
+	if (old > SLAB_MOST && size > SLAB_MOST && old < PAGES_LEAST && size < PAGES_LEAST)
+		return realloc(piece, size);
 	return move(piece, old, size);
 }
 

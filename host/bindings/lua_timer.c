@@ -1,4 +1,4 @@
-/* host.timer: libev's heap from Lua. What a timer calls stands in a Lua table at its slot + 1, its
+/* host.timer: net/timer.h from Lua. What a timer calls stands in a Lua table at its slot + 1, its
  * argument, if it has one, in another, so that the first grows as an array. */
 #include "base/clock.h"
 #include "bindings/lua_handle.h"
@@ -13,42 +13,52 @@ static struct {
 	int tasks, params; /* registry refs */
 } state = {.tasks = LUA_NOREF, .params = LUA_NOREF};
 
-/* May be called outside a protected call: rawseti of nil needs no memory. */
-static void on_drop(void *data, uint32_t slot)
+/* The same tables, upvalues of each function. */
+enum { TASKS = lua_upvalueindex(1), PARAMS = lua_upvalueindex(2) };
+
+/* rawseti of nil needs no memory: may be called outside a protected call. */
+static void forget(lua_State *L, int tasks, int params, uint32_t slot, bool marked)
+{
+	lua_pushnil(L);
+	lua_rawseti(L, tasks, (lua_Integer)slot + 1);
+	if (!marked)
+		return;
+	lua_pushnil(L);
+	lua_rawseti(L, params, (lua_Integer)slot + 1);
+}
+
+static void on_drop(void *data, uint32_t slot, bool marked)
 {
 	lua_State *L = lua_handle_state();
+	int top = lua_gettop(L);
 
 	(void)data;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, state.tasks);
-	lua_pushnil(L);
-	lua_rawseti(L, -2, (lua_Integer)slot + 1);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, state.params);
-	lua_pushnil(L);
-	lua_rawseti(L, -2, (lua_Integer)slot + 1);
-	lua_pop(L, 2);
+	forget(L, top + 1, top + 2, slot, marked);
+	lua_settop(L, top);
 }
 
-static double on_fire(void *data, uint64_t id, uint32_t slot)
+static double on_fire(void *data, uint64_t id, bool marked)
 {
 	lua_State *L = lua_handle_state();
+	lua_Integer at = (lua_Integer)TIMER_SLOT(id) + 1;
 	double again = -1;
-	int nargs = 3;
 
 	(void)data;
 	if (!lua_host_room(0))
 		return 1; /* later: Lua's memory is full */
-	lua_rawgeti(L, LUA_REGISTRYINDEX, state.params);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, state.tasks);
-	lua_rawgeti(L, -1, (lua_Integer)slot + 1);
+	lua_rawgeti(L, -1, at);
 	lua_remove(L, -2);
 	lua_pushnumber(L, clock_realtime());
 	lua_pushinteger(L, (lua_Integer)id);
-	lua_rawgeti(L, -4, (lua_Integer)slot + 1); /* params fn now id param */
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		nargs = 2;
+	if (marked) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, state.params);
+		lua_rawgeti(L, -1, at);
+		lua_remove(L, -2); /* fn now id param */
 	}
-	if (!lua_host_call(L, nargs, 1)) {
+	if (!lua_host_call(L, marked ? 3 : 2, 1)) {
 		const char *message = lua_tostring(L, -1);
 
 		lua_handle_log_error(L, "in timer", message ? message : "?");
@@ -56,37 +66,37 @@ static double on_fire(void *data, uint64_t id, uint32_t slot)
 		again = lua_tonumber(L, -1);
 		again = again > 0 ? again : 0;
 	}
-	lua_pop(L, 2);
+	lua_pop(L, 1);
 	return again;
 }
 
 static int l_add(lua_State *L)
 {
 	double delay = luaL_checknumber(L, 1);
-	uint64_t id;
-	lua_Integer slot;
+	bool marked = !lua_isnoneornil(L, 3);
+	uint32_t slot;
 
 	luaL_argcheck(L, !isnan(delay), 1, "not a number of seconds");
 	luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "function expected");
-	lua_settop(L, 3);
-	id = timer_add(state.timers, delay);
-	if (!id)
+	slot = timer_next_slot(state.timers);
+	if (slot == TIMER_NO_SLOT)
 		return luaL_error(L, "not enough memory");
-	slot = TIMER_SLOT(id);
-	if (lua_isnil(L, 3))
-		lua_settop(L, 2);
-	else
-		lua_rawseti(L, lua_upvalueindex(2), slot + 1);
-	lua_rawseti(L, lua_upvalueindex(1), slot + 1);
-	lua_pushinteger(L, (lua_Integer)id);
+	lua_settop(L, marked ? 3 : 2);
+	if (marked)
+		lua_rawseti(L, PARAMS, (lua_Integer)slot + 1);
+	lua_rawseti(L, TASKS, (lua_Integer)slot + 1);
+	lua_pushinteger(L, (lua_Integer)timer_add(state.timers, delay, marked));
 	return 1;
 }
 
 static int l_stop(lua_State *L)
 {
-	bool found = lua_isinteger(L, 1) && timer_stop(state.timers, (uint64_t)lua_tointeger(L, 1));
+	uint64_t id = (uint64_t)lua_tointeger(L, 1);
+	enum timer_stop how = lua_isinteger(L, 1) ? timer_stop(state.timers, id) : TIMER_UNKNOWN;
 
-	lua_pushboolean(L, found);
+	if (how >= TIMER_STOPPED)
+		forget(L, TASKS, PARAMS, TIMER_SLOT(id), how == TIMER_STOPPED_MARKED);
+	lua_pushboolean(L, how != TIMER_UNKNOWN);
 	return 1;
 }
 

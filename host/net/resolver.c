@@ -49,8 +49,8 @@ static void arm(struct resolver *r)
 	ev_timer_stop(r->loop->ev, &r->timer);
 	if (!left)
 		return;
-	ev_timer_set(&r->timer, (double)left->tv_sec + (double)left->tv_usec / 1e6 + 0.001, 0.0);
-	ev_now_update(r->loop->ev);
+	ev_timer_set(&r->timer,
+	    (double)left->tv_sec + (double)left->tv_usec / 1e6 + 0.001 + loop_late(r->loop), 0.0);
 	ev_timer_start(r->loop->ev, &r->timer);
 }
 

@@ -1,5 +1,6 @@
-/* One-shot timers on libev's heap, addressed by numbers that are never used twice while they could
- * be known: a stale number finds nothing. */
+/* One-shot timers, addressed by numbers that are never used twice while they could be known: a
+ * stale number finds nothing. They stand in a heap of their own, and libev knows the first: 24
+ * bytes each, in two arrays that grow. */
 #ifndef NET_TIMER_H
 #define NET_TIMER_H
 
@@ -11,12 +12,13 @@
 
 struct timers;
 
-/* A timer has fired. `slot` is its number's lower half: small, reused, stable for its life.
- * Returns seconds to fire again, counted from now; negative: it is over. */
-typedef double timer_fire_fn(void *data, uint64_t id, uint32_t slot);
+/* A timer has fired. `slot` is its number's lower half: small, reused, stable for its life;
+ * `marked` is as it was added. Returns seconds to fire again, counted from now; negative: it is
+ * over. */
+typedef double timer_fire_fn(void *data, uint64_t id, bool marked);
 
-/* timer_drop_fn: slot is free from now on (fired for the last time, or stopped). */
-typedef void timer_drop_fn(void *data, uint32_t slot);
+/* The slot is free from now on: it has fired for the last time, or was stopped while it fired. */
+typedef void timer_drop_fn(void *data, uint32_t slot, bool marked);
 
 struct timers *timers_new(
     struct loop *loop, timer_fire_fn *fire, timer_drop_fn *drop_fn, void *data);
@@ -27,15 +29,28 @@ void timers_free(struct timers **timers);
 /* Lower half of an id. */
 #define TIMER_SLOT(id) ((uint32_t)((id)&0xffffffffu))
 
-/* Fires once in `delay` seconds (not before the next turn; negative = 0): the id, or 0 with ENOMEM.
- */
-uint64_t timer_add(struct timers *ts, double delay);
+#define TIMER_NO_SLOT UINT32_MAX
 
-/* false if the id is not alive. During its own callback a timer can be stopped: it does not fire
- * again. */
-bool timer_stop(struct timers *ts, uint64_t id);
+/* The slot that the next timer_add takes, so that what may fail on the caller's side fails before
+ * there is a timer. TIMER_NO_SLOT: no memory. */
+uint32_t timer_next_slot(struct timers *ts);
 
-/* Fires in `delay` seconds from now instead; in its own callback this is one more life. */
+/* Right after timer_next_slot: fires once in `delay` seconds (not before the next turn; negative =
+ * 0), the id. `marked` is the caller's own: one bit that he need not look up. */
+uint64_t timer_add(struct timers *ts, double delay, bool marked);
+
+enum timer_stop {
+	TIMER_UNKNOWN, /* no timer has this id */
+	TIMER_FIRING,  /* it is in its own callback, after which it will be dropped */
+	TIMER_STOPPED, /* its slot is free, without a call of drop */
+	TIMER_STOPPED_MARKED,
+};
+
+/* Ends a timer. */
+enum timer_stop timer_stop(struct timers *ts, uint64_t id);
+
+/* Fires in `delay` seconds from now instead; in its own callback this is one more life. false if
+ * the id is not alive. */
 bool timer_reschedule(struct timers *ts, uint64_t id, double delay);
 
 /* How many are waiting. */

@@ -1,6 +1,9 @@
 -- Lua's memory in the host (base/slab.c): pieces of all sizes keep what is in them while others
 -- come, grow and go, and what is empty goes back.
 
+-- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
+local sanitized <const> = os.getenv "GADWALL_SLOW"
+
 describe("the host's memory for Lua", function ()
 	-- A string of any length is one piece; table.concat's buffer is one that grows.
 	local function text(n, seed)
@@ -35,6 +38,41 @@ describe("the host's memory for Lua", function ()
 				assert.is_true(t[i] == i and t["n" .. i] == i)
 			end
 		end
+	end)
+
+	-- From 2 MiB on a piece is a mapping of its own (base/pages.c).
+	it("moves what grows over megabytes and shrinks again", function ()
+		local t <const>, most <const> = {}, 400000 -- an array of 8 MiB
+		for i = 1, most do t[i] = i end
+		for i = 1, most do assert(t[i] == i) end
+		for i = most, 1001, -1 do t[i] = nil end
+		for i = 1, 5000 do t["k" .. i] = -i end -- its array shrinks as its hash grows
+		for i = 1, 1000 do assert(t[i] == i) end
+		for i = 1, 5000 do assert(t["k" .. i] == -i) end
+		for _, size in ipairs { 2097000, 2097152, 2200000, 5000001 } do
+			local long <const> = ("0123456789"):rep(size // 10)
+			assert.equal(size // 10 * 10, #long)
+			assert.equal("9012345678", long:sub(-11, -2))
+			assert.equal(long, table.concat { long:sub(1, 1048576), long:sub(1048577) })
+		end
+	end)
+
+	it("gives a large piece back at once", function ()
+		local function resident()
+			for line in io.lines "/proc/self/status" do
+				local kib <const> = line:match "^VmRSS:%s*(%d+)"
+				if kib then return tonumber(kib) end
+			end
+		end
+		collectgarbage()
+		local before <const> = resident()
+		local long = ("x"):rep(48 * 1024 * 1024)
+		assert.truthy(sanitized or resident() > before + 40 * 1024)
+		assert.equal(48 * 1024 * 1024, #long)
+		long = nil
+		collectgarbage()
+		assert.is_nil(long)
+		assert.truthy(sanitized or resident() < before + 8 * 1024)
 	end)
 
 	it("is counted, and comes back to where it was", function ()

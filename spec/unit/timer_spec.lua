@@ -1,3 +1,4 @@
+local host_guard <const> = require "host.guard"
 local host_loop <const> = require "host.loop"
 local logger <const> = require "util.logger"
 local timer <const> = require "util.timer"
@@ -161,6 +162,118 @@ describe("util.timer", function ()
 		assert.equal(before, timer.pending())
 		collectgarbage()
 		assert.is_nil(next(weak))
+	end)
+
+	it("takes one that is due in the same turn away, and moves one", function ()
+		local order, stopped, moved = {}, nil, nil
+		local function note(_, _, name) order[#order + 1] = name end
+		local from <const> = host_loop.monotonic()
+		timer.add_task(0.01, function ()
+			note(nil, nil, "first")
+			timer.stop(stopped)
+			timer.reschedule(moved, 0.05)
+			timer.add_task(0, note, "added")
+		end)
+		stopped = timer.add_task(0.0101, note, "stopped")
+		moved = timer.add_task(0.0102, function () note(nil, nil, host_loop.monotonic() - from) end)
+		timer.add_task(0.0103, note, "last")
+		while host_loop.monotonic() - from < 0.011 do end
+		run_until(function () return #order == 4 end)
+		assert.same({ "first", "last", "added" }, { order[1], order[2], order[3] })
+		assert.is_true(order[4] >= 0.06)
+		assert.is_false(timer.stop(stopped))
+	end)
+
+	it("stops and is moved again by its own callback, and then forgets its argument", function ()
+		local weak <const> = setmetatable({}, { __mode = "k" })
+		local n, id = 0, nil
+		local param = {}
+		weak[param] = true
+		id = timer.add_task(0, function (_, own, given)
+			assert(own == id and weak[given])
+			n = n + 1
+			assert(timer.stop(id) and timer.reschedule(id, n < 3 and 0.001 or 0.002))
+			if n == 3 then
+				assert(timer.stop(id))
+				return 0
+			end
+		end, param)
+		param = nil
+		run_until(function () return n == 3 end)
+		run_for(0.02)
+		assert.equal(3, n)
+		assert.is_false(timer.stop(id))
+		collectgarbage()
+		assert.is_nil(next(weak))
+		assert.is_nil(param)
+	end)
+
+	-- Each timer is due between what the clock said before and after the call that set it.
+	it("keeps the order of time while thousands are added, moved, stopped and fire", function ()
+		local tasks <const>, fired <const>, wrong <const>, left = {}, {}, {}, 0
+		local function set(task, how)
+			local delay <const> = 0.001 + math.random() * 0.2
+			task.from = host_loop.monotonic() + delay
+			how(delay)
+			task.till = host_loop.monotonic() + delay
+		end
+		local function add()
+			local task <const> = {}
+			local function fire(_, id)
+				if id ~= task.id or task.gone or host_loop.monotonic() < task.from then
+					wrong[#wrong + 1] = task
+				end
+				task.gone, left = true, left - 1
+				fired[#fired + 1] = task
+			end
+			set(task, function (delay) task.id = timer.add_task(delay, fire) end)
+			tasks[#tasks + 1], left = task, left + 1
+		end
+		local function change(task)
+			if task.gone then
+				add()
+			elseif math.random(2) == 1 then
+				assert(timer.stop(task.id))
+				task.gone, left = true, left - 1
+			else
+				set(task, function (delay) assert(timer.reschedule(task.id, delay)) end)
+			end
+		end
+		math.randomseed(11)
+		for _ = 1, 4000 do add() end
+		timer.add_task(0, function ()
+			for _ = 1, 200 do change(tasks[math.random(#tasks)]) end
+			return #fired < 2000 and 0.003 or nil
+		end)
+		run_until(function () return left == 0 end, 60)
+		assert.same({}, wrong)
+		assert.is_true(#fired >= 2000)
+		local latest = 0
+		for _, task in ipairs(fired) do
+			latest = math.max(latest, task.from)
+			assert.is_true(task.till >= latest)
+		end
+	end)
+
+	it("adds none when there is no memory for what it calls", function ()
+		local before <const>, ids <const> = timer.pending(), {}
+		for i = 1, 100000 do ids[i] = false end
+		collectgarbage() collectgarbage()
+		local used <const> = collectgarbage "count" * 1024
+		host_guard.limits { memory = used + 1024 }
+		local ok, err
+		for i = 1, #ids do
+			ok, err = pcall(timer.add_task, 100, print, "param")
+			if not ok then break end
+			ids[i] = err
+		end
+		host_guard.limits { memory = 0 }
+		assert.is_false(ok)
+		assert.matches("not enough memory", err)
+		for i = 1, #ids do
+			if ids[i] then assert(timer.stop(ids[i])) end
+		end
+		assert.equal(before, timer.pending())
 	end)
 
 	it("says when a monotonic time comes in realtime", function ()
