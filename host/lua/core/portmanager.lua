@@ -143,13 +143,15 @@ end
 -- @param service the item of module:provides("net", …)
 function portmanager.register_service(name, service)
 	service.name = service.name or name
-	table.insert(services[name], service)
+	local list <const> = services[name]
 	local left = take_parked(name, service)
+	-- What was in force before its reload stays so, beside the same module on another host, too.
+	table.insert(list, left and 1 or #list + 1, service)
 	if left then
 		for _, listener in ipairs(left.remaining) do
 			close_listener(listener, "not in the config")
 		end
-	elseif opened and services[name][1] == service then
+	elseif opened and list[1] == service then
 		portmanager.activate(name)
 	end
 	prosody.events.fire_event("service-added", { name = name, service = service })
