@@ -44,7 +44,12 @@ ifdef WERROR
 WARN += -Werror
 endif
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -rdynamic
-LDLIBS   = -lev -lcares -lhiredis $(LUA_LIBS) $(LLHTTP_LIBS) -lssl -lcrypto -ledit -lm
+# Loaded when a process needs them, not when it begins (host/base/late.h has the measured reason);
+# `make LATE=` links them as usual, and so does every machine but x86-64.
+LATE    ?= $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),ssl crypto cares hiredis edit)
+LATE_O   = $(if $(strip $(LATE)),$(BUILD)/obj/late.o)
+LATE_LIBS = -lcares -lhiredis -lssl -lcrypto -ledit
+LDLIBS   = -lev $(LUA_LIBS) $(LLHTTP_LIBS) -lm
 
 # llhttp: the system's library where there is one (9.x), else its C source as deps.sh unpacked it,
 # strict: the lenient form of 8.x accepts what smuggles requests.
@@ -92,14 +97,14 @@ help:
 	@echo 'make bench        beside raw C and other servers: CPU, latency, memory (contrib/bench/README.md)'
 	@echo 'make install      to DESTDIR/PREFIX ($(PREFIX)); uninstall takes it away again'
 	@echo 'make dist clean   a tarball of the committed files; remove what was built'
-	@echo 'Variables: BUILD (folder), FAILPOINTS=1, SAN=1, WERROR=1, LUA_STATIC=no, DEPS=auto|ask|no, JOBS'
+	@echo 'Variables: BUILD (folder), FAILPOINTS=1, SAN=1, WERROR=1, LUA_STATIC=no, LATE=, DEPS=auto|ask|no, JOBS'
 
 deps:
 	@sh contrib/deps.sh build
 
 program: $(BUILD)/gadwall
-$(BUILD)/gadwall: $(OBJ)
-	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+$(BUILD)/gadwall: $(OBJ) $(LATE_O)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(if $(LATE_O),,$(LATE_LIBS))
 	@echo "built $@"
 
 $(BUILD)/obj/%.o: %.c Makefile
@@ -124,6 +129,12 @@ $(BUILD)/obj/embedded.S: $(BUILD)/obj/embedded.list $(BUILD)/obj/embed $(EMBED)
 	$(BUILD)/obj/embed host/lua $(BUILD)/obj/embedded.luac $(EMBED) >$@
 
 $(BUILD)/obj/embedded.o: $(BUILD)/obj/embedded.S
+	$(CC) -c -o $@ $<
+
+$(BUILD)/obj/late.S: contrib/dev/late.sh $(OBJ)
+	@CC='$(CC)' sh contrib/dev/late.sh $(LATE) -- $(OBJ) >$@
+
+$(BUILD)/obj/late.o: $(BUILD)/obj/late.S
 	$(CC) -c -o $@ $<
 
 build-run: deps

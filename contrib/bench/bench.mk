@@ -31,4 +31,4 @@ bench-bin: build/bench/dispatch
 build/bench/dispatch: contrib/bench/dispatch.c $(filter-out %/main.o,$(OBJ)) contrib/bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) $(LDFLAGS) -o $@ \
-		$(filter %.c %.o,$^) $(LDLIBS)
+		$(filter %.c %.o,$^) $(LDLIBS) $(LATE_LIBS)

@@ -99,8 +99,7 @@ interfaces = {{ "127.0.0.1" }}
 {silent}
 {option}_ports = {{ {port} }}
 {more}
-bench_tls_ssl = {{ certificate = "{run}/ec.crt", key = "{run}/ec.key" }}
-https_ssl = bench_tls_ssl
+{tls}
 http_default_host = "localhost"
 max_connections_per_ip = 1000000
 max_connection_rate_per_ip = 1000000
@@ -111,6 +110,10 @@ data_path = "{folder}/data"
 """
 
 
+# Only where it is used: a certificate that is written down is tried out at the start, as no other
+# server does that speaks no TLS.
+GADWALL_TLS = '{option}_ssl = {{ certificate = "{run}/ec.crt", key = "{run}/ec.key" }}'
+
 STOP_MODULES = '"graceful_shutdown"; "lameduck"'
 GADWALL_SERVICES = ("bench_echo", "bench_line", "bench_tls", "bench_busy", "bench_polite", "http",
     "https", "admin_http")
@@ -119,9 +122,12 @@ GADWALL_SERVICES = ("bench_echo", "bench_line", "bench_tls", "bench_busy", "benc
 def gadwall(option, more="", modules=""):
     """A host of which only the service of that option listens; `more` are lines of its config."""
     def start(folder, port):
-        certificate()
+        tls = ""
+        if option in ("bench_tls", "https"):
+            certificate()
+            tls = GADWALL_TLS.format(option=option, run=RUN)
         silent = "\n".join(f"{s}_ports = {{}}" for s in GADWALL_SERVICES if s != option)
-        config = write(folder, "gadwall.cfg.lua", GADWALL_CONFIG.format(here=HERE, run=RUN,
+        config = write(folder, "gadwall.cfg.lua", GADWALL_CONFIG.format(here=HERE, tls=tls,
             folder=folder, port=port, option=option, more=more, modules=modules, silent=silent))
         return [GADWALL, "run", "-c", config]
     return start

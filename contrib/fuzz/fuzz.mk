@@ -15,7 +15,7 @@ fuzz:
 .PHONY: fuzz-bin
 fuzz-bin: $(FUZZ_BIN)
 $(BUILD)/%_fuzz: $(BUILD)/obj/contrib/fuzz/%_fuzz.o $(filter-out %/main.o,$(OBJ))
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS) $(LATE_LIBS)
 	@echo "built $@"
 .PRECIOUS: $(BUILD)/obj/contrib/fuzz/%.o
 -include $(C_FUZZ:%.c=$(BUILD)/obj/%.d)

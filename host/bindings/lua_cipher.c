@@ -1,4 +1,5 @@
 /* AES of util.crypto. */
+#include "bindings/lua_open.h"
 #include "bindings/lua_util.h"
 
 #include <lauxlib.h>
@@ -119,6 +120,7 @@ static void set_function(lua_State *L, int which, const char *suffix, lua_CFunct
 
 int luaopen_host_cipher(lua_State *L)
 {
+	lua_check_library(L, "crypto");
 	lua_createtable(L, 0, 2 * CIPHERS);
 	for (int i = 0; i < CIPHERS; i++) {
 		set_function(L, i, "_encrypt", l_encrypt);

@@ -1,5 +1,6 @@
 /* Keys of util.crypto. Nothing here raises while it holds what only OpenSSL frees. */
 #include "bindings/lua_key.h"
+#include "bindings/lua_open.h"
 #include "bindings/lua_util.h"
 
 #include <lauxlib.h>
@@ -284,6 +285,7 @@ static void new_class(lua_State *L, const char *name, lua_CFunction gc)
 
 int luaopen_host_crypto(lua_State *L)
 {
+	lua_check_library(L, "crypto");
 	new_class(L, TEXT, l_text_gc);
 	new_class(L, KEY, l_key_gc);
 	luaL_newlib(L, key_methods);

@@ -4,6 +4,7 @@
  * and nothing else: the handler only sets a flag, and because it is installed without SA_RESTART
  * the read below (and host.sys.wait elsewhere) comes back with EINTR. */
 #include "bindings/lua_host.h"
+#include "bindings/lua_open.h"
 
 #include <errno.h>
 #include <histedit.h>
@@ -308,6 +309,7 @@ int luaopen_host_edit(lua_State *L)
 	    {"history_save", l_edit_history_save}, {"completer", l_edit_completer},
 	    {"close", l_edit_close}, {NULL, NULL}};
 
+	lua_check_library(L, "edit");
 	luaL_newlib(L, functions);
 	return 1;
 }

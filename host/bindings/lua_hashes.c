@@ -1,3 +1,4 @@
+#include "bindings/lua_open.h"
 #include "bindings/lua_util.h"
 
 #include <lauxlib.h>
@@ -183,6 +184,7 @@ static void set_function(lua_State *L, const char *prefix, int i, lua_CFunction 
 
 int luaopen_host_hashes(lua_State *L)
 {
+	lua_check_library(L, "crypto");
 	lua_createtable(L, 0, 4 * DIGESTS);
 	for (int i = 0; i < DIGESTS; i++) {
 		set_function(L, "", i, l_digest);

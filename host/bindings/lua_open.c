@@ -1,5 +1,7 @@
 #include "bindings/lua_open.h"
 
+#include "base/late.h"
+
 /* One word for each table; the files that hold them have nothing else in common. */
 #define HOST_TABLES(X)                                                                             \
 	X(cipher)                                                                                  \
@@ -35,3 +37,11 @@ HOST_TABLES(DECLARE)
 
 #define ENTRY(name) {"host." #name, luaopen_host_##name},
 const luaL_Reg lua_open_host[] = {HOST_TABLES(ENTRY){NULL, NULL}};
+
+void lua_check_library(lua_State *L, const char *name)
+{
+	const char *why = late_load(name);
+
+	if (why)
+		luaL_error(L, "the library %s cannot be used: %s", name, why);
+}

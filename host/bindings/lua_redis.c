@@ -1,5 +1,6 @@
 /* host.redis: the reader of Redis' replies. Trees of values become Lua values here, after hiredis
  * has returned: nothing raises through it. */
+#include "bindings/lua_open.h"
 #include "net/resp.h"
 
 #include <lauxlib.h>
@@ -112,6 +113,7 @@ static const luaL_Reg functions[] = {{"reader", l_reader}, {NULL, NULL}};
 
 int luaopen_host_redis(lua_State *L)
 {
+	lua_check_library(L, "hiredis");
 	luaL_newmetatable(L, READER);
 	luaL_setfuncs(L, reader_meta, 0);
 	luaL_newlib(L, reader_methods);

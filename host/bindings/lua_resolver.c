@@ -2,6 +2,7 @@
 #include "bindings/lua_fields.h"
 #include "bindings/lua_handle.h"
 #include "bindings/lua_host.h"
+#include "bindings/lua_open.h"
 #include "net/addr.h"
 #include "net/dns_answer.h"
 #include "net/resolver.h"
@@ -345,6 +346,7 @@ int luaopen_host_resolver(lua_State *L)
 	static const luaL_Reg methods[] = {{"addresses", l_addresses}, {"records", l_records},
 	    {"cancel", l_cancel}, {"pending", l_pending}, {"close", l_close}, {NULL, NULL}};
 
+	lua_check_library(L, "cares");
 	if (luaL_newmetatable(L, RESOLVER_CLASS)) {
 		luaL_newlib(L, methods);
 		lua_setfield(L, -2, "__index");

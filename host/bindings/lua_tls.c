@@ -2,6 +2,7 @@
  * lua_tls_conn.c. */
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
+#include "bindings/lua_open.h"
 #include "bindings/lua_x509.h"
 #include "net/tls.h"
 #include "net/tls_tickets.h"
@@ -331,6 +332,8 @@ int luaopen_host_tls(lua_State *L)
 	    {"rotate_tickets", l_rotate_tickets}, {"load_certificate", l_x509_load},
 	    {"queue", l_queue}, {NULL, NULL}};
 
+	lua_check_library(L, "crypto");
+	lua_check_library(L, "ssl");
 	lua_push_x509_class(L);
 	luaL_newmetatable(L, CONTEXT);
 	lua_pushcfunction(L, l_gc);

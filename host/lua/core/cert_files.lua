@@ -2,8 +2,6 @@
 -- Names tried for NAME, as Prosody does: NAME.crt with NAME.key, NAME.pem, NAME/fullchain.pem with
 -- NAME/privkey.pem, and what stands in live/NAME/.
 
-local host_tls <const> = require "host.tls"
-
 local cert_files <const> = {}
 
 local tries <const> = {
@@ -73,7 +71,7 @@ end
 local function add(index, path)
 	local text <const> = read(path)
 	local cert <const> = text and text:find("-----BEGIN CERT", 1, true)
-		and host_tls.load_certificate(text)
+		and require "host.tls".load_certificate(text)
 	local key <const> = cert_files.key_of(path)
 	if not cert or not cert:validat(os.time()) or kind(key) ~= "file" then
 		return

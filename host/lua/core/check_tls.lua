@@ -3,7 +3,6 @@
 
 local certmanager <const> = require "core.certmanager"
 local config <const> = require "core.configmanager"
-local host_tls <const> = require "host.tls"
 local port_address <const> = require "core.port_address"
 
 local check_tls <const> = {}
@@ -20,7 +19,7 @@ end
 
 local function dated(settings)
 	local file <close> = io.open(settings.certificate, "rb")
-	local cert <const> = file and host_tls.load_certificate(file:read("a"))
+	local cert <const> = file and require "host.tls".load_certificate(file:read("a"))
 	if not cert or cert:validat(os.time()) then
 		return nil
 	end

@@ -9,7 +9,6 @@
 local check <const> = require "core.arguments".check
 local counters <const> = require "core.counters"
 local envload <const> = require "util.envload".envload
-local hashes <const> = require "util.hashes"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("upgrade")
 local options <const> = require "core.options"
@@ -26,6 +25,11 @@ local save_limit <const> = 1
 
 local registered <const> = {} -- list of { module, name, save, restore, vital, version }
 local drains                  -- what the older one had drained, until this one is activated
+
+-- OpenSSL comes with the first upgrade (host/base/late.h).
+local function sha256(text)
+	return require "util.hashes".sha256(text)
+end
 
 local serialize <const> = serialization.new { preset = "compact", fatal = true }
 
@@ -94,7 +98,7 @@ local function pack(entry, deadline)
 	if #text > most then
 		error(("%d bytes are more than handover_max_size (%d)"):format(#text, most), 0)
 	end
-	return ENTRY:pack(key_of(entry), entry.name, entry.version, hashes.sha256(text), text)
+	return ENTRY:pack(key_of(entry), entry.name, entry.version, sha256(text), text)
 end
 
 -- What the host itself passes on: what is drained, which health checks pass, what was counted.
@@ -119,6 +123,11 @@ end
 local function all()
 	local list <const> = core_entries()
 	return table.move(registered, 1, #registered, #list + 1, list)
+end
+
+--- Loads what save and restore need, before the commit, in which nobody accepts connections.
+function handover.prepare()
+	sha256("")
 end
 
 --- Everything that is registered, as one text.
@@ -148,7 +157,7 @@ end
 local function restore(entry, version, digest, data)
 	if version ~= entry.version then
 		error(("version %d was saved, %d is wanted"):format(version, entry.version), 0)
-	elseif hashes.sha256(data) ~= digest then
+	elseif sha256(data) ~= digest then
 		error("the data is damaged", 0)
 	end
 	local done, why = entry.restore(deserialize(data))

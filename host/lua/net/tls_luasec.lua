@@ -1,7 +1,8 @@
 --- TLS contexts under the name and with the contract of Prosody 13's LuaSec adapter.
 -- @see facts/prosody-api.md 1.8
-
-local host_tls <const> = require "host.tls"
+--
+-- host.tls is required by what needs it: with it comes OpenSSL (host/base/late.h), and a process
+-- that speaks no TLS is to do without.
 
 local tls_luasec <const> = {
 	--- What Prosody's core.certmanager asks for.
@@ -15,7 +16,7 @@ local tls_luasec <const> = {
 		curves = {},
 	},
 	--- A certificate object from PEM text; nil and why.
-	load_certificate = host_tls.load_certificate,
+	load_certificate = function (pem) return require "host.tls".load_certificate(pem) end,
 }
 
 local context <const> = {}
@@ -59,7 +60,7 @@ end
 -- @param builder what made cfg, for contexts of further names
 -- @return context; or nil and LuaSec's words
 function tls_luasec.new_context(cfg, builder)
-	local inner, err, field = host_tls.context(prepare(cfg))
+	local inner, err, field = require "host.tls".context(prepare(cfg))
 	if not inner then
 		return nil, ("%s (%s)"):format(labels[field] or "error in " .. field, err)
 	end

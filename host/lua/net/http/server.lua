@@ -285,8 +285,8 @@ server.send_file = response.methods.send_file
 server.write_headers = response.methods.write_headers
 server.finish_response = response.methods.done
 
---- Whether https can be served at all.
-server.has_tls = (pcall(require, "host.tls"))
+--- Whether https can be served at all; where OpenSSL is missing, the listener says so.
+server.has_tls = true
 
 --- Makes an answer of what a handler has returned, as for the apps.
 -- @param answer the response
