@@ -301,6 +301,15 @@ local function probes()
 	return seen and { last = stamp(seen.at), interval = known(seen.interval) } or nil
 end
 
+-- Why the state is what it is. A keeper that has died comes before that: somebody has to act.
+local function reason(why)
+	local verbs <const> = require "core.verbs"
+	if verbs.channel() and not verbs.keeper() then
+		return "the keeper has died, `gadwall run` takes over"
+	end
+	return known(why)
+end
+
 --- The whole object.
 -- @param others nil (this worker alone), or what core.whole knows of the others
 function status.build(others)
@@ -313,7 +322,7 @@ function status.build(others)
 		schema = status.schema, name = "gadwall", version = info.version,
 		pid = me.keeper_pid or own_pid(), state = state, phase = known(lifecycle.phase()),
 		since = stamp(since), ready = (require "core.health".ready()), live = true,
-		reason = known(why), uptime = lifecycle.uptime(),
+		reason = reason(why), uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
 		server_id = known(prosody.server_id), generations = part(generations, state, others),
 		stop = part(function () return lifecycle.stop_status() end),
