@@ -1,5 +1,5 @@
--- "`gadwall status` of a host whose keeper had been killed said `serving (ready)`, as if all was well,
--- until the host finished a minute later."
+-- "`gadwall status` of a host whose keeper had been killed said `serving (ready)`, as if all was
+-- well, until the host finished a minute later."
 
 local daemon <const> = require "spec.support.daemon"
 

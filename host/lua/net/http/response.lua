@@ -15,10 +15,15 @@ local block <const> = 65536 -- bytes of a file that are read at once
 -- May the connection live on? Set by the session. And whether some connections may not.
 local may_persist, draining = function () return true end, false
 
+-- A number that is no status would make an answer that no client can read: a text is up to the
+-- module.
 local status_lines <const> = setmetatable({}, { __index = function (lines, code)
-	local line = ("HTTP/1.1 %s\r\n"):format(codes[code])
-	if math.type(code) == "integer" and code >= 100 and code < 1000 then
-		lines[code] = line
+	local line <const> = ("HTTP/1.1 %s\r\n"):format(codes[code])
+	local number <const> = type(code) == "number" and math.tointeger(code)
+	if number and number >= 100 and number < 1000 then
+		lines[number] = line
+	elseif type(code) == "number" then
+		error(("%s is no status of HTTP"):format(code))
 	end
 	return line
 end })
