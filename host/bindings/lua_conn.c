@@ -403,6 +403,23 @@ static int l_gc(lua_State *L)
 	return 0;
 }
 
+/* The state closes: newcomers' handles have no gc. The list is walked anew each time, because it is
+ * conn_fini that takes one out. */
+static int l_end(lua_State *L)
+{
+	struct loop *loop = loop_main();
+
+	while (loop && loop->conns) {
+		struct lua_conn *lc = of(loop->conns);
+
+		conn_fini(&lc->c);
+		lua_listeners_release(L, &lc->h.listeners);
+	}
+	return 0;
+}
+
+int lua_conn_newcomers = LUA_NOREF;
+
 void lua_push_conn_class(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"write", l_write}, {"send", l_write},
@@ -426,4 +443,6 @@ void lua_push_conn_class(lua_State *L)
 	lua_pushstring(L, CONN_SHORT);
 	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);
+	lua_conn_newcomers = lua_handle_class_without_gc(L, LUA_CONN_CLASS, -1);
+	lua_push_end(L, l_end);
 }

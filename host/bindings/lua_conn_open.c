@@ -19,6 +19,15 @@ static struct lua_conn *push_new(lua_State *L, struct loop *loop)
 	return lc;
 }
 
+static struct lua_conn *push_newcomer(lua_State *L, struct loop *loop)
+{
+	struct lua_conn *lc =
+	    lua_push_handle_of(L, sizeof *lc, LUA_HANDLE_CONN, lua_conn_newcomers);
+
+	conn_init(&lc->c, loop);
+	return lc;
+}
+
 struct newcomer {
 	struct lua_server *server;
 	struct lua_conn *conn;
@@ -29,11 +38,11 @@ static int l_newcomer(lua_State *L)
 {
 	struct newcomer *n = lua_touserdata(L, 1);
 	struct lua_server *s = n->server;
-	struct lua_conn *lc = push_new(L, s->l.loop);
+	struct lua_conn *lc = push_newcomer(L, s->l.loop);
 
 	lua_check_handle_pin(L, &lc->h, -1);
 	n->conn = lc;
-	lua_check_listeners_fresh(L, s->h.listeners);
+	lua_check_listeners_again(L, s->h.listeners);
 	return 0;
 }
 

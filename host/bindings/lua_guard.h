@@ -52,6 +52,13 @@ static inline bool guard_again(void)
 	return guard_call.depth > 1 || (!guard_call.slow && !guard_call.expired);
 }
 
+/* The number of this outermost protected call; 0 inside of another. If it is one more than at an
+ * earlier time, no Lua code has run between that call and this one. */
+static inline int guard_number(void)
+{
+	return guard_call.depth == 1 ? (int)guard_call.serial : 0;
+}
+
 /* Whether no Lua code runs in a protected call or coroutine: then the main state may be used. */
 bool guard_is_idle(void);
 

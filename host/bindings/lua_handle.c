@@ -97,23 +97,31 @@ static int l_newindex(lua_State *L)
 
 /* ---- life ---- */
 
-/* Fills the metatable on top, for handles whose methods are at `methods`; behind those stands the
- * metatable that they get with their first field. */
-static void fill_class(
-    lua_State *L, int methods, const char *name, lua_CFunction index, lua_CFunction gc)
+/* Fills the metatable on top, for handles whose methods are at `methods` and which get the
+ * metatable at `full` with their first field. */
+static void fill(lua_State *L, int methods, int full, const char *name, lua_CFunction index)
 {
 	lua_pushvalue(L, methods);
 	lua_pushcclosure(L, index, 1);
 	lua_setfield(L, -2, "__index");
-	lua_pushvalue(L, methods + 1);
+	lua_pushvalue(L, full);
 	lua_pushcclosure(L, l_newindex, 1);
 	lua_setfield(L, -2, "__newindex");
-	lua_pushcfunction(L, gc);
-	lua_setfield(L, -2, "__gc");
 	lua_getfield(L, methods, "__tostring");
 	lua_setfield(L, -2, "__tostring");
 	lua_pushstring(L, name);
 	lua_setfield(L, -2, "__metatable"); /* a module cannot take it apart */
+}
+
+/* Pushes the two metatables of a class, the one for handles without fields on top. */
+static void push_metatables(lua_State *L, int methods, const char *name)
+{
+	int full = lua_gettop(L) + 1;
+
+	lua_newtable(L);
+	fill(L, methods, full, name, l_index_fields);
+	lua_newtable(L); /* full plain */
+	fill(L, methods, full, name, l_index);
 }
 
 void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
@@ -127,21 +135,50 @@ void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *metho
 		lua_pushlightuserdata(L, (void *)computed);
 		lua_setfield(L, at, computed->name);
 	}
-	lua_newtable(L); /* methods full */
-	fill_class(L, at, name, l_index_fields, gc);
-	luaL_newmetatable(L, name); /* methods full plain */
-	fill_class(L, at, name, l_index, gc);
+	push_metatables(L, at, name); /* methods full plain */
+	for (int i = at + 1; i <= at + 2; i++) {
+		lua_pushcfunction(L, gc);
+		lua_setfield(L, i, "__gc");
+	}
+	lua_setfield(L, LUA_REGISTRYINDEX, name);
 	lua_settop(L, at);
 }
 
-void *lua_push_handle_new(lua_State *L, size_t size, enum lua_handle_kind kind, const char *name)
+int lua_handle_class_without_gc(lua_State *L, const char *name, int methods)
+{
+	int ref;
+
+	methods = lua_absindex(L, methods);
+	push_metatables(L, methods, name);
+	ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pop(L, 1);
+	return ref;
+}
+
+static void *push_new(lua_State *L, size_t size, enum lua_handle_kind kind)
 {
 	struct lua_handle *h = lua_newuserdatauv(L, size, 1);
 
 	memset(h, 0, size);
 	h->kind = (uint32_t)kind;
 	h->pin = LUA_NOREF;
+	return h;
+}
+
+void *lua_push_handle_new(lua_State *L, size_t size, enum lua_handle_kind kind, const char *name)
+{
+	void *h = push_new(L, size, kind);
+
 	luaL_setmetatable(L, name);
+	return h;
+}
+
+void *lua_push_handle_of(lua_State *L, size_t size, enum lua_handle_kind kind, int metatable)
+{
+	void *h = push_new(L, size, kind);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
+	lua_setmetatable(L, -2);
 	return h;
 }
 
@@ -158,10 +195,36 @@ void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
 	return h;
 }
 
+/* References that are given back come here first, with `false` in their place, and are used again:
+ * luaL_ref and luaL_unref keep their list in the table itself, which took 520 of the 8,700
+ * instructions of a connection, and this 150. */
+static struct {
+	int ref[256];
+	int n;
+} spare_pins;
+
 void lua_check_handle_pin(lua_State *L, struct lua_handle *h, int index)
 {
 	lua_pushvalue(L, index);
-	h->pin = luaL_ref(L, LUA_REGISTRYINDEX);
+	if (spare_pins.n == 0) {
+		h->pin = luaL_ref(L, LUA_REGISTRYINDEX);
+		return;
+	}
+	h->pin = spare_pins.ref[--spare_pins.n];
+	lua_rawseti(L, LUA_REGISTRYINDEX, h->pin); /* a slot that exists: cannot fail */
+}
+
+static void give_pin_back(lua_State *L, int ref)
+{
+	if (ref == LUA_NOREF)
+		return;
+	if (spare_pins.n == (int)(sizeof spare_pins.ref / sizeof *spare_pins.ref)) {
+		luaL_unref(L, LUA_REGISTRYINDEX, ref);
+		return;
+	}
+	lua_pushboolean(L, 0); /* not nil: luaL_ref would find the place free */
+	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
+	spare_pins.ref[spare_pins.n++] = ref;
 }
 
 void lua_handle_unpin(struct lua_handle *h)
@@ -170,7 +233,7 @@ void lua_handle_unpin(struct lua_handle *h)
 
 	if (!L)
 		return;
-	luaL_unref(L, LUA_REGISTRYINDEX, h->pin);
+	give_pin_back(L, h->pin);
 	h->pin = LUA_NOREF;
 	lua_listeners_release(L, &h->listeners);
 }

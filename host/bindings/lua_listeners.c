@@ -1,5 +1,6 @@
 #include "bindings/lua_listeners.h"
 
+#include "bindings/lua_guard.h"
 #include "net/loop.h"
 
 #include <lauxlib.h>
@@ -103,8 +104,10 @@ void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls)
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ls->table);
 	raw = !luaL_getmetafield(L, -1, "__index");
-	if (!raw)
+	if (!raw) {
 		lua_pop(L, 1);
+		ls->looked = 0; /* who knows what it says the next time */
+	}
 	for (int i = 0; i < CB_COUNT; i++) {
 		const void *is;
 
@@ -122,6 +125,15 @@ void lua_check_listeners_fresh(lua_State *L, struct lua_listeners *ls)
 			take(L, ls, i); /* table */
 	}
 	lua_pop(L, 1);
+}
+
+void lua_check_listeners_again(lua_State *L, struct lua_listeners *ls)
+{
+	int now = guard_number(), before = ls->looked;
+
+	ls->looked = now; /* before it, because it may raise */
+	if (now == 0 || before == 0 || before != now - 1)
+		lua_check_listeners_fresh(L, ls);
 }
 
 static struct lua_listeners *make(lua_State *L, int index)

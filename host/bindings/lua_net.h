@@ -38,6 +38,10 @@ extern struct lua_input {
 #define LUA_CONN_CLASS   "connection"
 #define LUA_SERVER_CLASS "server"
 
+/* Metatable of accepted connections, a registry reference. They are pinned from before they own
+ * anything to after they have given it back, so they need no gc. */
+extern int lua_conn_newcomers;
+
 /* Metatables and methods tables: pushes the methods table. */
 void lua_push_conn_class(lua_State *L);
 void lua_push_server_class(lua_State *L);

@@ -53,11 +53,35 @@ static bool has_least_ttl(int fd)
 	return getsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, &size) == 0 && ttl == 255;
 }
 
+/* Whether this kernel lets us attach filters, tried once on a socket of no other use. Those who
+ * share a listener run as the same user, so it tells what another one of them does too. */
+static bool has_filters(void)
+{
+	static enum { UNKNOWN, NO, YES } answer;
+	int fd;
+
+	if (answer != UNKNOWN)
+		return answer == YES;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	answer = filter_syns(fd) ? YES : NO;
+	fd_close(&fd);
+	return answer == YES;
+}
+
+/* Where filters go in general and not this time (no memory), nothing holds anybody back: others who
+ * accept here would not look for a least TTL, and what they accepted would be deaf. */
 static void hold_back(int fd)
 {
+	int error;
+
 	if (filter_syns(fd))
 		return;
-	log_debug("no socket filter (%s): the least TTL does its work", strerror(errno));
+	error = errno;
+	if (has_filters())
+		return;
+	log_debug("no socket filter (%s): the least TTL does its work", strerror(error));
 	set_least_ttl(fd, 255);
 }
 
@@ -72,7 +96,7 @@ static void let_come(int fd)
 
 void listener_free_newcomer(const struct listener *l, int fd)
 {
-	if (l->tcp && has_least_ttl(l->io.fd))
+	if (l->tcp && !has_filters() && has_least_ttl(l->io.fd))
 		set_least_ttl(fd, 0);
 }
 

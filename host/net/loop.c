@@ -67,7 +67,8 @@ static void arm_wheel(struct loop *loop)
 		ev_timer_stop(loop->ev, &loop->wheel_timer);
 		return;
 	}
-	at = loop->born + (double)(loop->wheel.now - 1 + ticks) / WHEEL_TICKS_PER_SECOND;
+	loop->wheel_due = loop->wheel.now + ticks;
+	at = loop->born + (double)(loop->wheel_due - 1) / WHEEL_TICKS_PER_SECOND;
 	after = at - clock_monotonic() + 0.005;
 	ev_timer_stop(loop->ev, &loop->wheel_timer);
 	ev_timer_set(&loop->wheel_timer, after > 0 ? after : 0, 0);
@@ -86,14 +87,10 @@ static void on_wheel(struct ev_loop *ev, ev_timer *w, int revents)
 
 void loop_deadline(struct loop *loop, struct wheel_item *item, uint32_t due)
 {
-	uint32_t before, after;
-	bool had = wheel_next(&loop->wheel, &before);
-
-	if (!had) /* an empty wheel stands still */
+	if (wheel_is_empty(&loop->wheel)) /* it stands still */
 		loop->wheel.now = loop_tick_now(loop);
 	wheel_insert(&loop->wheel, item, due);
-	if (!ev_is_active(&loop->wheel_timer) || !had ||
-	    (wheel_next(&loop->wheel, &after) && after < before))
+	if (!ev_is_active(&loop->wheel_timer) || (int32_t)(item->due - loop->wheel_due) < 0)
 		arm_wheel(loop);
 }
 

@@ -56,6 +56,7 @@ struct loop {
 	struct cork cork;
 	struct wheel wheel;
 	ev_timer wheel_timer;
+	uint32_t wheel_due; /* the tick at which wheel_timer fires, while it is active */
 	ev_prepare prepare;
 	ev_check check;
 	ev_idle idle;

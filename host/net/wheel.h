@@ -40,6 +40,12 @@ void wheel_remove(struct wheel *w, struct wheel_item *item);
 /* Advances to tick `now`, calling expire for what is due. */
 void wheel_advance(struct wheel *w, uint32_t now);
 
+/* Whether nothing is in it. */
+static inline bool wheel_is_empty(const struct wheel *w)
+{
+	return !(w->used[0] | w->used[1] | w->used[2]);
+}
+
 /* Ticks until wheel_advance has something to do; false if the wheel is empty. */
 bool wheel_next(const struct wheel *w, uint32_t *ticks_r);
 

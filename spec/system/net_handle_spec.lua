@@ -147,6 +147,25 @@ describe("a handle", function ()
 		run_until(function () return got == "second y" end)
 	end)
 
+	it("is served by functions that changed between two newcomers of one batch", function ()
+		local listeners, got = {}, {}
+		function listeners.onconnect()
+			listeners.onconnect = nil
+			function listeners.onincoming(_, data) got[#got + 1] = data end
+		end
+		local listening = assert(server.listen("127.0.0.1", 0, listeners))
+		for i = 1, 3 do -- all in the queue before the loop runs
+			assert(client.tcp("127.0.0.1", listening:serverport())):send(tostring(i))
+		end
+		run_until(function () return #got == 3 end)
+		-- nothing but the loop's own work has run since the last one came
+		function listeners.onincoming(_, data) got[#got + 1] = "new " .. data end
+		assert(client.tcp("127.0.0.1", listening:serverport())):send("4")
+		run_until(function () return #got == 4 end)
+		table.sort(got)
+		assert.same({ "1", "2", "3", "new 4" }, got)
+	end)
+
 	it("logs an error of a callback with its line and goes on", function ()
 		local lines = {}
 		local sink = logger.add_simple_sink(function (_, level, message)
