@@ -11,6 +11,9 @@
 enum {
 	SLAB = 8192,
 	ARENA = 512 * 1024, /* aligned: the arena of a piece is found by masking its address */
+	/* The first arenas are one huge page where the system has one: what a start makes of Lua is
+	 * 1 to 2 MiB, in a virtual machine 1.5 to 4 ms in pages of 4 KiB and 0.25 so. */
+	FIRST = 2 * 1024 * 1024,
 	SLABS = ARENA / SLAB,
 	/* Sizes: each 16 bytes up to 512, then four to a power of two. */
 	FINE = 512,
@@ -44,6 +47,8 @@ static struct {
 	struct slab partial[CLASSES]; /* heads of rings of slabs with free pieces */
 	struct arena *roomy;          /* those with an empty slab */
 	struct arena *spare;          /* one that is wholly empty, against giving back and forth */
+	char *first;                  /* the next of the first arenas, and how many are left */
+	unsigned left;
 	bool ready;
 } slabs;
 
@@ -97,13 +102,32 @@ static void unlink_roomy(struct arena *a)
 		a->next->prev = a->prev;
 }
 
+static void *map_arena(void)
+{
+	char *a;
+
+	if (!slabs.first) {
+		slabs.first = pages_map(FIRST, FIRST);
+		if (!slabs.first)
+			return NULL;
+		slabs.left = FIRST / ARENA;
+		(void)madvise(slabs.first, FIRST, MADV_HUGEPAGE);
+	}
+	if (!slabs.left)
+		return pages_map(ARENA, ARENA);
+	a = slabs.first;
+	slabs.first += ARENA;
+	slabs.left--;
+	return a;
+}
+
 static struct arena *new_arena(void)
 {
 	struct arena *a = slabs.spare;
 
 	slabs.spare = NULL;
 	if (!a) {
-		a = pages_map(ARENA, ARENA);
+		a = map_arena();
 		if (!a)
 			return NULL;
 		a->empty = ~(uint64_t)1;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "bindings/lua_fields.h"
+#include "bindings/lua_sys_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,33 +155,6 @@ static int l_sys_close(lua_State *L)
 static int l_sys_dup(lua_State *L)
 {
 	return push_fd(L, fcntl(lua_check_fd(L, 1), F_DUPFD_CLOEXEC, 3));
-}
-
-/* By the four bits of S_IFMT. */
-static const char *const file_types[16] = {[S_IFREG >> 12] = "file",
-    [S_IFDIR >> 12] = "directory",
-    [S_IFSOCK >> 12] = "socket",
-    [S_IFIFO >> 12] = "fifo",
-    [S_IFCHR >> 12] = "character device",
-    [S_IFBLK >> 12] = "block device"};
-
-static int l_sys_stat_fd(lua_State *L)
-{
-	struct stat st;
-
-	if (fstat(lua_check_fd(L, 1), &st) < 0)
-		return push_error(L, errno);
-	lua_createtable(L, 0, 8);
-	lua_set_integer(L, "dev", (lua_Integer)st.st_dev);
-	lua_set_integer(L, "ino", (lua_Integer)st.st_ino);
-	lua_set_integer(L, "mode", st.st_mode & 07777);
-	lua_set_integer(L, "uid", st.st_uid);
-	lua_set_integer(L, "gid", st.st_gid);
-	lua_set_integer(L, "size", st.st_size);
-	lua_set_integer(L, "mtime", st.st_mtime);
-	lua_pushstring(L, file_types[(st.st_mode & S_IFMT) >> 12]);
-	lua_setfield(L, -2, "type");
-	return 1;
 }
 
 static int l_sys_isatty(lua_State *L)
@@ -455,7 +429,8 @@ static int l_sys_ids(lua_State *L)
 	lua_pushinteger(L, getpid());
 	lua_pushinteger(L, geteuid());
 	lua_pushinteger(L, getegid());
-	return 3;
+	lua_pushinteger(L, getppid());
+	return 4;
 }
 
 static int l_sys_clock(lua_State *L)
@@ -472,15 +447,16 @@ static int l_sys_exit(lua_State *L)
 
 static const luaL_Reg functions[] = {{"peercred", l_sys_peercred}, {"peergroups", l_sys_peergroups},
     {"memfd", l_sys_memfd}, {"readfd", l_sys_readfd}, {"close", l_sys_close}, {"dup", l_sys_dup},
-    {"stat_fd", l_sys_stat_fd}, {"isatty", l_sys_isatty}, {"winsize", l_sys_winsize},
-    {"open", l_sys_open}, {"connect_unix", l_sys_connect_unix}, {"read", l_sys_read},
-    {"write", l_sys_write}, {"wait", l_sys_wait}, {"flock_test", l_sys_flock_test},
-    {"pidfd_open", l_sys_pidfd_open}, {"pidfd_signal", l_sys_pidfd_signal},
-    {"set_title", l_sys_set_title}, {"rss", l_sys_rss}, {"lua_bytes", l_sys_lua_bytes},
-    {"ids", l_sys_ids}, {"clock", l_sys_clock}, {"exit", l_sys_exit}, {NULL, NULL}};
+    {"isatty", l_sys_isatty}, {"winsize", l_sys_winsize}, {"open", l_sys_open},
+    {"connect_unix", l_sys_connect_unix}, {"read", l_sys_read}, {"write", l_sys_write},
+    {"wait", l_sys_wait}, {"flock_test", l_sys_flock_test}, {"pidfd_open", l_sys_pidfd_open},
+    {"pidfd_signal", l_sys_pidfd_signal}, {"set_title", l_sys_set_title}, {"rss", l_sys_rss},
+    {"lua_bytes", l_sys_lua_bytes}, {"ids", l_sys_ids}, {"clock", l_sys_clock},
+    {"exit", l_sys_exit}, {NULL, NULL}};
 
 int luaopen_host_sys(lua_State *L)
 {
 	luaL_newlib(L, functions);
+	lua_add_sys_files(L);
 	return 1;
 }

@@ -109,6 +109,12 @@ int role_reader(int argc, char **argv)
 		log_error("nothing to hand to the keeper: %s", strerror(errno));
 		code = EXIT_OS;
 	}
+#ifndef GADWALL_SAN
+	/* The keeper waits for this end: memory goes back at once, and not object by object (2 ms).
+	 */
+	(void)fflush(NULL);
+	_exit(code);
+#endif
 	lua_host_free(&L);
 	return code;
 }

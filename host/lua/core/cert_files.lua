@@ -13,13 +13,8 @@ local tries <const> = {
 local deepest <const> = 3
 
 local function kind(path)
-	local found <const> = require "posix.sys.stat".stat(path)
-	if not found then
-		return nil
-	end
-	local stat <const> = require "posix.sys.stat"
-	return stat.S_ISDIR(found.st_mode) ~= 0 and "directory"
-		or stat.S_ISREG(found.st_mode) ~= 0 and "file" or "other"
+	local found <const> = require "host.sys".stat(path)
+	return found and found.type
 end
 
 --- The key's path by habit, for a certificate's path.

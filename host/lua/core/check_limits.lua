@@ -1,7 +1,7 @@
 --- Rules between options, and names outside the config: times that do not fit, signals, users,
 -- files.
 
-local EACCES <const> = require "posix.errno".EACCES
+local EACCES <const> = require "host.sys".EACCES
 
 local config <const> = require "core.configmanager"
 local didyoumean <const> = require "util.didyoumean"

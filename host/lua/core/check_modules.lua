@@ -173,10 +173,10 @@ local function visit_option(report, found, dirs, host, option)
 end
 
 local function check_folders(report, dirs)
-	local stat <const> = require "posix.sys.stat"
+	local sys <const> = require "host.sys"
 	for i = 1, #dirs - 1 do
-		local info_of = stat.stat(dirs[i])
-		if not info_of or stat.S_ISDIR(info_of.st_mode) == 0 then
+		local found <const> = sys.stat(dirs[i])
+		if not found or found.type ~= "directory" then
 			local configured = config.get("*", "plugin_paths")
 			report.at("*", "plugin_paths", list_of(configured)[i], { code = "unreadable-file",
 				message = ("plugin_paths: %s is not a folder"):format(dirs[i]) })

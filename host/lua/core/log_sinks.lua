@@ -88,7 +88,7 @@ function log_sinks.stdout(config)
 end
 
 function log_sinks.console(config)
-	local tty = require "posix.unistd".isatty(1) == 1 and not os.getenv("NO_COLOR")
+	local tty = require "host.sys".isatty(1) and not os.getenv("NO_COLOR")
 	return log_sinks.stdout {
 		timestamps = config.timestamps, source_width = config.source_width,
 		paint = tty and paint or nil, many_lines = tty,

@@ -4,10 +4,12 @@
 local config <const> = require "core.configmanager"
 local paths <const> = require "util.paths"
 
+local sys <const> = require "host.sys"
+
 local places <const> = {}
 
 local function current_folder()
-	return require "posix.unistd".getcwd()
+	return sys.cwd()
 end
 
 --- An absolute form without "." and ".." components.
@@ -47,7 +49,7 @@ local function runtime_folder(file, root)
 	local xdg = env_folder "XDG_RUNTIME_DIR"
 	return env_folder "RUNTIME_DIRECTORY" or checkout and checkout .. "/run"
 		or root and "/run/gadwall" or xdg and xdg .. "/gadwall"
-		or ("/tmp/gadwall-%d"):format(require "posix.unistd".geteuid())
+		or ("/tmp/gadwall-%d"):format(select(2, sys.ids()))
 end
 
 local function data_folder(file, root, runtime)
@@ -67,7 +69,7 @@ end
 --   paths
 function places.find(file, root)
 	if root == nil then
-		root = require "posix.unistd".geteuid() == 0
+		root = select(2, sys.ids()) == 0
 	end
 	file = places.absolute(file)
 	local folder = paths.dirname(file)
@@ -91,16 +93,15 @@ end
 --- Makes a folder and those above it (mode 0750).
 -- @return true if it is there; or nil and the system's words
 function places.make_folder(path)
-	local stat <const> = require "posix.sys.stat"
 	local err
 	for at in (path .. "/"):gmatch("()/") do
 		local part = path:sub(1, at - 1)
-		if part ~= "" and not stat.stat(part) then
+		if part ~= "" and not sys.stat(part) then
 			local _
-			_, err = stat.mkdir(part, 488)
+			_, err = sys.mkdir(part, 488)
 		end
 	end
-	if stat.stat(path) then
+	if sys.stat(path) then
 		return true
 	end
 	return nil, err

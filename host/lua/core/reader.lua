@@ -13,11 +13,11 @@ local settings <const> = require "core.settings"
 
 --- Whether the keeper is root; we may have taken the identity of the config's owner meanwhile.
 local function keeper_is_root()
-	local unistd <const> = require "posix.unistd"
-	if unistd.geteuid() == 0 then
+	local _, euid, _, parent = require "host.sys".ids()
+	if euid == 0 then
 		return true
 	end
-	local status = io.open(("/proc/%d/status"):format(unistd.getppid()))
+	local status = io.open(("/proc/%d/status"):format(parent))
 	local text = status and status:read("a") or ""
 	if status then
 		status:close()

@@ -6,6 +6,7 @@ local info <const> = require "host.info"
 local log <const> = require "util.logger".init("events")
 local logger <const> = require "util.logger"
 local promise <const> = require "util.promise"
+local sys <const> = require "host.sys"
 
 local runtime <const> = {}
 
@@ -50,18 +51,13 @@ local function generation_mark(hello)
 	return ("%016x"):format(hash ~ hash >> 29)
 end
 
-local ours <const> = { "^GADWALL_", "^LISTEN_", "^NOTIFY_", "^WATCHDOG_" }
+local ours <const> = { "GADWALL_", "LISTEN_", "NOTIFY_", "WATCHDOG_" }
 
 --- Takes what is about this host out of the environment: a program that a module starts by
 -- io.popen or os.execute must not take itself for it.
 function runtime.forget_environment()
-	local stdlib <const> = require "posix.stdlib"
-	for name in pairs(stdlib.getenv()) do
-		for _, pattern in ipairs(ours) do
-			if name:find(pattern) then
-				stdlib.setenv(name)
-			end
-		end
+	for _, prefix in ipairs(ours) do
+		sys.forget_environment(prefix)
 	end
 end
 
@@ -130,9 +126,7 @@ function runtime.configure(prosody, places, config)
 	own.plugins, own.builtin = table.concat(plugins, ";"), info.modules
 	own.runtime, own.user_runtime = places.runtime, places.user_runtime
 	prosody.admin_socket = places.admin_socket
-	local name = require "posix.unistd".gethostname and require "posix.unistd".gethostname()
-		or require "posix.sys.utsname".uname().nodename
-	prosody.hostname = name
+	prosody.hostname = sys.hostname()
 	runtime.name_server(prosody, config.get("*", "server_id"))
 	for _, folder in ipairs(config.get("*", "lua_paths") or {}) do
 		package.path = package.path .. ";" .. folder .. "/?.lua;" .. folder .. "/?/init.lua"

@@ -111,7 +111,7 @@ end
 
 --- Signal number → verb, or { state = verb }.
 local function signals()
-	local numbers <const> = require "posix.signal"
+	local numbers <const> = require "host.signals".numbers
 	local map = require "core.signals_map".build(config.get("*", "signals"),
 		config.get("*", "lameduck_signals"))
 	local out = {}

@@ -62,11 +62,8 @@ local reserve <const> = 512
 
 --- The most connections of this worker unless the config says otherwise.
 local function room()
-	local known, files = require "util.pposix".getrlimit "NOFILE"
-	if not known or type(files) ~= "number" then
-		return nil
-	end
-	return files >= 2 * reserve and files - reserve or files // 2
+	local files <const> = require "host.sys".file_limit()
+	return files and (files >= 2 * reserve and files - reserve or files // 2)
 end
 
 --- 3. Limits of the loop and of callbacks.

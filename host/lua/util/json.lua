@@ -2,12 +2,11 @@
 -- writes 14 digits, and so is the grammar, because dkjson reads on where RFC 8259 says stop.
 
 local array <const> = require "util.array"
-local dkjson <const> = require "dkjson"
+local dkjson <const> = require "util.late" "dkjson"
 local iterators <const> = require "util.iterators"
 
 local byte <const>, find <const>, match <const>, sub <const> =
 	string.byte, string.find, string.match, string.sub
-local dkjson_quote <const> = dkjson.quotestring
 local array_mt <const> = getmetatable(array.new())
 
 -- Deeper nesting than this is an attack or a cycle.
@@ -19,7 +18,7 @@ local null <const> = setmetatable({}, { __tostring = function () return "null" e
 local function quote(s)
 	-- most strings have nothing to escape; dkjson looks ten times
 	if not find(s, "[^ !#-%[%]-~]") then return '"' .. s .. '"' end
-	return dkjson_quote(s)
+	return dkjson.quotestring(s)
 end
 
 -- The shortest text that reads back as the same number, and as a float if it was one.

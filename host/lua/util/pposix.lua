@@ -2,21 +2,23 @@
 -- and refused here.
 
 local host_sys <const> = require "host.sys"
-local stat <const> = require "posix.sys.stat"
-local resource <const> = require "posix.sys.resource"
-local stdlib <const> = require "posix.stdlib"
-local stdio <const> = require "posix.stdio"
-local syslog <const> = require "posix.syslog"
-local unistd <const> = require "posix.unistd"
-local utsname <const> = require "posix.sys.utsname"
+local late <const> = require "util.late"
+
+local stat <const> = late "posix.sys.stat"
+local resource <const> = late "posix.sys.resource"
+local stdlib <const> = late "posix.stdlib"
+local stdio <const> = late "posix.stdio"
+local syslog <const> = late "posix.syslog"
+local unistd <const> = late "posix.unistd"
+local utsname <const> = late "posix.sys.utsname"
 
 local pposix <const> = { _NAME = "pposix", _VERSION = "0.4.0", ENOENT = 2 }
 
 -- The process --
 
-pposix.getpid = unistd.getpid
-pposix.getuid = unistd.getuid
-pposix.getgid = unistd.getgid
+function pposix.getpid() return unistd.getpid() end
+function pposix.getuid() return unistd.getuid() end
+function pposix.getgid() return unistd.getgid() end
 
 local function refused(what)
 	return function ()
@@ -138,37 +140,38 @@ end
 
 -- Syslog --
 
-local facilities <const> = { auth = syslog.LOG_AUTH, authpriv = syslog.LOG_AUTHPRIV,
-	cron = syslog.LOG_CRON, daemon = syslog.LOG_DAEMON, ftp = syslog.LOG_FTP, kern = syslog.LOG_KERN,
-	lpr = syslog.LOG_LPR, mail = syslog.LOG_MAIL, news = syslog.LOG_NEWS, syslog = syslog.LOG_SYSLOG,
-	user = syslog.LOG_USER, uucp = syslog.LOG_UUCP }
-for i = 0, 7 do
-	facilities["local" .. i] = syslog["LOG_LOCAL" .. i]
+local facilities <const> = {}
+for _, name in ipairs { "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news",
+	"syslog", "user", "uucp", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+	"local7" } do
+	facilities[name] = "LOG_" .. name:upper()
 end
 
-local levels <const> = { debug = syslog.LOG_DEBUG, info = syslog.LOG_INFO,
-	notice = syslog.LOG_NOTICE, warn = syslog.LOG_WARNING, error = syslog.LOG_ERR }
+local levels <const> = { debug = "LOG_DEBUG", info = "LOG_INFO", notice = "LOG_NOTICE",
+	warn = "LOG_WARNING", error = "LOG_ERR" }
 
 --- @param facility "daemon" (default), "user", "local0", …
 function pposix.syslog_open(identity, facility)
-	local number = facilities[facility or "daemon"]
-	if not number then
+	local name = facilities[facility or "daemon"]
+	if not name then
 		error("bad argument #2 to 'syslog_open' (invalid facility)", 2)
 	end
-	syslog.openlog(identity, syslog.LOG_PID, number)
+	syslog.openlog(identity, syslog.LOG_PID, syslog[name])
 end
 
 --- syslog_log(level, message) or, with a source, syslog_log(level, source, message).
 function pposix.syslog_log(level, source, message)
-	syslog.syslog(levels[level] or syslog.LOG_NOTICE,
+	syslog.syslog(syslog[levels[level] or "LOG_NOTICE"],
 		message and ("%s: %s"):format(source, message) or source)
 end
 
 --- Nothing below this level goes out any more.
 function pposix.syslog_setminlevel(level)
-	syslog.setlogmask((1 << ((levels[level] or syslog.LOG_DEBUG) + 1)) - 1)
+	syslog.setlogmask((1 << (syslog[levels[level] or "LOG_DEBUG"] + 1)) - 1)
 end
 
-pposix.syslog_close = syslog.closelog
+function pposix.syslog_close()
+	syslog.closelog()
+end
 
 return pposix

@@ -1,25 +1,26 @@
 --- Files that survive a crash: what is read is the old text or the new one, never half of it.
 -- Under util.datamanager; the form of the texts is its business.
 
-local dirent <const> = require "posix.dirent"
-local errno <const> = require "posix.errno"
-local fcntl <const> = require "posix.fcntl"
-local stat <const> = require "posix.sys.stat"
-local unistd <const> = require "posix.unistd"
+local late <const> = require "util.late"
+local sys <const> = require "host.sys"
+
+local dirent <const> = late "posix.dirent"
+local fcntl <const> = late "posix.fcntl"
+local unistd <const> = late "posix.unistd"
 
 local storefile <const> = {}
 
-storefile.ENOENT = errno.ENOENT
+storefile.ENOENT = sys.ENOENT
 
-local create_new <const> =
-	fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_TRUNC | fcntl.O_CLOEXEC
-local add_to <const> = fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_APPEND | fcntl.O_CLOEXEC
+local function open_to_write(path, how)
+	return fcntl.open(path, fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_CLOEXEC | how, 438) -- 0666
+end
 
 local function write_all(fd, text)
 	local done = 0
 	while done < #text do
 		local count, err, code = unistd.write(fd, done == 0 and text or text:sub(done + 1))
-		if not count and code ~= errno.EINTR then
+		if not count and code ~= sys.EINTR then
 			return nil, err, code
 		end
 		done = done + (count or 0)
@@ -40,7 +41,7 @@ end
 -- @return true; or nil, message, errno; the old file is untouched then
 function storefile.write(path, text)
 	local scratch = path .. "~"
-	local fd, err, code = fcntl.open(scratch, create_new, 438) -- 0666, less the umask
+	local fd, err, code = open_to_write(scratch, fcntl.O_TRUNC)
 	if not fd then
 		return nil, err, code
 	end
@@ -64,7 +65,7 @@ end
 --- Adds text to the end of a file; a write that fails leaves the file as it was.
 -- @return true and the position where the text begins; or nil, message, errno
 function storefile.append(path, text)
-	local fd, err, code = fcntl.open(path, add_to, 438)
+	local fd, err, code = open_to_write(path, fcntl.O_APPEND)
 	if not fd then
 		return nil, err, code
 	end
@@ -119,7 +120,7 @@ end
 --- Removes a file; true as well if there was none.
 function storefile.remove(path)
 	local ok, err, code = os.remove(path)
-	if not ok and code ~= errno.ENOENT then
+	if not ok and code ~= sys.ENOENT then
 		return nil, err, code
 	end
 	return true
@@ -127,8 +128,8 @@ end
 
 --- @return "directory", "file" (anything else that exists), or nil
 function storefile.kind(path)
-	local found = stat.stat(path)
-	return found and (stat.S_ISDIR(found.st_mode) ~= 0 and "directory" or "file")
+	local found = sys.stat(path)
+	return found and (found.type == "directory" and "directory" or "file")
 end
 
 --- The names in a folder, sorted, without "." and ".."; empty if it cannot be read.
@@ -153,7 +154,7 @@ function storefile.make_folder(path)
 	if above then
 		storefile.make_folder(above)
 	end
-	stat.mkdir(path, 488) -- 0750, less the umask
+	sys.mkdir(path, 488) -- 0750, less the umask
 	return storefile.kind(path) == "directory"
 end
 

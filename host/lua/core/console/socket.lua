@@ -10,9 +10,8 @@ function socket.protect(path, group)
 	if path:sub(1, 1) ~= "/" then
 		return true
 	end
-	local stat <const> = require "posix.sys.stat"
 	if not group then
-		return stat.chmod(path, tonumber("600", 8)) ~= nil
+		return sys.chmod(path, tonumber("600", 8)) ~= nil
 	end
 	local found <const> = require "posix.grp".getgrnam(group)
 	if not found then
@@ -22,7 +21,7 @@ function socket.protect(path, group)
 	if not ok then
 		return nil, err
 	end
-	return stat.chmod(path, tonumber("660", 8)) ~= nil, nil, found.gr_gid
+	return sys.chmod(path, tonumber("660", 8)) ~= nil, nil, found.gr_gid
 end
 
 --- Who connected, from the kernel (SO_PEERCRED), as numbers.
