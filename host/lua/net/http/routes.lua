@@ -92,7 +92,8 @@ function routes.install(events, changed)
 		end,
 		__newindex = function (_, event, list)
 			if list == nil and is_wildcard(event) then
-				for name in pairs(handlers) do
+				forget() -- first: of the guesses there may be thousands, and wildcards come in numbers
+				for name in pairs(event_map) do
 					if covers(event, name) then
 						rawset(handlers, name, nil)
 					end
