@@ -7,6 +7,9 @@ local unistd <const> = require "posix.unistd"
 
 local published <const> = {}
 
+-- Seconds for one file; with sanitizers ten million rounds of PBKDF2 take their time.
+local longest <const> = os.getenv "GADWALL_SLOW" and 240 or 60
+
 --- Libraries of gadwall that have a published spec; and names of its tests that differ here, with
 -- the reason. `env`: environment of the run. `outside`: its assertions stand outside of tests.
 published.list = {
@@ -69,7 +72,7 @@ function published.run(one, program)
 	process.write_file(room .. "/nothing.lua", "") -- Prosody's own helper wants its source tree
 	local env <const> = { LUA_PATH = false, LUA_CPATH = false, TMPDIR = room }
 	for key, value in pairs(one.env or {}) do env[key] = value end
-	local _, out, err = process.run { cwd = room, env = env, timeout = 60, argv = {
+	local _, out, err = process.run { cwd = room, env = env, timeout = longest, argv = {
 		program:find "^/" and program or here .. "/" .. program, "lua",
 		os.getenv "BUSTED" or "/usr/bin/busted", "--helper=nothing.lua",
 		"--output=" .. here .. "/spec/support/tally.lua", "spec/" .. one.name .. "_spec.lua" } }

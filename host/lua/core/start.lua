@@ -47,6 +47,7 @@ end
 -- @param verb the kind: "reload", "drain", "drain SERVICE"
 -- @param fn function, or nil to forget it
 function start.later(verb, fn)
+	log("info", fn and "%s: waits until the host is ready" or "%s: taken back", verb)
 	kept[verb] = fn
 end
 

@@ -7,8 +7,9 @@ local timer <const> = require "util.timer"
 
 local keeper_call <const> = {}
 
--- The reader has 10 s, the keeper kills it after 12.
-local answer_max <const> = 15
+-- A reader has 10 s, the keeper kills it after 12; a reload may have to wait for another one, which
+-- is read so long and then has 30 s to be applied.
+local answer_max <const> = 60
 
 local waiting <const> = {}
 local keeper
@@ -83,7 +84,7 @@ function keeper_call.start()
 end
 
 --- @param verb one of host.keeper.request's @param text for it
--- @param seconds optional: longest wait, default 15
+-- @param seconds optional: longest wait, default 60
 -- @return a promise of { ok, text, faults }; nil where there is no keeper
 function keeper_call.request(verb, text, seconds)
 	local id <const> = keeper and keeper.request(verb, text or "")
