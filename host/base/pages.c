@@ -3,7 +3,20 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-enum { UNIT = 64 * 1024 }; /* a multiple of any system's page */
+enum {
+	UNIT = 64 * 1024, /* a multiple of any system's page */
+	MOST = 256,       /* pieces: half a gigabyte at the least */
+	MOST_SPARE = 32 << 20,
+};
+
+struct piece {
+	char *at;
+	size_t size, room; /* room: what is mapped */
+};
+
+/* The spare one has memory behind it. A buffer that grows to 4 MiB again and again took three times
+ * as long with fresh memory each time. */
+static struct piece pieces[MOST], spare;
 
 void *pages_map(size_t size, size_t align)
 {
@@ -21,45 +34,96 @@ void *pages_map(size_t size, size_t align)
 	return p + before;
 }
 
-static size_t round_up(size_t size)
+/* ---- pieces ---- */
+
+/* NULL: a free place. */
+static struct piece *find(const void *at)
 {
-	return (size + UNIT - 1) & ~((size_t)UNIT - 1);
+	for (int i = 0; i < MOST; i++)
+		if (pieces[i].at == at)
+			return &pieces[i];
+	return NULL;
 }
 
-static void *grow(void *piece, size_t old, size_t size)
+static bool begin(struct piece *p, size_t size)
 {
-	void *to = pages_map(size, PAGES_LEAST);
+	char *at;
+
+	if (spare.room >= size) {
+		*p = spare;
+		spare = (struct piece){0};
+		return true;
+	}
+	at = pages_map(size, PAGES_LEAST);
+	if (!at)
+		return false;
+	(void)madvise(at, size, MADV_HUGEPAGE);
+	*p = (struct piece){.at = at, .room = size};
+	return true;
+}
+
+static bool grow(struct piece *p, size_t size)
+{
+	char *to = pages_map(size, PAGES_LEAST);
 
 	if (!to)
-		return NULL;
+		return false;
 	/* whole huge pages move as such only from one multiple of theirs to another */
-	if (mremap(piece, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
+	if (mremap(p->at, p->room, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
 		munmap(to, size);
+		return false;
+	}
+	*p = (struct piece){.at = to, .room = size};
+	return true;
+}
+
+static void end(struct piece *p)
+{
+	struct piece out = *p;
+
+	*p = (struct piece){0};
+	if (out.room > spare.room && out.room <= MOST_SPARE) {
+		struct piece smaller = spare;
+
+		spare = out;
+		out = smaller;
+	}
+	if (out.at)
+		munmap(out.at, out.room);
+}
+
+void *pages_resize(void *piece, size_t size)
+{
+	struct piece *p = find(piece);
+
+	if (!p || size > SIZE_MAX - 2 * (size_t)PAGES_LEAST)
+		return NULL;
+	if (size == 0) {
+		end(p);
 		return NULL;
 	}
-	return to;
-}
-
-static void *fresh(size_t size)
-{
-	void *piece = pages_map(size, PAGES_LEAST);
-
-	if (piece)
-		(void)madvise(piece, size, MADV_HUGEPAGE);
-	return piece;
-}
-
-void *pages_resize(void *piece, size_t old, size_t size)
-{
-	if (size > SIZE_MAX - 2 * (size_t)PAGES_LEAST)
+	size = (size + UNIT - 1) & ~((size_t)UNIT - 1);
+	if (!piece ? !begin(p, size) : size > p->room && !grow(p, size))
 		return NULL;
-	old = round_up(old);
-	size = round_up(size);
-	if (!piece)
-		return fresh(size);
-	if (size > old)
-		return grow(piece, old, size);
-	if (size < old)
-		munmap((char *)piece + size, old - size);
-	return size ? piece : NULL;
+	p->size = size;
+	return p->at;
+}
+
+bool pages_own(const void *piece)
+{
+	return ((uintptr_t)piece & (PAGES_LEAST - 1)) == 0 && find(piece);
+}
+
+void pages_trim(void)
+{
+	for (int i = 0; i < MOST; i++) {
+		struct piece *p = &pieces[i];
+
+		if (p->size < p->room)
+			munmap(p->at + p->size, p->room - p->size);
+		p->room = p->size;
+	}
+	if (spare.at)
+		munmap(spare.at, spare.room);
+	spare = (struct piece){0};
 }

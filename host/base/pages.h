@@ -2,22 +2,29 @@
 #ifndef BASE_PAGES_H
 #define BASE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* What pages_resize is for: pieces of at least a huge page. */
+/* The least size of a piece that pages_resize makes. */
 enum { PAGES_LEAST = 2 << 20 };
 
 /* `size` bytes at a multiple of `align`, a power of two; both multiples of 64 KiB. Zeroes, none of
  * which has memory behind it before it is touched. NULL: no memory. */
 void *pages_map(size_t size, size_t align);
 
-/* Makes a piece of `size` bytes of the piece `old` bytes long, each PAGES_LEAST or more. piece
- * NULL: a new one; size 0: gives it back to the system at once, NULL. NULL with size > 0: no
- * memory, and the piece is as it was. It grows without its contents being copied.
+/* Makes a piece of `size` bytes, PAGES_LEAST or more, of a smaller or larger one. piece NULL: a new
+ * one; size 0: gives it back, NULL. NULL with size > 0: no memory, or there are too many such
+ * pieces, and the piece is as it was. It grows without a copy.
  *
- * The system is asked for huge pages, where it has them for those who ask: a virtual machine takes
- * 12 us for the first touch of a page of 4 KiB (64 MiB: 380 ms), and 9 to 15 ms for all 64 MiB in
- * huge ones. All of the piece is about to be touched: it is one array. */
-void *pages_resize(void *piece, size_t old, size_t size);
+ * For arrays that grow: all of a piece is about to be touched. So the system is asked for huge
+ * pages, where it has them for those who ask. A virtual machine took 12 us for the first touch of a
+ * page of 4 KiB, 380 ms for 64 MiB, and 15 ms for as much in huge ones. */
+void *pages_resize(void *piece, size_t size);
+
+/* Whether this is a piece of pages_resize. */
+bool pages_own(const void *piece);
+
+/* Gives back to the system what pages_resize keeps for the next piece. For moments of rest. */
+void pages_trim(void);
 
 #endif

@@ -276,30 +276,47 @@ static void give(void *p)
 
 static void *get(size_t size)
 {
-	if (size <= SLAB_MOST)
-		return size == 0 ? NULL : take(size);
-	return size < PAGES_LEAST ? malloc(size) : pages_resize(NULL, 0, size);
+	return size == 0 ? NULL : size <= SLAB_MOST ? take(size) : malloc(size);
+}
+
+static bool is_mapped(const void *piece, size_t size)
+{
+	return size >= PAGES_LEAST && pages_own(piece);
 }
 
 static void give_back(void *piece, size_t size)
 {
 	if (size <= SLAB_MOST)
 		give(piece);
-	else if (size < PAGES_LEAST)
-		free(piece);
+	else if (is_mapped(piece, size))
+		(void)pages_resize(piece, 0);
 	else
-		(void)pages_resize(piece, size, 0);
+		free(piece);
 }
 
-static void *move(void *piece, size_t old, size_t size)
+static void *move(void *piece, size_t old, void *to, size_t size)
 {
-	void *p = get(size);
-
-	if (!p)
+	if (!to)
 		return NULL;
-	memcpy(p, piece, old < size ? old : size);
+	memcpy(to, piece, old < size ? old : size);
 	give_back(piece, old);
-	return p;
+	return to;
+}
+
+/* Both above SLAB_MOST. What doubles becomes a mapping: an array or a buffer that grows. What has
+ * one size for its life stays malloc's, which has memory at hand that has been touched. */
+static void *resize_large(void *piece, size_t old, size_t size)
+{
+	bool mapped = is_mapped(piece, old);
+	void *p = NULL;
+
+	if (size >= PAGES_LEAST && mapped)
+		p = pages_resize(piece, size);
+	else if (size >= PAGES_LEAST && size == 2 * old)
+		p = move(piece, old, pages_resize(NULL, size), size);
+	if (p)
+		return p;
+	return mapped ? move(piece, old, malloc(size), size) : realloc(piece, size);
 }
 
 void *slab_resize(void *piece, size_t old, size_t size)
@@ -317,13 +334,11 @@ void *slab_resize(void *piece, size_t old, size_t size)
 		give_back(piece, old);
 		return NULL;
 	}
+	if (old > SLAB_MOST && size > SLAB_MOST)
+		return resize_large(piece, old, size);
 	if (old <= SLAB_MOST && size <= SLAB_MOST && class_of(old) == class_of(size))
 		return piece;
-	if (old >= PAGES_LEAST && size >= PAGES_LEAST)
-		return pages_resize(piece, old, size);
-	if (old > SLAB_MOST && size > SLAB_MOST && old < PAGES_LEAST && size < PAGES_LEAST)
-		return realloc(piece, size);
-	return move(piece, old, size);
+	return move(piece, old, get(size), size);
 }
 
 /* ---- rest ---- */
@@ -344,6 +359,7 @@ static void trim_arena(struct arena *a)
 
 void slab_trim(void)
 {
+	pages_trim();
 	if (slabs.spare) {
 		munmap(slabs.spare, ARENA);
 		slabs.spare = NULL;

@@ -2,8 +2,9 @@
  * Lua does: no header a piece, no search, and what is empty goes back to the system.
  *
  * Pieces of up to SLAB_MOST bytes come from slabs of 8 KiB, one size each, in arenas of 512 KiB;
- * larger ones are malloc's, and from 2 MiB on mappings of their own (base/pages.h). One thread
- * only. Under AddressSanitizer all of it is malloc's, so that it sees each piece.
+ * larger ones are malloc's, and arrays that double to 2 MiB or more are mappings of their own
+ * (base/pages.h). One thread only. Under AddressSanitizer all of it is malloc's, so that it sees
+ * each piece.
  *
  * Why not malloc for all: 4,000 of the 32,500 instructions of an HTTP request were malloc's, and
  * 16 bytes of each piece. */
