@@ -254,6 +254,7 @@ static const char *configure(lua_State *L, struct tls_ctx *ctx)
 		return "cafile";
 	if (tls_ctx_trust(ctx, NULL, capath) < 0)
 		return "capath";
+	tls_ctx_chain(ctx);
 	return set_alpn(L, ctx) < 0 ? "alpn" : NULL;
 }
 

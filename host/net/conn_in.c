@@ -278,10 +278,24 @@ static void receive(struct conn *c)
 	stream_end(c, state);
 }
 
+/* Nobody wants to read now. A transport that waits for room goes on with what it has to send by
+ * itself, and with its read when that is wanted again: the socket, which has room, would else wake
+ * us in each turn. */
+static void put_off(struct conn *c)
+{
+	if (c->wants_write) {
+		c->wants_write = false;
+		c->more = true;
+		if (conn_transport(c)->flush)
+			conn_transport(c)->flush(c);
+	}
+	conn_watch(c);
+}
+
 void conn_readable(struct conn *c)
 {
 	if (!wanted(c)) {
-		conn_watch(c);
+		put_off(c);
 		return;
 	}
 	receive(c);

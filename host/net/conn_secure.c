@@ -96,12 +96,27 @@ static void done(struct conn *c)
 		conn_flush(c);
 }
 
+/* The first data often comes with the last step of the handshake: it is answered in the same turn,
+ * and the answer takes along what the handshake itself has still to send. */
+static void go_on(struct conn *c)
+{
+	conn_feed_leftover(c);
+	if (c->loop->depth == 1)
+		conn_flush_dirty(c->loop);
+	if (c->state == CONN_CLOSED || !conn_transport(c)->flush)
+		return;
+	conn_transport(c)->flush(c);
+	conn_watch(c);
+}
+
 void conn_handshake(struct conn *c)
 {
-	if (conn_transport(c)->handshake(c) == 0)
+	if (conn_transport(c)->handshake(c) == 0) {
 		done(c);
-	else if (errno == EAGAIN || errno == EINTR)
+		go_on(c);
+	} else if (errno == EAGAIN || errno == EINTR) {
 		conn_watch(c);
-	else
+	} else {
 		conn_fail(c, conn_strerror(c, errno));
+	}
 }

@@ -19,6 +19,10 @@ enum { FILL = LOOP_BUFFER - 17 * 1024 };
  * more to take than to send, and nobody who has nothing to say needs them. */
 enum { STEPS_MAX = 64 };
 
+/* What a step of a handshake writes waits up to so many bytes; together with what the first data
+ * are, up to TOGETHER. */
+enum { LATE_MOST = 16 * 1024, TOGETHER = 4096 };
+
 static struct {
 	char bytes[FILL];
 	size_t off, len;
@@ -48,12 +52,17 @@ void tls_on_info(const SSL *ssl, int where, int ret)
 
 /* ---- the socket as OpenSSL sees it ---- */
 
+static bool is_full(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ENOBUFS;
+}
+
 /* `way`: BIO_FLAGS_READ or _WRITE; OpenSSL takes that flag alone for "try again". */
 static int bio_end(BIO *bio, struct tls *t, ssize_t n, int way)
 {
 	if (n >= 0)
 		return (int)n;
-	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
+	if (is_full(errno)) {
 		BIO_set_flags(bio, way | BIO_FLAGS_SHOULD_RETRY);
 		return -1;
 	}
@@ -115,14 +124,58 @@ static int bio_read(BIO *bio, char *bytes, int n)
 	return bio_end(bio, t, got, BIO_FLAGS_READ);
 }
 
+/* Sends what is late: 0 if all of it has gone, else -1 with errno. */
+static int push_late(struct tls *t)
+{
+	ssize_t sent;
+
+	if (!t->late)
+		return 0;
+	sent = transport_plain.send(t->conn, buf_peek(t->late), buf_len(t->late));
+	if (sent < 0)
+		return -1;
+	buf_consume(&t->late, (size_t)sent);
+	errno = EAGAIN;
+	return t->late ? -1 : 0;
+}
+
+/* As send(2), of bytes behind those that are late. */
+static ssize_t send_behind(struct tls *t, const char *bytes, size_t n)
+{
+	size_t late = buf_len(t->late);
+	char all[TOGETHER];
+	ssize_t sent;
+
+	if (late + n > sizeof all)
+		return push_late(t) < 0 ? -1 : transport_plain.send(t->conn, bytes, n);
+	memcpy(all, buf_peek(t->late), late);
+	memcpy(all + late, bytes, n);
+	sent = transport_plain.send(t->conn, all, late + n);
+	if (sent < 0)
+		return -1;
+	buf_consume(&t->late, (size_t)sent < late ? (size_t)sent : late);
+	if ((size_t)sent > late)
+		return sent - (ssize_t)late;
+	errno = EAGAIN;
+	return -1;
+}
+
 static int bio_write(BIO *bio, const char *bytes, int n)
 {
 	struct tls *t = BIO_get_data(bio);
+	size_t size = (size_t)n;
+	ssize_t sent;
 
 	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
 	if (n <= 0)
 		return 0;
-	return bio_end(bio, t, transport_plain.send(t->conn, bytes, (size_t)n), BIO_FLAGS_WRITE);
+	if (t->busy && buf_len(t->late) + size <= LATE_MOST)
+		sent = buf_append(&t->late, bytes, size) < 0 ? -1 : n;
+	else if (t->late)
+		sent = send_behind(t, bytes, size);
+	else
+		sent = transport_plain.send(t->conn, bytes, size);
+	return bio_end(bio, t, sent, BIO_FLAGS_WRITE);
 }
 
 static long bio_ctrl(BIO *bio, int what, long n, void *p)
@@ -190,12 +243,15 @@ static const char *tls_why(struct conn *c, int error)
 
 /* ---- the transport ---- */
 
-/* Flights of a handshake are small and each waits for the other's: Nagle would cost 40 ms. */
-static void no_delay(int fd)
+/* Flights of a handshake are small and each waits for the other's: Nagle would cost 40 ms. Who has
+ * just been accepted has it from the listener. */
+static void no_delay(const struct conn *c)
 {
 	int on = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (c->server && c->state == CONN_CONNECTING && !c->loop->settings.nagle)
+		return;
+	setsockopt(c->io.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 static void tls_free(struct tls **tls)
@@ -206,36 +262,8 @@ static void tls_free(struct tls **tls)
 	SSL_free(t->ssl);
 	tls_ctx_release(&t->ctx);
 	buf_free(&t->held);
+	buf_free(&t->late);
 	free(t);
-}
-
-static int tls_handshake(struct conn *c)
-{
-	struct tls *t = tls_of(c);
-	int r;
-
-	if (SSL_in_before(t->ssl))
-		no_delay(c->io.fd);
-	c->wants_write = false;
-	ERR_clear_error();
-	t->busy = true;
-	r = SSL_do_handshake(t->ssl);
-	t->busy = false;
-	if (t->orphan) {
-		tls_free(&t);
-		ERR_clear_error();
-		errno = ECANCELED;
-		return -1;
-	}
-	if (r == 1) {
-		t->done = true;
-		return 0;
-	}
-	if (result(t, r, true) == 0) {
-		t->why = "closed";
-		errno = EPROTO;
-	}
-	return -1;
 }
 
 /* Records that OpenSSL did not ask for wait in the connection; there is no event that tells. */
@@ -248,6 +276,83 @@ static void keep_rest(struct tls *t)
 		t->end = ENOMEM;
 	}
 	fill.off = fill.len = 0;
+}
+
+/* What is late has not gone, with errno: the handshake waits, or is over. */
+static int stuck(struct tls *t)
+{
+	if (is_full(errno)) {
+		t->conn->wants_write = true;
+		errno = EAGAIN;
+	} else {
+		t->dead = true;
+	}
+	return -1;
+}
+
+/* One step in OpenSSL, over one receive: SSL_do_handshake's result. */
+static int step(struct tls *t)
+{
+	int r;
+
+	fill.off = fill.len = 0;
+	fill.filled = false;
+	t->bulk = t->busy = true;
+	r = SSL_do_handshake(t->ssl); /* empties the queue of errors first */
+	t->bulk = t->busy = false;
+	return r;
+}
+
+static int failed(struct tls *t, int r)
+{
+	int sent = push_late(t), error = errno; /* an alert too */
+
+	if (result(t, r, true) == 0) {
+		t->why = "closed";
+		errno = EPROTO;
+	}
+	if (sent < 0 && errno == EAGAIN) {
+		errno = error;
+		return stuck(t);
+	}
+	return -1;
+}
+
+static int tls_handshake(struct conn *c)
+{
+	struct tls *t = tls_of(c);
+	int r;
+
+	if (SSL_in_before(t->ssl))
+		no_delay(c);
+	c->wants_write = false;
+	if (push_late(t) < 0)
+		return stuck(t);
+	r = step(t);
+	if (t->orphan) {
+		tls_free(&t);
+		ERR_clear_error();
+		errno = ECANCELED;
+		return -1;
+	}
+	keep_rest(t);
+	if (r != 1)
+		return failed(t, r);
+	t->done = true;
+	c->more = t->held != NULL;
+	return 0;
+}
+
+static void tls_flush(struct conn *c)
+{
+	struct tls *t = tls_of(c);
+
+	if (push_late(t) == 0)
+		return;
+	if (is_full(errno))
+		c->wants_write = true;
+	else
+		buf_free(&t->late); /* the read side finds out */
 }
 
 static int flooded(struct tls *t)
@@ -272,13 +377,17 @@ static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
 	int r = 1, why = 0;
 
 	c->more = false;
-	c->wants_write = false;
 	if (t->end || t->dead) {
+		c->wants_write = false;
 		t->end = t->end ? t->end : EPROTO;
 		return ended(t);
 	}
+	if (c->wants_write) {
+		c->wants_write = false;
+		tls_flush(c); /* else it goes with what this read is answered by */
+	}
 	fill.off = fill.len = 0;
-	fill.filled = false;
+	fill.filled = t->held != NULL; /* first what is here; the kernel tells of what it has */
 	t->bulk = true;
 	ERR_clear_error();
 	while (got < n && (r = SSL_read_ex(t->ssl, (char *)bytes + got, n - got, &part)) == 1)
@@ -361,6 +470,7 @@ const struct transport transport_tls = {
     .send = tls_send,
     .discard = tls_discard,
     .handshake = tls_handshake,
+    .flush = tls_flush,
     .why = tls_why,
     .bye = tls_bye,
     .fini = tls_fini,
@@ -409,7 +519,6 @@ static struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, const char *name
 	t->secret.transport = TRANSPORT_TLS;
 	t->conn = c;
 	t->ctx = tls_ctx_hold(ctx);
-	ERR_clear_error();
 	if (attach(t) < 0)
 		goto fail;
 	if (tls_ctx_is_server(ctx)) {

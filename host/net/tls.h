@@ -2,8 +2,11 @@
  *
  * Input: one recv(2) a turn into a buffer that all connections share, then SSL_read until that is
  * used up; so nothing waits inside OpenSSL that the kernel would not announce, except what
- * conn->more announces. Output: SSL_write straight to send(2), no BIO buffer. A connection pays for
- * a struct tls and its SSL object; plain ones pay nothing. */
+ * conn->more announces. Output: SSL_write straight to send(2), no BIO buffer. The records of a
+ * handshake's step leave with one send, and those of its last step (a server's two tickets, a
+ * client's Finished) with the first data, if there is any in the same turn: that saves 7 of 16
+ * system calls of a handshake, and two packets. A connection pays for a struct tls and its SSL
+ * object; plain ones pay nothing. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
@@ -20,6 +23,7 @@ struct tls {
 	struct tls_ctx *ctx;       /* ro: holds; that of the peer's name once it has told one */
 	struct conn *conn;         /* ro */
 	struct buf *held;          /* private: records that OpenSSL has not asked for yet */
+	struct buf *late;          /* private: records of the handshake that are still to be sent */
 	const char *why;           /* private: words for the last TLS error, static storage */
 	int error;                 /* private: errno of the last socket call, 0 = none */
 	int end;          /* private: what recv returns next: 0 nothing, else errno; -1 the end */

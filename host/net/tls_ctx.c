@@ -358,6 +358,21 @@ int tls_ctx_certificate(
 	return ok ? 0 : -1;
 }
 
+void tls_ctx_chain(struct tls_ctx *ctx)
+{
+	SSL_CTX *ssl = ctx->ssl;
+	STACK_OF(X509) * known;
+	long more;
+
+	for (more = SSL_CTX_set_current_cert(ssl, SSL_CERT_SET_FIRST); more == 1;
+	     more = SSL_CTX_set_current_cert(ssl, SSL_CERT_SET_NEXT)) {
+		known = NULL;
+		if (SSL_CTX_get0_chain_certs(ssl, &known) == 1 && !known)
+			SSL_CTX_build_cert_chain(ssl, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR);
+	}
+	ERR_clear_error(); /* what cannot be built is looked for at each handshake, as before */
+}
+
 int tls_ctx_protocol(struct tls_ctx *ctx, const char *words)
 {
 	static const struct {

@@ -24,6 +24,10 @@ bool tls_ctx_is_server(const struct tls_ctx *ctx);
  * must be that of the certificate. An encrypted key needs the password. */
 int tls_ctx_certificate(
     struct tls_ctx *ctx, const char *cert_file, const char *key_file, const char *password);
+/* Last, once certificate and trust are there: looks for the CAs that go out with a certificate
+ * whose file has none. They are those that OpenSSL would look for in the trust at each handshake,
+ * root included, by 10,000 instructions and an lstat in the folder of CAs. */
+void tls_ctx_chain(struct tls_ctx *ctx);
 /* "tlsv1_2", "tlsv1_3", "tlsv1_2+", "tlsv1_3+", …; what is below 1.2 is refused. */
 int tls_ctx_protocol(struct tls_ctx *ctx, const char *words);
 /* NULL: not set. Ciphers of TLS 1.2, of 1.3, groups. */

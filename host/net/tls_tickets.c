@@ -11,6 +11,8 @@ struct key {
 	unsigned char name[16], aes[32], hmac[32];
 };
 
+enum { IV = 16 }; /* AES's block */
+
 static struct key keys[TLS_TICKET_KEYS];
 static bool made;
 
@@ -41,6 +43,16 @@ static int make(void)
 	return made ? 0 : -1;
 }
 
+/* AES-256-CBC, looked up once: to name it by EVP_aes_256_cbc() looks it up for each ticket. */
+static const EVP_CIPHER *aes(void)
+{
+	static EVP_CIPHER *cipher;
+
+	if (!cipher)
+		cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	return cipher;
+}
+
 static int init(const struct key *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
     EVP_MAC_CTX *mac, int encrypt)
 {
@@ -52,8 +64,8 @@ static int init(const struct key *k, const unsigned char *iv, EVP_CIPHER_CTX *ci
 	params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, secret, sizeof secret);
 	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0);
 	params[2] = OSSL_PARAM_construct_end();
-	ok = EVP_MAC_CTX_set_params(mac, params) &&
-	     EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->aes, iv, encrypt);
+	ok = aes() && EVP_MAC_CTX_set_params(mac, params) &&
+	     EVP_CipherInit_ex2(cipher, aes(), k->aes, iv, encrypt, NULL);
 	OPENSSL_cleanse(secret, sizeof secret);
 	return ok ? 1 : -1;
 }
@@ -64,7 +76,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 {
 	(void)ssl;
 	if (encrypt) {
-		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
+		if (RAND_bytes(iv, IV) != 1)
 			return -1;
 		memcpy(name, keys[0].name, sizeof keys->name);
 		return init(&keys[0], iv, cipher, mac, 1);

@@ -19,6 +19,10 @@ struct transport {
 	/* One step of the handshake: 0 when it is done; -1 with EAGAIN (conn->wants_write says what
 	 * it waits for), or with an error. NULL: there is none. */
 	int (*handshake)(struct conn *conn);
+	/* Sends what the end of the handshake has left to go with the first data; NULL: there is
+	 * never any. If the kernel takes no more, conn->wants_write is set, and recv goes on with
+	 * it. */
+	void (*flush)(struct conn *conn);
 	/* Words for an errno of recv, send or handshake, static storage; NULL: net_strerror. */
 	const char *(*why)(struct conn *conn, int error);
 	/* Tells the peer that nothing more comes; NULL: nothing to tell. */

@@ -232,6 +232,47 @@ s.unwrap().close()
 		assert.equal("closed", s.why)
 	end)
 
+	-- A client that sends its Finished and `data` in one piece, then shows what it reads first, and
+	-- whether it got a session's ticket.
+	local function eager(port)
+		return tls.peer { "python3", "-c", ([[
+import ssl, socket
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+c.check_hostname = False
+c.verify_mode = ssl.CERT_NONE
+i, o = ssl.MemoryBIO(), ssl.MemoryBIO()
+s = c.wrap_bio(i, o)
+raw = socket.create_connection(("127.0.0.1", %d), 10)
+def read(call):
+	try:
+		return call()
+	except ssl.SSLWantReadError:
+		return "nothing"
+while read(s.do_handshake) == "nothing":
+	raw.sendall(o.read())
+	i.write(raw.recv(65536))
+s.write(b"data")
+raw.sendall(o.read())
+i.write(raw.recv(65536))
+print(read(lambda: s.read(9)), s.session.has_ticket)
+]]):format(port) }
+	end
+
+	it("answers what comes with the end of the handshake in one piece with its tickets", function ()
+		assert.same({ 0, "b'data' True\n" }, { eager(listen(echo())) })
+	end)
+
+	it("sends its tickets, and delivers such data, also where nobody answers or reads yet", function ()
+		local silent = turns.recorder()
+		assert.same({ 0, "nothing True\n" }, { eager(listen(silent)) })
+		run_until(function () return silent.data == "data" end)
+		local paused = turns.recorder { onconnect = function (conn) conn:pause() end }
+		assert.same({ 0, "nothing True\n" }, { eager(listen(paused)) })
+		assert.equal("", paused.data)
+		paused.conn:resume()
+		run_until(function () return paused.data == "data" end)
+	end)
+
 	it("delivers what arrived during a pause, end included, when it is over", function ()
 		local s = turns.recorder { onconnect = function (conn) conn:pause() end }
 		local port = listen(s)

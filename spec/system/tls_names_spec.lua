@@ -220,17 +220,36 @@ describe("TLS", function ()
 		end)
 	end)
 
+	local function chain_of(settings)
+		local s = listen(tls.context("server", settings))
+		local c = turns.recorder()
+		assert(server.addclient("127.0.0.1", s.port, c.listeners, nil, client_ctx))
+		run_until(function () return c.count.onconnect end)
+		local names, i = {}, 1
+		local cert = c.conn:ssl_peercertificate()
+		while cert do
+			names[i], i = cert:subject()[1].value, i + 1
+			cert = c.conn:ssl_peercertificate(i)
+		end
+		return table.concat(names, " ")
+	end
+
 	it("sends the CAs that follow the certificate in its file", function ()
 		local chain = dir .. "/chain.pem"
 		process.write_file(chain, process.read_file(files.user.certificate)
 			.. process.read_file(files.ca.certificate))
-		local s = listen(tls.context("server", { certificate = chain, key = files.user.key }))
-		local c = turns.recorder()
-		assert(server.addclient("127.0.0.1", s.port, c.listeners, nil, client_ctx))
-		run_until(function () return c.count.onconnect end)
-		assert.equal("user", c.conn:ssl_peercertificate():subject()[1].value)
-		assert.equal("ca", c.conn:ssl_peercertificate(2):subject()[1].value)
-		assert.is_nil(c.conn:ssl_peercertificate(3))
+		assert.equal("user ca", chain_of { certificate = chain, key = files.user.key })
+		assert.equal("user ca", chain_of { certificate = chain, key = files.user.key,
+			cafile = files["other-ca"].certificate })
+	end)
+
+	it("sends the CAs of the trust where the certificate's file has none", function ()
+		local settings = { certificate = files.user.certificate, key = files.user.key }
+		assert.equal("user", chain_of(settings))
+		settings.cafile = files.ca.certificate
+		assert.equal("user ca", chain_of(settings))
+		settings.cafile = files["other-ca"].certificate
+		assert.equal("user", chain_of(settings))
 	end)
 
 	describe("sessions", function ()
