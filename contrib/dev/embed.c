@@ -91,13 +91,17 @@ static void write_assembler(const struct file *files, int n, const char *code)
 {
 	printf(
 	    "\t.section .rodata\n\t.globl embedded_lua\nembedded_lua:\t.asciz \"%s\"\n", lua_ident);
-	for (int i = 0; i < n; i++) {
-		const struct file *f = &files[i];
-
-		printf("n%d:\t.asciz \"%s\"\ns%d:\t.incbin \"%s\"\ne%d:\t.byte 0\n", i, f->name, i,
-		    f->path, i);
-		printf("b%d:\t.incbin \"%s\",%ld,%ld\nc%d:\n", i, code, f->at, f->size, i);
-	}
+	for (int i = 0; i < n; i++)
+		printf("n%d:\t.asciz \"%s\"\n", i, files[i].name);
+	/* Bytecode together and text together: a start reads the one and never the other, whose
+	 * pages would come with their neighbours; embedded_trim gives both back. */
+	printf("\t.globl embedded_begin\nembedded_begin:\n");
+	for (int i = 0; i < n; i++)
+		printf(
+		    "b%d:\t.incbin \"%s\",%ld,%ld\nc%d:\n", i, code, files[i].at, files[i].size, i);
+	for (int i = 0; i < n; i++)
+		printf("s%d:\t.incbin \"%s\"\ne%d:\t.byte 0\n", i, files[i].path, i);
+	printf("\t.globl embedded_end\nembedded_end:\n");
 	printf("\t.section .data.rel.ro,\"aw\"\n\t.balign 8\n\t.globl "
 	       "embedded_files\nembedded_files:\n");
 	for (int i = 0; i < n; i++)

@@ -27,6 +27,7 @@
  * early or too late by what was owed in the other mode. The step after the switch settles it. */
 #include "bindings/lua_collector.h"
 
+#include "base/embedded.h"
 #include "base/slab.h"
 #include "bindings/lua_fields.h"
 #include "bindings/lua_host.h"
@@ -133,6 +134,7 @@ static void rest(lua_State *L)
 	collector.rested = now;
 	slab_trim();
 	malloc_trim(0);
+	embedded_trim();
 	set_timer(0);
 }
 

@@ -2,6 +2,7 @@
  * commands (`gadwall stop`) stand on this table alone. Everything here is synchronous. */
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/sha256.h"
 #include "bindings/lua_fields.h"
 #include "bindings/lua_sys_files.h"
 
@@ -440,6 +441,18 @@ static int l_sys_clock(lua_State *L)
 	return 2;
 }
 
+/* sha256(text) -> its 32 bytes */
+static int l_sys_sha256(lua_State *L)
+{
+	uint8_t digest[SHA256_BYTES];
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+
+	sha256(text, size, digest);
+	lua_pushlstring(L, (const char *)digest, sizeof digest);
+	return 1;
+}
+
 static int l_sys_exit(lua_State *L)
 {
 	exit((int)luaL_optinteger(L, 1, 0));
@@ -452,7 +465,7 @@ static const luaL_Reg functions[] = {{"peercred", l_sys_peercred}, {"peergroups"
     {"wait", l_sys_wait}, {"flock_test", l_sys_flock_test}, {"pidfd_open", l_sys_pidfd_open},
     {"pidfd_signal", l_sys_pidfd_signal}, {"set_title", l_sys_set_title}, {"rss", l_sys_rss},
     {"lua_bytes", l_sys_lua_bytes}, {"ids", l_sys_ids}, {"clock", l_sys_clock},
-    {"exit", l_sys_exit}, {NULL, NULL}};
+    {"sha256", l_sys_sha256}, {"exit", l_sys_exit}, {NULL, NULL}};
 
 int luaopen_host_sys(lua_State *L)
 {

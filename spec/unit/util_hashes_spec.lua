@@ -105,4 +105,14 @@ describe("util.hashes", function ()
 			assert.equal(hashes["hmac_" .. name], hmac[name])
 		end
 	end)
+
+	it("is what the host's own SHA-256 says, at every length around a block", function ()
+		local own <const> = require "host.sys".sha256
+		for size = 0, 200 do
+			local text <const> = ("\0\255gadwall"):rep(30):sub(1, size)
+			assert.equal(hashes.sha256(text, true), hex.encode(own(text)), size .. " bytes")
+		end
+		local long <const> = ("0123456789abcdef"):rep(1 << 16)
+		assert.equal(hashes.sha256(long), own(long))
+	end)
 end)

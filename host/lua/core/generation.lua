@@ -279,7 +279,6 @@ function generation.init(machine, of_worker)
 	joins = keeper.hello.joins or false
 	if joins then
 		require "net.server_listen".wait_for_commit()
-		handover.prepare()
 	end
 	-- A stop while another one is the service: its listeners are not ours to end.
 	prosody.events.add_handler("lifecycle-changed", function (event)

@@ -9,6 +9,7 @@
 local check <const> = require "core.arguments".check
 local counters <const> = require "core.counters"
 local envload <const> = require "util.envload".envload
+local host_sys <const> = require "host.sys"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("upgrade")
 local options <const> = require "core.options"
@@ -26,9 +27,9 @@ local save_limit <const> = 1
 local registered <const> = {} -- list of { module, name, save, restore, vital, version }
 local drains                  -- what the older one had drained, until this one is activated
 
--- OpenSSL comes with the first upgrade (host/base/late.h).
+-- The same digest: OpenSSL is faster and has to be loaded first, which is as long as 1 MiB of ours.
 local function sha256(text)
-	return require "util.hashes".sha256(text)
+	return (#text < 1 << 20 and host_sys or require "util.hashes").sha256(text)
 end
 
 local serialize <const> = serialization.new { preset = "compact", fatal = true }
@@ -123,11 +124,6 @@ end
 local function all()
 	local list <const> = core_entries()
 	return table.move(registered, 1, #registered, #list + 1, list)
-end
-
---- Loads what save and restore need, before the commit, in which nobody accepts connections.
-function handover.prepare()
-	sha256("")
 end
 
 --- Everything that is registered, as one text.

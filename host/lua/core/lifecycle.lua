@@ -220,11 +220,6 @@ function lifecycle.init()
 	life.init(keeper)
 	generation.init(life, keeper)
 	upgrades.init(keeper, generation.is_active)
-	upgrades.watch(function (message)
-		if message.state ~= "none" then
-			handover.prepare()
-		end
-	end)
 	peers.init(keeper)
 	fire_all.init()
 	whole.init()

@@ -2,7 +2,7 @@
 -- writes 14 digits, and so is the grammar, because dkjson reads on where RFC 8259 says stop.
 
 local array <const> = require "util.array"
-local dkjson <const> = require "util.late" "dkjson"
+local dkjson <const> = require "dkjson"
 local iterators <const> = require "util.iterators"
 
 local byte <const>, find <const>, match <const>, sub <const> =
