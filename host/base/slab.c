@@ -44,12 +44,11 @@ _Static_assert(SLABS == 64, "the bits of an arena");
 _Static_assert(sizeof(struct arena) <= SLAB, "an arena's state fits into its first slab");
 
 static struct {
-	struct slab partial[CLASSES]; /* heads of rings of slabs with free pieces */
-	struct arena *roomy;          /* those with an empty slab */
-	struct arena *spare;          /* one that is wholly empty, against giving back and forth */
-	char *first;                  /* the next of the first arenas, and how many are left */
+	struct slab *partial[CLASSES]; /* those with free pieces */
+	struct arena *roomy;           /* those with an empty slab */
+	struct arena *spare;           /* one that is wholly empty, against giving back and forth */
+	char *first;                   /* the next of the first arenas, and how many are left */
 	unsigned left;
-	bool ready;
 } slabs;
 
 static unsigned class_of(size_t size)
@@ -171,25 +170,23 @@ static void populate(struct arena *a, unsigned i)
 
 static void link_partial(struct slab *s)
 {
-	struct slab *head = &slabs.partial[s->class];
+	struct slab **head = &slabs.partial[s->class];
 
-	s->next = head->next;
-	s->prev = head;
-	head->next->prev = s;
-	head->next = s;
+	s->prev = NULL;
+	s->next = *head;
+	if (s->next)
+		s->next->prev = s;
+	*head = s;
 }
 
 static void unlink_partial(struct slab *s)
 {
-	s->prev->next = s->next;
-	s->next->prev = s->prev;
-}
-
-static void start(void)
-{
-	for (int i = 0; i < CLASSES; i++)
-		slabs.partial[i].next = slabs.partial[i].prev = &slabs.partial[i];
-	slabs.ready = true;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		slabs.partial[s->class] = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
 }
 
 /* A list through all pieces of a slab, in the order of their addresses. */
@@ -243,17 +240,11 @@ static void drop_slab(struct slab *s)
 static void *take(size_t size)
 {
 	unsigned class = class_of(size);
-	struct slab *s;
+	struct slab *s = slabs.partial[class];
 	void *p;
 
-	if (!slabs.ready)
-		start();
-	s = slabs.partial[class].next;
-	if (s == &slabs.partial[class]) {
-		s = new_slab(class);
-		if (!s)
-			return NULL;
-	}
+	if (!s && !(s = new_slab(class)))
+		return NULL;
 	p = s->free;
 	s->free = *(void **)p;
 	s->used++;
@@ -270,13 +261,19 @@ static void give(void *p)
 		link_partial(s);
 	*(void **)p = s->free;
 	s->free = p;
-	if (--s->used == 0 && s->next != s->prev) /* the last one of its size stays */
+	if (--s->used == 0 && (s->next || s->prev)) /* the last one of its size stays */
 		drop_slab(s);
 }
 
-static void *get(size_t size)
+/* AddressSanitizer is to see each piece. */
+static bool is_small(size_t size)
 {
-	return size == 0 ? NULL : size <= SLAB_MOST ? take(size) : malloc(size);
+#ifdef GADWALL_SAN
+	(void)size;
+	return false;
+#else
+	return size <= SLAB_MOST;
+#endif
 }
 
 static bool is_mapped(const void *piece, size_t size)
@@ -284,9 +281,14 @@ static bool is_mapped(const void *piece, size_t size)
 	return size >= PAGES_LEAST && pages_own(piece);
 }
 
-static void give_back(void *piece, size_t size)
+void *slab_new(size_t size)
 {
-	if (size <= SLAB_MOST)
+	return is_small(size) ? take(size) : malloc(size);
+}
+
+void slab_free(void *piece, size_t size)
+{
+	if (is_small(size))
 		give(piece);
 	else if (is_mapped(piece, size))
 		(void)pages_resize(piece, 0);
@@ -299,7 +301,7 @@ static void *move(void *piece, size_t old, void *to, size_t size)
 	if (!to)
 		return NULL;
 	memcpy(to, piece, old < size ? old : size);
-	give_back(piece, old);
+	slab_free(piece, old);
 	return to;
 }
 
@@ -310,6 +312,9 @@ static void *resize_large(void *piece, size_t old, size_t size)
 	bool mapped = is_mapped(piece, old);
 	void *p = NULL;
 
+#ifdef GADWALL_SAN
+	return realloc(piece, size);
+#endif
 	if (size >= PAGES_LEAST && mapped)
 		p = pages_resize(piece, size);
 	else if (size >= PAGES_LEAST && size == 2 * old)
@@ -321,24 +326,13 @@ static void *resize_large(void *piece, size_t old, size_t size)
 
 void *slab_resize(void *piece, size_t old, size_t size)
 {
-#ifdef GADWALL_SAN
-	if (size == 0) {
-		free(piece);
-		return NULL;
-	}
-	return realloc(piece, size);
-#endif
-	if (!piece)
-		return get(size);
-	if (size == 0) {
-		give_back(piece, old);
-		return NULL;
-	}
-	if (old > SLAB_MOST && size > SLAB_MOST)
+	bool was = is_small(old), is = is_small(size);
+
+	if (!was && !is)
 		return resize_large(piece, old, size);
-	if (old <= SLAB_MOST && size <= SLAB_MOST && class_of(old) == class_of(size))
+	if (was && is && class_of(old) == class_of(size))
 		return piece;
-	return move(piece, old, get(size), size);
+	return move(piece, old, slab_new(size), size);
 }
 
 /* ---- rest ---- */

@@ -15,9 +15,14 @@
 
 enum { SLAB_MOST = 2048 };
 
-/* Makes a piece of `size` bytes of the piece `old` bytes long: realloc with the size told.
- * piece NULL: a new one (`old` is not looked at); size 0: gives it back, NULL.
- * NULL with size > 0: no memory, and the piece is as it was. Contents move along. */
+/* A new piece of `size` bytes (not 0), not cleared; NULL: no memory. */
+void *slab_new(size_t size);
+
+/* Gives back a piece of `size` bytes. */
+void slab_free(void *piece, size_t size);
+
+/* Makes a piece of `size` bytes (not 0) of the piece `old` bytes long: realloc with the size told.
+ * NULL: no memory, and the piece is as it was. Contents move along. */
 void *slab_resize(void *piece, size_t old, size_t size);
 
 /* Gives back to the system what is empty now and is kept for the next piece. For moments of

@@ -103,17 +103,26 @@ static int l_lines(lua_State *L)
 {
 	struct lines *lines = lua_touserdata(L, 1);
 	struct lua_handle *h = &lines->lc->h;
+	unsigned changes = lua_callback_changes - 1;
 	const char *line;
 	size_t n;
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
+	lua_handle_checked = h;
 	while (guard_again() && conn_next_line(lines->in, &line, &n)) {
 		if (!lua_host_room(n)) {
 			lines->no_room = true;
 			return 0;
 		}
-		if (!lua_push_callback_of(L, h, CB_INCOMING, 2))
+		if (!lua_handle_has(h, CB_INCOMING))
 			continue;
+		if (changes != lua_callback_changes) {
+			changes = lua_callback_changes;
+			lua_settop(L, 2);
+			lua_push_callback_function(L, h, CB_INCOMING); /* lines handle fn */
+		}
+		lua_pushvalue(L, 3);
+		lua_pushvalue(L, 2);
 		lua_pushlstring(L, line, n);
 		lua_call(L, 2, 0); /* under lua_host_call */
 	}
@@ -127,13 +136,14 @@ static void on_lines(struct conn *c, struct conn_lines *in)
 {
 	struct lines lines = {of(c), in, false};
 	lua_State *L = lua_handle_state();
+	bool near = lua_handle_near(L, &lines.lc->h);
 	size_t before;
 
 	do {
 		before = in->done;
 		if (!lua_host_room(0)) {
 			conn_fail(c, "out of memory");
-			return;
+			break;
 		}
 		lua_host_push_handler(L);
 		lua_pushcfunction(L, l_lines);
@@ -142,6 +152,8 @@ static void on_lines(struct conn *c, struct conn_lines *in)
 		if (lines.no_room)
 			conn_fail(c, "out of memory");
 	} while (in->done > before && in->done < in->n && c->lines && c->state == CONN_OPEN);
+	if (near)
+		lua_handle_far(L);
 }
 
 static void on_predrain(struct conn *c)
@@ -306,6 +318,7 @@ static int l_setlistener(lua_State *L)
 		ls = lua_check_listeners(L, 2);
 		lua_listeners_release(L, &lc->h.listeners);
 		lc->h.listeners = ls;
+		lua_callback_changes++;
 		call_with_data(L, lc, CB_ATTACH, 3);
 	}
 	conn_release(&lc->c);
@@ -442,7 +455,6 @@ void lua_push_conn_class(lua_State *L)
 	lua_check_loop(L)->ops = &ops;
 	lua_pushstring(L, CONN_SHORT);
 	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc);
-	lua_conn_newcomers = lua_handle_class_without_gc(L, LUA_CONN_CLASS, -1);
+	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc, &lua_conn_newcomers);
 	lua_push_end(L, l_end);
 }

@@ -27,133 +27,7 @@ int lua_push_error(lua_State *L, int error)
 	return 3;
 }
 
-/* ---- fields ---- */
-
-/* The table of methods (upvalue 1) has the computed fields too, as pointers to their functions.
- * This is what most calls of a method go through, and 300 of the 2,300 instructions of a read:
- * __index as a table would take 50, but could not ask the handle for a computed field. */
-static int l_index(lua_State *L)
-{
-	const luaL_Reg *computed;
-
-	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TLIGHTUSERDATA)
-		return 1;
-	computed = lua_touserdata(L, -1);
-	lua_settop(L, 1);
-	return computed->func(L);
-}
-
-/* The same for a handle with assigned fields, which come first. */
-static int l_index_fields(lua_State *L)
-{
-	lua_getiuservalue(L, 1, 1);
-	lua_pushvalue(L, 2);
-	if (lua_rawget(L, -2) != LUA_TNIL)
-		return 1;
-	lua_settop(L, 2);
-	return l_index(L);
-}
-
-static void note_override(lua_State *L, struct lua_handle *h)
-{
-	enum lua_callback which;
-
-	if (lua_type(L, 2) != LUA_TSTRING)
-		return;
-	which = lua_callback_by_name(lua_tostring(L, 2));
-	if (which == CB_COUNT)
-		return;
-	if (which == CB_INCOMING)
-		h->hears_end = lua_takes_third(L, 3);
-	if (lua_isnil(L, 3))
-		h->overrides &= (uint16_t) ~(1u << which);
-	else
-		h->overrides |= (uint16_t)(1u << which);
-	lua_callback_wanted(which);
-}
-
-/* Upvalue: the metatable of handles with assigned fields. */
-static int l_newindex(lua_State *L)
-{
-	struct lua_handle *h = lua_touserdata(L, 1);
-
-	if (!h->fields) {
-		lua_pushvalue(L, lua_upvalueindex(1));
-		lua_setmetatable(L, 1);
-	}
-	if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
-		lua_pop(L, 1);
-		lua_newtable(L);
-		lua_pushvalue(L, -1);
-		lua_setiuservalue(L, 1, 1);
-	}
-	lua_pushvalue(L, 2);
-	lua_pushvalue(L, 3);
-	lua_rawset(L, -3);
-	h->fields = true;
-	note_override(L, h);
-	return 0;
-}
-
 /* ---- life ---- */
-
-/* Fills the metatable on top, for handles whose methods are at `methods` and which get the
- * metatable at `full` with their first field. */
-static void fill(lua_State *L, int methods, int full, const char *name, lua_CFunction index)
-{
-	lua_pushvalue(L, methods);
-	lua_pushcclosure(L, index, 1);
-	lua_setfield(L, -2, "__index");
-	lua_pushvalue(L, full);
-	lua_pushcclosure(L, l_newindex, 1);
-	lua_setfield(L, -2, "__newindex");
-	lua_getfield(L, methods, "__tostring");
-	lua_setfield(L, -2, "__tostring");
-	lua_pushstring(L, name);
-	lua_setfield(L, -2, "__metatable"); /* a module cannot take it apart */
-}
-
-/* Pushes the two metatables of a class, the one for handles without fields on top. */
-static void push_metatables(lua_State *L, int methods, const char *name)
-{
-	int full = lua_gettop(L) + 1;
-
-	lua_newtable(L);
-	fill(L, methods, full, name, l_index_fields);
-	lua_newtable(L); /* full plain */
-	fill(L, methods, full, name, l_index);
-}
-
-void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
-    const luaL_Reg *computed, lua_CFunction gc)
-{
-	int at = lua_gettop(L) + 1;
-
-	lua_newtable(L);
-	luaL_setfuncs(L, methods, 0);
-	for (; computed->name; computed++) {
-		lua_pushlightuserdata(L, (void *)computed);
-		lua_setfield(L, at, computed->name);
-	}
-	push_metatables(L, at, name); /* methods full plain */
-	for (int i = at + 1; i <= at + 2; i++) {
-		lua_pushcfunction(L, gc);
-		lua_setfield(L, i, "__gc");
-	}
-	lua_setfield(L, LUA_REGISTRYINDEX, name);
-	lua_settop(L, at);
-}
-
-int lua_handle_class_without_gc(lua_State *L, const char *name, int methods)
-{
-	int ref;
-
-	methods = lua_absindex(L, methods);
-	push_metatables(L, methods, name);
-	ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pop(L, 1);
-	return ref;
-}
 
 static void *push_new(lua_State *L, size_t size, enum lua_handle_kind kind)
 {
@@ -182,7 +56,9 @@ void *lua_push_handle_of(lua_State *L, size_t size, enum lua_handle_kind kind, i
 	return h;
 }
 
-void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
+struct lua_handle *lua_handle_checked;
+
+void *lua_check_any_handle(lua_State *L, int index, enum lua_handle_kind kind)
 {
 	struct lua_handle *h = lua_touserdata(L, index);
 
@@ -235,6 +111,8 @@ void lua_handle_unpin(struct lua_handle *h)
 		return;
 	give_pin_back(L, h->pin);
 	h->pin = LUA_NOREF;
+	if (lua_handle_checked == h)
+		lua_handle_checked = NULL; /* from here on it may be collected */
 	lua_listeners_release(L, &h->listeners);
 }
 
@@ -251,7 +129,7 @@ static void push_override(lua_State *L, struct lua_handle *h, enum lua_callback 
 	lua_pop(L, 1);
 }
 
-static void push_function(lua_State *L, struct lua_handle *h, enum lua_callback which)
+void lua_push_callback_function(lua_State *L, struct lua_handle *h, enum lua_callback which)
 {
 	if (h->overrides & (1u << which))
 		push_override(L, h, which);
@@ -259,22 +137,14 @@ static void push_function(lua_State *L, struct lua_handle *h, enum lua_callback 
 		lua_rawgeti(L, LUA_REGISTRYINDEX, h->listeners->fn[which]);
 }
 
-bool lua_push_callback_of(lua_State *L, struct lua_handle *h, enum lua_callback which, int index)
-{
-	if (!lua_handle_has(h, which))
-		return false;
-	push_function(L, h, which);
-	lua_pushvalue(L, index); /* fn handle */
-	return true;
-}
-
 bool lua_push_callback(lua_State *L, struct lua_handle *h, enum lua_callback which, size_t room)
 {
 	if (!lua_handle_has(h, which) || h->pin == LUA_NOREF || !lua_host_room(room))
 		return false;
 	lua_host_push_handler(L);
-	push_function(L, h, which);
+	lua_push_callback_function(L, h, which);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin); /* handler fn handle */
+	lua_handle_checked = h;
 	return true;
 }
 

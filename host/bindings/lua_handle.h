@@ -66,25 +66,40 @@ static inline bool lua_handle_has(const struct lua_handle *h, enum lua_callback 
 struct loop *lua_check_loop(lua_State *L);
 
 /* Makes the metatable `name`: methods (a NULL-terminated list), computed fields (functions of the
- * handle, called when no field is assigned), gc. Pushes the methods table. */
+ * handle, called when no field is assigned), gc. Pushes the methods table: Lua may add to it, but
+ * not change what it has once there are handles (lua_handle_class.c).
+ * newcomers_r, of connections, else NULL: a registry reference to the same metatable without gc,
+ * for those that never own anything while nothing pins them: a finalizer keeps an object for a
+ * cycle more and costs 600 of the 8,700 instructions of a connection. */
 void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *methods,
-    const luaL_Reg *computed, lua_CFunction gc);
+    const luaL_Reg *computed, lua_CFunction gc, int *newcomers_r);
+
+/* Around callbacks of one connection that come in a row: a method called on it costs 250
+ * instructions less. near: false if it cannot be done (another one is near, a field is assigned);
+ * after true, far. Neither raises. */
+bool lua_handle_near(lua_State *L, const struct lua_handle *handle);
+void lua_handle_far(lua_State *L);
 
 /* Pushes a new userdata of `size` bytes, zeroed but for its head, with that metatable. May raise.
  */
 void *lua_push_handle_new(lua_State *L, size_t size, enum lua_handle_kind kind, const char *name);
 
-/* The metatable of such handles without gc, as a registry reference, for those that never own
- * anything while nothing pins them: a finalizer keeps an object for a cycle more and costs 600 of
- * the 8,700 instructions of a connection. `methods`: the index of what lua_push_handle_class
- * pushed for `name`. */
-int lua_handle_class_without_gc(lua_State *L, const char *name, int methods);
-
 /* As lua_push_handle_new, with the metatable of that reference. */
 void *lua_push_handle_of(lua_State *L, size_t size, enum lua_handle_kind kind, int metatable);
 
+/* private: of the next: the handle that was called back last, and lives; the rest of it */
+extern struct lua_handle *lua_handle_checked;
+void *lua_check_any_handle(lua_State *L, int index, enum lua_handle_kind kind);
+
 /* The handle at `index`, of that kind; raises otherwise. */
-void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind);
+static inline void *lua_check_handle(lua_State *L, int index, enum lua_handle_kind kind)
+{
+	struct lua_handle *h = lua_handle_checked;
+
+	if (h && lua_touserdata(L, index) == h && h->kind == (uint32_t)kind)
+		return h;
+	return lua_check_any_handle(L, index, kind);
+}
 
 /* Keeps the userdata at `index` alive / lets it go and releases its listeners. */
 void lua_check_handle_pin(lua_State *L, struct lua_handle *handle, int index);
@@ -95,10 +110,9 @@ void lua_handle_unpin(struct lua_handle *handle);
 bool lua_push_callback(
     lua_State *L, struct lua_handle *handle, enum lua_callback which, size_t room);
 
-/* The same without the handler and without a look at the memory, for who stands in a protected call
- * already and has the handle at `index`. */
-bool lua_push_callback_of(
-    lua_State *L, struct lua_handle *handle, enum lua_callback which, int index);
+/* Only the function, which there must be. It stays that one as long as
+ * lua_callback_changes does. */
+void lua_push_callback_function(lua_State *L, struct lua_handle *handle, enum lua_callback which);
 
 /* Calls what lua_push_callback and the caller pushed (`nargs` beside the handle). An error is
  * logged as "Error calling onX: …". true: `nresults` results stand there; false: nothing does. */

@@ -30,10 +30,16 @@ static void *allocate(void *data, void *block, size_t old, size_t size)
 	void *p;
 
 	(void)data;
+	if (size == 0) {
+		if (block)
+			slab_free(block, old);
+		host.used -= had;
+		return NULL;
+	}
 	if (size > had && host.limit && host.used - had + size > host.limit)
 		return NULL; /* Lua collects, tries again, then raises "not enough memory" */
-	p = slab_resize(block, had, size);
-	if (p || size == 0)
+	p = block ? slab_resize(block, old, size) : slab_new(size);
+	if (p)
 		host.used = host.used - had + size;
 	return p;
 }

@@ -413,5 +413,5 @@ void lua_push_server_class(lua_State *L)
 	static const luaL_Reg computed[] = {
 	    {"listeners", l_listeners}, {"conn", l_conn}, {NULL, NULL}};
 
-	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc);
+	lua_push_handle_class(L, LUA_SERVER_CLASS, methods, computed, l_gc, NULL);
 }

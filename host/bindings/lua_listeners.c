@@ -54,8 +54,11 @@ bool lua_takes_third(lua_State *L, int index)
 	return about.nparams > 2 || about.isvararg;
 }
 
-void lua_callback_wanted(enum lua_callback which)
+unsigned lua_callback_changes;
+
+void lua_callback_changed(enum lua_callback which)
 {
+	lua_callback_changes++;
 	if (which == CB_DRAIN || which == CB_PREDRAIN)
 		loop_main()->hears_drain = true;
 }
@@ -80,6 +83,7 @@ static void take(lua_State *L, struct lua_listeners *ls, int which)
 		ls->native = lua_listeners_native && lua_tocfunction(L, -1) == lua_listeners_native;
 		ls->hears_end = !ls->native && lua_takes_third(L, -1);
 	}
+	lua_callback_changed((enum lua_callback)which);
 	ls->known[which] = NULL;
 	if (lua_isnil(L, -1)) {
 		ls->has &= (uint16_t) ~(1u << which);
@@ -92,7 +96,6 @@ static void take(lua_State *L, struct lua_listeners *ls, int which)
 		*ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	else
 		lua_rawseti(L, LUA_REGISTRYINDEX, *ref);
-	lua_callback_wanted((enum lua_callback)which);
 	ls->has |= (uint16_t)(1u << which);
 	ls->known[which] = is;
 }

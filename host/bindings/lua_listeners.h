@@ -64,8 +64,11 @@ void lua_listeners_release(lua_State *L, struct lua_listeners **listeners);
  * function. */
 bool lua_takes_third(lua_State *L, int index);
 
-/* Somebody has such a callback: from now on it is asked who. */
-void lua_callback_wanted(enum lua_callback which);
+/* Somebody has, or has no longer, such a callback: from now on it is asked who. */
+void lua_callback_changed(enum lua_callback which);
+
+/* How often that was. */
+extern unsigned lua_callback_changes;
 
 /* "onconnect", …; CB_COUNT if the word is none of them. */
 const char *lua_callback_name(enum lua_callback which);

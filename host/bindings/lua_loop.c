@@ -241,7 +241,7 @@ int luaopen_host_loop(lua_State *L)
 	static const luaL_Reg computed[] = {{NULL, NULL}};
 
 	lua_check_loop(L);
-	lua_push_handle_class(L, WATCH_CLASS, methods, computed, l_watch_gc);
+	lua_push_handle_class(L, WATCH_CLASS, methods, computed, l_watch_gc, NULL);
 	luaL_newlib(L, functions);
 	return 1;
 }

@@ -146,7 +146,7 @@ static void *grow(void *array, uint32_t *size, size_t each)
 
 	if (more > MOST)
 		return NULL;
-	array = slab_resize(array, *size * each, more * each);
+	array = array ? slab_resize(array, *size * each, more * each) : slab_new(more * each);
 	if (array)
 		*size = more;
 	return array;
@@ -273,8 +273,10 @@ void timers_free(struct timers **timers)
 	if (!ts)
 		return;
 	ev_timer_stop(ts->loop->ev, &ts->wake);
-	(void)slab_resize(ts->heap, ts->heap_size * sizeof *ts->heap, 0);
-	(void)slab_resize(ts->slots, ts->slots_size * sizeof *ts->slots, 0);
+	if (ts->heap)
+		slab_free(ts->heap, ts->heap_size * sizeof *ts->heap);
+	if (ts->slots)
+		slab_free(ts->slots, ts->slots_size * sizeof *ts->slots);
 	free(ts);
 	*timers = NULL;
 }
