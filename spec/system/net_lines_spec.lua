@@ -118,6 +118,47 @@ describe("lines", function ()
 		assert.same({ "a" }, got)
 	end)
 
+	it("go to the function that a callback has assigned", function ()
+		local second <const> = {}
+		send("a\nb\nc\nd\n", function (c, line)
+			if line == "b" then
+				c.onincoming = function (_, more)
+					second[#second + 1] = more
+					if more == "c" then c.onincoming = nil end
+				end
+			end
+		end)
+		wait_for { "a", "b", "d" }
+		assert.same({ "c" }, second)
+	end)
+
+	-- What a connection knows of itself must not depend on whose lines are being delivered.
+	it("change nothing of what connections know", function ()
+		local seen <const> = {}
+		local function know(c)
+			return { c.id, c.created, c.listeners, c.conn == c, c.nothing, c.mark, c.write, tostring(c) }
+		end
+		send("first\nassigns\nmore\nraises\ncloses\n", function (c, line)
+			if line == "assigns" then c.mark = 1 end
+			seen[line] = { own = know(c), other = know(conn), same = c.id ~= conn.id }
+			if line == "raises" then error("refused") end
+			if line == "closes" then
+				c:close()
+				seen.closed = { c.id, c.conn, c.write }
+			end
+		end)
+		wait_for { "first", "assigns", "more", "raises", "closes" }
+		local own <const>, other <const> = seen.first.own, seen.first.other
+		assert.same({ true, conn.id }, { seen.first.same, other[1] })
+		assert.same({ true, true }, { own[4], other[4] })
+		assert.same({}, { own[5], own[6], other[5], other[6] })
+		own[6] = 1
+		for _, line in ipairs { "assigns", "more", "raises", "closes" } do
+			assert.same({ own = own, other = other, same = true }, seen[line])
+		end
+		assert.same({ own[1], nil, own[7] }, seen.closed)
+	end)
+
 	it("end with the connection that a callback closes", function ()
 		local _, c <const> = send("a\nb\nc\n", function (theirs, line)
 			if line == "b" then theirs:close() end
