@@ -3,6 +3,9 @@
 -- is looked up at once, so that a missing one is an error of `require` as always. Coming late, a
 -- part may be of a newer package than its neighbours: they share nothing with each other.
 
+-- Whatever becomes of the global one until then: a harness takes it away from its inputs.
+local require <const> = require
+
 --- @param name "posix.fcntl", …
 -- @return table with what the part has; raises if there is no such part
 return function (name)
