@@ -60,7 +60,11 @@ end
 -- @param builder what made cfg, for contexts of further names
 -- @return context; or nil and LuaSec's words
 function tls_luasec.new_context(cfg, builder)
-	local inner, err, field = require "host.tls".context(prepare(cfg))
+	local found, host_tls = pcall(require, "host.tls")
+	if not found then
+		return nil, host_tls
+	end
+	local inner, err, field = host_tls.context(prepare(cfg))
 	if not inner then
 		return nil, ("%s (%s)"):format(labels[field] or "error in " .. field, err)
 	end
