@@ -71,7 +71,7 @@ void *lua_check_any_handle(lua_State *L, int index, enum lua_handle_kind kind)
 	return h;
 }
 
-/* References that are given back come here first, with `false` in their place, and are used again:
+/* References that are given back come here first, with a number in their place, and are used again:
  * luaL_ref and luaL_unref keep their list in the table itself, which took 520 of the 8,700
  * instructions of a connection, and this 150. */
 static struct {
@@ -98,7 +98,7 @@ static void give_pin_back(lua_State *L, int ref)
 		luaL_unref(L, LUA_REGISTRYINDEX, ref);
 		return;
 	}
-	lua_pushboolean(L, 0); /* not nil: luaL_ref would find the place free */
+	lua_pushinteger(L, 0); /* as luaL_unref leaves a number; nil would give it to luaL_ref */
 	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
 	spare_pins.ref[spare_pins.n++] = ref;
 }
