@@ -231,7 +231,8 @@ static int reserve(lua_State *L)
 
 static void make_near(lua_State *L, const struct parts *p)
 {
-	memset(known, 0, sizeof known); /* of another state */
+	memset(known, 0, sizeof known); /* of another state, all three */
+	lua_handle_checked = NULL;
 	near.handle = NULL;
 	near.ref = reserve(L);
 	near.before = reserve(L);
