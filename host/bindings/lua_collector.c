@@ -21,8 +21,9 @@
  * cycle, and the first cycle starts the timer that counts the others. The collector pauses behind
  * that cycle, so what the heap grows by at first is what is allocated. (30,000 newcomers a second
  * are 11 MiB of garbage, which is 1.3 cycles between two looks; marking took 5 % of their CPU.)
- *When no cycle has ended for a while the rest of a cycle is done in small steps and memory goes
- *back to the system; then the timer stops, and an idle worker is not woken.
+ *
+ * When no cycle has ended for a while the rest of a cycle is done in small steps and memory goes
+ * back to the system; then the timer stops, and an idle worker is not woken.
  *
  * Lua 5.4.4 (Debian 12): of the faults found later one is of the generational mode, "set correct
  * pause when (re)entering gen. collection" (fixed in 5.4.5): the first minor collection comes too
