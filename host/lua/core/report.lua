@@ -63,7 +63,8 @@ local function phase_records(stop)
 	local list, holders = {}, {}
 	for i, phase in ipairs(stop.phases) do
 		list[i] = {
-			phase = phase.phase, seconds = rounded(phase.seconds), budget = phase.budget or json.null,
+			phase = phase.phase, seconds = rounded(phase.seconds),
+			budget = phase.budget and rounded(phase.budget) or json.null,
 			result = phase.result, closed = phase.closed, error = phase.error,
 		}
 		for _, holder in ipairs(phase.holders or {}) do
