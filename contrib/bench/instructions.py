@@ -29,6 +29,7 @@ WORK = {
     "http-headers": ("http", 10000, ["load", "-c", 64, "-H", "/", "-B"]),
     "churn": ("echo", 3000, ["churn", "-t", 120]),
     "tls-echo": ("tls", 10000, ["load", "-c", 64, "-T"]),
+    "tls-handshake": ("tls", 600, ["churn", "-T", "-R", "-t", 120]),
 }
 # work -> answers counted while serving and while draining: so many that one collection of garbage
 # more or less (one in 3,000 connections, or 20,000 reads) is no difference.
