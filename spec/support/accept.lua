@@ -17,9 +17,8 @@ accept.probe = [[
 		local n, refs = 0, 0
 		for key, value in pairs(debug.getregistry()) do
 			n = n + 1
-			-- A number is luaL_ref's list of free slots, false a place that is kept to pin a handle
-			-- (bindings/lua_handle.c); those are used again.
-			if math.type(key) == "integer" and value and type(value) ~= "number" then refs = refs + 1 end
+			-- A number is luaL_ref's list of free slots; those are used again.
+			if math.type(key) == "integer" and type(value) ~= "number" then refs = refs + 1 end
 		end
 		return ("%d %d %d\n"):format(math.floor(collectgarbage("count")), n, refs)
 	end
