@@ -56,6 +56,9 @@ end
 
 -- Milliseconds are enough for a person, and for a spec that compares two machines.
 local function rounded(seconds)
+	if math.type(seconds) == "integer" then
+		return seconds
+	end
 	return math.floor(seconds * 1000 + 0.5) / 1000
 end
 
