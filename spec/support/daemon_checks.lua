@@ -44,11 +44,9 @@ local function new_targets(now, base)
 	return table.concat(list, ", ")
 end
 
--- With sanitizers on a busy machine what takes no time takes long; its place is no fault then.
-local sanitized <const> = os.getenv "GADWALL_SLOW" ~= nil
-
 local function allowed(self, line)
-	if sanitized and line:find("A callback took", 1, true) then return true end
+	-- On a busy machine what takes no time takes long: the place that is named then is no fault.
+	if line:find("A callback took", 1, true) then return true end
 	for _, pattern in ipairs(self.spec.allow or {}) do
 		if line:find(pattern) then return true end
 	end
