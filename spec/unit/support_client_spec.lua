@@ -13,7 +13,7 @@ local function serve(script)
 		argv = { "socat", ("TCP-LISTEN:%d,bind=127.0.0.1,reuseaddr"):format(port),
 			"EXEC:sh " .. dir .. "/script" },
 	}
-	return wait_until(function() return client.tcp("127.0.0.1", port, 2) end, 2, "socat")
+	return wait_until(function() return client.tcp("127.0.0.1", port, 20) end, 20, "socat")
 end
 
 describe("spec.support.client", function()
