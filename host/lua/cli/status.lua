@@ -36,8 +36,9 @@ local function from_keeper(found, why)
 	}
 end
 
--- Asks the worker. @return object and the exit status; nil and why
-local function ask(ctx, found)
+-- Asks the worker. ending: it is expected to answer no more, once its console has been unloaded.
+-- @return object; nil and why
+local function ask(ctx, found, ending)
 	local connection, _, err = control.connect(ctx, "status", found)
 	if not connection then
 		return nil, err or "refused"
@@ -48,7 +49,9 @@ local function ask(ctx, found)
 	if not answer then
 		return nil, why
 	elseif not answer.ok or type(answer.result) ~= "table" or answer.result == null then
-		ctx.ui:note("gadwall: the worker says: ", tostring(answer.error))
+		if not ending then
+			ctx.ui:note("gadwall: the worker says: ", tostring(answer.error))
+		end
 		return nil, "error"
 	end
 	return answer.result
@@ -77,9 +80,9 @@ local function keeper_lines(object)
 	}
 end
 
--- One look. watched: it was there at the last look, so its end is no fault
+-- One look. watched: it was there at the last look, so its end is no fault; ending: see ask
 -- @return object, exit status; nil and the exit status when nothing runs, "gone" if it was watched
-local function look(ctx, watched)
+local function look(ctx, watched, ending)
 	local found, code = control.find(ctx, "status")
 	if not found then
 		return nil, code
@@ -91,7 +94,7 @@ local function look(ctx, watched)
 	elseif not found.pid then
 		sys.close(connection_possible)
 	end
-	local object, why = ask(ctx, found)
+	local object, why = ask(ctx, found, ending)
 	if object then
 		return object, code_of(object)
 	elseif why == "refused" then
@@ -174,7 +177,7 @@ local function turn(ctx, seen)
 	if seen.pid and found and instance.pid(found) ~= seen.pid then
 		return tell_end(ctx, found, seen)
 	end
-	local object, code = look(ctx, seen.pid)
+	local object, code = look(ctx, seen.pid, ends[seen.state])
 	if code == "gone" then
 		return tell_end(ctx, found, seen)
 	elseif not object then
