@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include "net/neterr.h"
+#include "net/tls_bio.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,23 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One receive. What OpenSSL may still hold of a record from before and this together are less than
- * LOOP_BUFFER, so the plaintext of a turn always has room. */
-enum { FILL = LOOP_BUFFER - 17 * 1024 };
-
 /* A peer may send as many new keys (and a server tickets) with no data between them: each costs far
  * more to take than to send, and nobody who has nothing to say needs them. */
 enum { STEPS_MAX = 64 };
-
-/* What a step of a handshake writes waits up to so many bytes; together with what the first data
- * are, up to TOGETHER. */
-enum { LATE_MOST = 16 * 1024, TOGETHER = 4096 };
-
-static struct {
-	char bytes[FILL];
-	size_t off, len;
-	bool filled; /* this turn's receive has been done */
-} fill;
 
 struct tls *tls_of(const struct conn *c)
 {
@@ -48,158 +35,6 @@ void tls_on_info(const SSL *ssl, int where, int ret)
 	(void)ret;
 	if ((where & SSL_CB_LOOP) && t && t->done && t->steps <= STEPS_MAX)
 		t->steps++;
-}
-
-/* ---- the socket as OpenSSL sees it ---- */
-
-static bool is_full(int error)
-{
-	return error == EAGAIN || error == EINTR || error == ENOBUFS;
-}
-
-/* `way`: BIO_FLAGS_READ or _WRITE; OpenSSL takes that flag alone for "try again". */
-static int bio_end(BIO *bio, struct tls *t, ssize_t n, int way)
-{
-	if (n >= 0)
-		return (int)n;
-	if (is_full(errno)) {
-		BIO_set_flags(bio, way | BIO_FLAGS_SHOULD_RETRY);
-		return -1;
-	}
-	t->error = errno;
-	return -1;
-}
-
-static size_t take_held(struct tls *t, char *bytes, size_t n)
-{
-	size_t have = buf_len(t->held);
-
-	if (have < n)
-		n = have;
-	memcpy(bytes, buf_peek(t->held), n);
-	buf_consume(&t->held, n);
-	return n;
-}
-
-static int bio_read_bulk(BIO *bio, struct tls *t, char *bytes, size_t n)
-{
-	if (fill.off == fill.len && !fill.filled) {
-		ssize_t got = transport_plain.recv(t->conn, fill.bytes, FILL);
-
-		fill.filled = true;
-		if (got <= 0) {
-			if (got == 0)
-				BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-			return bio_end(bio, t, got, BIO_FLAGS_READ);
-		}
-		fill.off = 0;
-		fill.len = (size_t)got;
-	}
-	if (fill.off == fill.len) {
-		BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
-		return -1;
-	}
-	if (n > fill.len - fill.off)
-		n = fill.len - fill.off;
-	memcpy(bytes, fill.bytes + fill.off, n);
-	fill.off += n;
-	return (int)n;
-}
-
-static int bio_read(BIO *bio, char *bytes, int n)
-{
-	struct tls *t = BIO_get_data(bio);
-	ssize_t got;
-
-	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY | BIO_FLAGS_IN_EOF);
-	if (n <= 0)
-		return 0;
-	if (t->held)
-		return (int)take_held(t, bytes, (size_t)n);
-	if (t->bulk)
-		return bio_read_bulk(bio, t, bytes, (size_t)n);
-	got = transport_plain.recv(t->conn, bytes, (size_t)n);
-	if (got == 0)
-		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-	return bio_end(bio, t, got, BIO_FLAGS_READ);
-}
-
-/* Sends what is late: 0 if all of it has gone, else -1 with errno. */
-static int push_late(struct tls *t)
-{
-	ssize_t sent;
-
-	if (!t->late)
-		return 0;
-	sent = transport_plain.send(t->conn, buf_peek(t->late), buf_len(t->late));
-	if (sent < 0)
-		return -1;
-	buf_consume(&t->late, (size_t)sent);
-	errno = EAGAIN;
-	return t->late ? -1 : 0;
-}
-
-/* As send(2), of bytes behind those that are late. */
-static ssize_t send_behind(struct tls *t, const char *bytes, size_t n)
-{
-	size_t late = buf_len(t->late);
-	char all[TOGETHER];
-	ssize_t sent;
-
-	if (late + n > sizeof all)
-		return push_late(t) < 0 ? -1 : transport_plain.send(t->conn, bytes, n);
-	memcpy(all, buf_peek(t->late), late);
-	memcpy(all + late, bytes, n);
-	sent = transport_plain.send(t->conn, all, late + n);
-	if (sent < 0)
-		return -1;
-	buf_consume(&t->late, (size_t)sent < late ? (size_t)sent : late);
-	if ((size_t)sent > late)
-		return sent - (ssize_t)late;
-	errno = EAGAIN;
-	return -1;
-}
-
-static int bio_write(BIO *bio, const char *bytes, int n)
-{
-	struct tls *t = BIO_get_data(bio);
-	size_t size = (size_t)n;
-	ssize_t sent;
-
-	BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-	if (n <= 0)
-		return 0;
-	if (t->busy && buf_len(t->late) + size <= LATE_MOST)
-		sent = buf_append(&t->late, bytes, size) < 0 ? -1 : n;
-	else if (t->late)
-		sent = send_behind(t, bytes, size);
-	else
-		sent = transport_plain.send(t->conn, bytes, size);
-	return bio_end(bio, t, sent, BIO_FLAGS_WRITE);
-}
-
-static long bio_ctrl(BIO *bio, int what, long n, void *p)
-{
-	(void)n;
-	(void)p;
-	if (what == BIO_CTRL_EOF)
-		return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-	return what == BIO_CTRL_FLUSH || what == BIO_CTRL_DUP;
-}
-
-static const BIO_METHOD *bio_method(void)
-{
-	static BIO_METHOD *method;
-
-	if (method)
-		return method;
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
-	if (!method)
-		return NULL;
-	BIO_meth_set_read(method, bio_read);
-	BIO_meth_set_write(method, bio_write);
-	BIO_meth_set_ctrl(method, bio_ctrl);
-	return method;
 }
 
 /* ---- results ---- */
@@ -266,22 +101,10 @@ static void tls_free(struct tls **tls)
 	free(t);
 }
 
-/* Records that OpenSSL did not ask for wait in the connection; there is no event that tells. */
-static void keep_rest(struct tls *t)
-{
-	size_t left = fill.len - fill.off;
-
-	if (left && buf_append(&t->held, fill.bytes + fill.off, left) < 0) {
-		t->dead = true;
-		t->end = ENOMEM;
-	}
-	fill.off = fill.len = 0;
-}
-
 /* What is late has not gone, with errno: the handshake waits, or is over. */
 static int stuck(struct tls *t)
 {
-	if (is_full(errno)) {
+	if (tls_bio_is_full(errno)) {
 		t->conn->wants_write = true;
 		errno = EAGAIN;
 	} else {
@@ -295,17 +118,17 @@ static int step(struct tls *t)
 {
 	int r;
 
-	fill.off = fill.len = 0;
-	fill.filled = false;
-	t->bulk = t->busy = true;
+	tls_bio_begin(t, true);
+	t->busy = true;
 	r = SSL_do_handshake(t->ssl); /* empties the queue of errors first */
-	t->bulk = t->busy = false;
+	t->busy = false;
+	tls_bio_end(t);
 	return r;
 }
 
 static int failed(struct tls *t, int r)
 {
-	int sent = push_late(t), error = errno; /* an alert too */
+	int sent = tls_bio_push(t), error = errno; /* an alert too */
 
 	if (result(t, r, true) == 0) {
 		t->why = "closed";
@@ -326,7 +149,7 @@ static int tls_handshake(struct conn *c)
 	if (SSL_in_before(t->ssl))
 		no_delay(c);
 	c->wants_write = false;
-	if (push_late(t) < 0)
+	if (tls_bio_push(t) < 0)
 		return stuck(t);
 	r = step(t);
 	if (t->orphan) {
@@ -335,7 +158,6 @@ static int tls_handshake(struct conn *c)
 		errno = ECANCELED;
 		return -1;
 	}
-	keep_rest(t);
 	if (r != 1)
 		return failed(t, r);
 	t->done = true;
@@ -347,9 +169,9 @@ static void tls_flush(struct conn *c)
 {
 	struct tls *t = tls_of(c);
 
-	if (push_late(t) == 0)
+	if (tls_bio_push(t) == 0)
 		return;
-	if (is_full(errno))
+	if (tls_bio_is_full(errno))
 		c->wants_write = true;
 	else
 		buf_free(&t->late); /* the read side finds out */
@@ -386,16 +208,13 @@ static ssize_t tls_recv(struct conn *c, void *bytes, size_t n)
 		c->wants_write = false;
 		tls_flush(c); /* else it goes with what this read is answered by */
 	}
-	fill.off = fill.len = 0;
-	fill.filled = t->held != NULL; /* first what is here; the kernel tells of what it has */
-	t->bulk = true;
+	tls_bio_begin(t, !t->held); /* first what is here; the kernel tells of what it has */
 	ERR_clear_error();
 	while (got < n && (r = SSL_read_ex(t->ssl, (char *)bytes + got, n - got, &part)) == 1)
 		got += part;
-	t->bulk = false;
+	tls_bio_end(t);
 	if (r != 1)
 		why = result(t, r, true) == 0 ? -1 : errno;
-	keep_rest(t);
 	if (got)
 		t->steps = 0;
 	else if (t->steps > STEPS_MAX)
@@ -481,7 +300,7 @@ const struct transport transport_tls = {
 
 static int attach(struct tls *t)
 {
-	const BIO_METHOD *method = bio_method();
+	const BIO_METHOD *method = tls_bio_method();
 	BIO *bio = method ? BIO_new(method) : NULL;
 
 	t->ssl = bio ? SSL_new(tls_ctx_ssl(t->ctx)) : NULL;
