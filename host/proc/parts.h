@@ -187,7 +187,8 @@ double signals_clock(double now);
 void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const char *text);
 /* A stop or finish that was asked for while nothing could be stopped. */
 void signals_run_kept(enum host_verb verb);
-/* The verb for every worker that lives; drain and undrain for those of the active generation. */
+/* The verb for every worker that lives; drain, undrain and report for those of the active
+ * generation. */
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced);
 
 /* ---- reload.c ---- */

@@ -13,7 +13,7 @@ static const char *const state_names[HOST_STATES] = {
 
 static const char *const verb_names[HOST_VERBS] = {"none", "shutdown", "finish", "drain", "undrain",
     "reload", "reopen-logs", "upgrade", "rollback", "hammer", "abort", "activate", "extend",
-    "signal", "status", "test-generation"};
+    "signal", "status", "test-generation", "report"};
 
 const char *host_state_name(enum host_state state)
 {

@@ -42,6 +42,7 @@ enum host_verb {
 	VERB_SIGNAL,
 	VERB_STATUS,
 	VERB_TEST_GENERATION,
+	VERB_REPORT, /* to workers only: a worker of another generation says how its stop ended */
 	HOST_VERBS
 };
 

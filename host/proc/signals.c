@@ -15,7 +15,7 @@
 
 void signals_broadcast(enum host_verb verb, const char *text, const char *origin, bool forced)
 {
-	bool one = verb == VERB_DRAIN || verb == VERB_UNDRAIN;
+	bool one = verb == VERB_DRAIN || verb == VERB_UNDRAIN || verb == VERB_REPORT;
 
 	FOR_WORKERS (w)
 		if (worker_lives(w) && (!one || w->generation == keeper.active))

@@ -161,6 +161,8 @@ static bool on_leaving(struct worker *w, struct ipc_message *m)
 	w->leaving = true;
 	w->code = (int)(code & 0xff);
 	snprintf(w->last_words, sizeof w->last_words, "%.255s", text);
+	if (keeper.stopping && w->generation != keeper.active && text[0])
+		signals_broadcast(VERB_REPORT, text, "", false); /* a stop has one report */
 	return true;
 }
 

@@ -36,19 +36,28 @@ local function wait_gone(keeper, deadline)
 	end
 end
 
+-- What the report says; the keeper saw more: what came after the report counts too.
+local function reported(ctx, report, state)
+	json_fields.order(report, "report")
+	local status <const> = state.state == "stopped" and tonumber(state.last_exit)
+	if status and status ~= report.exit then
+		return ctx.ui:fail(exit.failed, ("ended with status %d, its report says %s (%d) after %.1f s")
+			:format(status, report.result, report.exit, report.seconds), report)
+	elseif report.result == "clean" then
+		local words <const> = report.exit ~= 0 and (" with status %d"):format(report.exit) or ""
+		return ctx.ui:done(("ended clean%s after %.1f s"):format(words, report.seconds), report)
+	end
+	return ctx.ui:fail(exit.failed, ("ended %s with status %d after %.1f s"):format(
+		report.result, report.exit, report.seconds), report)
+end
+
 -- After the end: what the report said, else what the keeper's file says.
 local function verdict(ctx, found, answer)
 	local report <const> = answer and client.value(answer.result)
-	if type(report) == "table" and report.exit then
-		json_fields.order(report, "report")
-		if report.result == "clean" then
-			local status <const> = report.exit ~= 0 and (" with status %d"):format(report.exit) or ""
-			return ctx.ui:done(("ended clean%s after %.1f s"):format(status, report.seconds), report)
-		end
-		return ctx.ui:fail(exit.failed, ("ended %s with status %d after %.1f s"):format(
-			report.result, report.exit, report.seconds), report)
-	end
 	local state <const> = instance.state(found) or {}
+	if type(report) == "table" and report.exit then
+		return reported(ctx, report, state)
+	end
 	local last <const> = state.last_exit or "unknown"
 	if answer == nil and state.state == "stopped" and last == "0" then
 		return ctx.ui:done("ended clean")

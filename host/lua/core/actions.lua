@@ -2,6 +2,7 @@
 -- request and answers true (or a word), or nil and the kebab-case reason why it does not apply.
 
 local idle <const> = require "core.idle"
+local other_generations <const> = require "core.other_generations"
 local start <const> = require "core.start"
 local stop <const> = require "core.stop"
 
@@ -124,6 +125,12 @@ function by_verb.reload(args)
 		start.later("reload", function () life.reload(args) end)
 	end
 	return what, err
+end
+
+-- From the keeper only: what another generation says at the end of its part of a stop.
+function by_verb.report(args)
+	other_generations.heard(args)
+	return true
 end
 
 by_verb["reopen-logs"] = function ()

@@ -37,6 +37,7 @@ local handover <const> = require "core.handover"
 local idle <const> = require "core.idle"
 local kept_fds <const> = require "core.kept_fds"
 local log <const> = require "util.logger".init("lifecycle")
+local other_generations <const> = require "core.other_generations"
 local peers <const> = require "core.peers"
 local plan <const> = require "core.plan"
 local report_sum <const> = require "core.report_sum"
@@ -208,6 +209,10 @@ end
 function lifecycle.init()
 	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
 	life.ready, life.allowed = lifecycle.ready, requests.allowed
+	-- A stop of the host in a generation that is not the service: its report goes to the one that is.
+	life.is_part = function (mine)
+		return mine.verb == "shutdown" and generation.successor() and verbs.has_keeper()
+	end
 	life.begin_teardown = function (reason, origin, expired, waited)
 		stop.begin_finish { reason = reason, origin = origin, expired = expired, waited = waited }
 	end
@@ -220,6 +225,7 @@ function lifecycle.init()
 	life.init(keeper)
 	generation.init(life, keeper)
 	upgrades.init(keeper, generation.is_active)
+	other_generations.init(verbs.keeper, generation.is_active)
 	peers.init(keeper)
 	fire_all.init()
 	whole.init()

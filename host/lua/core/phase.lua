@@ -193,7 +193,7 @@ end
 
 --- Begins a phase of a run.
 -- @param run of core/phases.lua
--- @param item { name, budget, least, work }
+-- @param item { name, budget, least, patient, work }
 function one.begin(run, item)
 	local left = run.now_only and 0 or run.left()
 	local budget = item.budget or math.huge
@@ -206,6 +206,7 @@ function one.begin(run, item)
 	local started = run.now()
 	local phase = setmetatable({
 		name = item.name, run = run, started = started, deadline = started + budget, extra = {},
+		patient = item.patient,
 		budget = item.budget or (budget < math.huge and budget or nil), entering = true,
 	}, phase_mt)
 	phase.holds = holds.new {

@@ -36,7 +36,8 @@ end
 
 --- Runs a list of phases. The first one begins before this returns.
 -- @param opts table: `list` of { name, budget (seconds, or nil: all that is left), least (seconds
---   that it gets even when nothing is left), work = fn(event, phase) }; `left()` → seconds the
+--   that it gets even when nothing is left), patient (true: hurry() does not end it), work =
+--   fn(event, phase) }; `left()` → seconds the
 --   whole run still has (default: for ever); `linger` seconds (default 0); `event` fields for every
 --   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `between(phase, next)` (calls
 --   next() when the next one may begin), `done(results)`; `now_only` true: every budget is 0; for
@@ -77,8 +78,9 @@ function run_methods:hurry()
 	local current = self.current
 	if not current then
 		return nil
+	elseif not current.patient then
+		phase.finish(current, "hurry")
 	end
-	phase.finish(current, "hurry")
 	return current.name
 end
 

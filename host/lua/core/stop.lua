@@ -11,6 +11,7 @@ local foreign <const> = require "core.foreign"
 local json <const> = require "util.json"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
+local other_generations <const> = require "core.other_generations"
 local report <const> = require "core.report"
 local report_sum <const> = require "core.report_sum"
 local stop_run <const> = require "core.stop_run"
@@ -103,12 +104,16 @@ end
 -- The report is known: everybody is told, and this worker leaves.
 local function conclude(mine, is_host)
 	local built = mine.report
-	if is_host then
+	if is_host and life.is_part(mine) then
+		log("info", "generation %d's part of the report: %s", prosody.generation, json.encode(built))
+	elseif is_host then
+		other_generations.add_to(built)
 		report.publish(built, life.report_path())
 	else
 		log("debug", "this worker's part of the report: %s", json.encode(built))
 	end
-	life.leaving(built.exit, report.short(built))
+	-- The keeper passes it on to the active generation, which adds them up.
+	life.leaving(built.exit, is_host and report.short(built) or "")
 	tell_waiters(built)
 	life.stopped(built)
 end
@@ -313,6 +318,7 @@ function stop.abort()
 		current.run:abort()
 	end
 	barrier.reset()
+	other_generations.reset()
 	if current.guard then
 		timer.stop(current.guard)
 	end

@@ -10,6 +10,7 @@ local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
 local jobs <const> = require "core.jobs"
 local log <const> = require "util.logger".init("lifecycle")
+local other_generations <const> = require "core.other_generations"
 local phases <const> = require "core.phases"
 local report <const> = require "core.report"
 local teardown <const> = require "core.teardown"
@@ -71,7 +72,24 @@ local function between(mine, phase, go_on)
 	barrier.wait(run:from(phase.name), seconds, go_on)
 end
 
+-- The list with the wait for other generations before the teardown, or at its end.
+local function with_others(mine, list)
+	local wait <const> = not mine.waited_for_others and other_generations.phase(mine)
+	if not wait then
+		return list
+	end
+	mine.waited_for_others = true
+	local longer <const> = {}
+	for i, phase in ipairs(list) do
+		longer[i] = phase
+	end
+	local last <const> = longer[#longer]
+	table.insert(longer, last and last.tears_down and #longer or #longer + 1, wait)
+	return longer
+end
+
 --- Runs a list of phases under the stop's budget. If none of them was the teardown, it follows.
+-- Other generations that stop too are waited for before it (core/other_generations.lua).
 -- @param mine the stop's record
 -- @param list of phases (core/phases.lua)
 -- @param opts optional table: `linger` seconds, `enter(phase)`
@@ -79,7 +97,7 @@ end
 function stop_run.phases(mine, list, opts)
 	opts = opts or {}
 	return phases.run {
-		list = list, linger = opts.linger, now_only = mine.now_only,
+		list = with_others(mine, list), linger = opts.linger, now_only = mine.now_only,
 		left = function () return stop_run.left(mine) end,
 		event = { reason = mine.reason, code = mine.code, evict = mine.evict },
 		started = function (run) mine.run = run end,
@@ -173,12 +191,12 @@ end
 -- @param mine the stop's record
 -- @param budget seconds for the flush, or nil: `shutdown_deadline` of network_settings, even when
 --   the stop has nothing left
--- @return { name, budget, least, work }
+-- @return { name, budget, least, tears_down, work }
 function stop_run.quit_phase(mine, budget)
 	local flush = teardown.flush_time()
 	return {
 		name = "quit", budget = budget or flush, events = { "server-cleanup", "server-stopped" },
-		least = (budget or mine.now_only) and teardown.least or flush,
+		least = (budget or mine.now_only) and teardown.least or flush, tears_down = true,
 		work = function (event, phase)
 			mine.torn_down = true
 			stop_run.end_rest(mine, phase)
