@@ -105,6 +105,7 @@ function by_verb.abort(args)
 		stop.abort()
 		life.enter("serving", args.reason, args.origin)
 		prosody.events.fire_event("shutdown-aborted", { reason = args.reason, origin = args.origin })
+		require "core.generation".resume_end()
 	end
 	return what, err
 end

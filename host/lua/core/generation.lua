@@ -33,6 +33,7 @@ local life, keeper     -- given by init
 local joins = false    -- loaded in an upgrade, not yet activated
 local successor        -- number of the generation that has taken over, or nil
 local was_drained      -- whether the host was drained when we yielded
+local retires = false  -- the other one is there to stay: we end when our sessions have
 local kept_names       -- set of held names that we go on serving, after yield
 
 --- Whether this generation waits for the commit: its gates are shut and it may not listen.
@@ -141,7 +142,7 @@ end
 local function go_on(message, reason)
 	local server_listen <const> = require "net.server_listen"
 	local came_back <const> = successor ~= nil
-	joins, successor, kept_names = false, nil, nil
+	joins, successor, retires, kept_names = false, nil, false, nil
 	server_listen.gate(true)
 	take_lock()
 	local drains <const> = handover.take_drains()
@@ -187,11 +188,26 @@ local function let_go()
 	require "net.server_listen".let_go(kept_names or {})
 end
 
-function steps.retire(message)
-	successor = successor or message.generation
-	let_go()
+-- From draining, where a stop that was taken back has not come in between.
+local function finish()
 	if life.state() == "draining" then
-		idle.finish(("generation %d is active"):format(message.generation), "keeper")
+		idle.finish(("generation %d is active"):format(successor), "keeper")
+	end
+end
+
+function steps.retire(message)
+	successor, retires = successor or message.generation, true
+	let_go()
+	finish()
+end
+
+--- A stop of the host was taken back: one that is not the service goes on with its end.
+function generation.resume_end()
+	if successor and life.state() == "serving" then
+		idle.drain(("generation %d is active"):format(successor), "keeper")
+		if retires then
+			finish()
+		end
 	end
 end
 
