@@ -17,9 +17,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Asking the keeper to bind an address is the one call that waits (s). */
+/* Asking the keeper for a listener is what waits (s). */
 #define BIND_LIMIT 2.0
 
 enum { BUNDLE_LIMIT = 256 * 1024 * 1024 };
@@ -145,16 +146,14 @@ static int l_unhold(lua_State *L)
 	return push_sent(L, channel_tell(IPC_UNHOLD, 0, "s", name));
 }
 
-static int l_bind_privileged(lua_State *L)
+/* The answer to a question for a listener: its fd; or nil and why not. */
+static int push_bound(lua_State *L, uint32_t id)
 {
 	struct ipc_message m;
-	lua_Integer index = luaL_checkinteger(L, 1);
-	char text[IPC_TEXT_MAX + 1];
-	uint32_t id = channel_next_id(), ok;
+	char text[IPC_TEXT_MAX + 1] = "";
+	uint32_t ok;
 
-	luaL_argcheck(L, index >= 1 && index <= SETTINGS_ADDRESSES, 1, "no such address");
-	if (channel_tell(IPC_BIND, id, "u", (uint32_t)index - 1) < 0 ||
-	    channel_wait(id, BIND_LIMIT, &m) < 0)
+	if (channel_wait(id, BIND_LIMIT, &m) < 0)
 		return push_errno(L, errno);
 	if (m.header.type == IPC_BOUND) {
 		lua_pushinteger(L, ipc_give_fd(&m, 0));
@@ -165,6 +164,44 @@ static int l_bind_privileged(lua_State *L)
 	luaL_pushfail(L);
 	lua_pushstring(L, text);
 	return 2;
+}
+
+static int l_bind_privileged(lua_State *L)
+{
+	lua_Integer index = luaL_checkinteger(L, 1);
+	uint32_t id = channel_next_id();
+
+	luaL_argcheck(L, index >= 1 && index <= SETTINGS_ADDRESSES, 1, "no such address");
+	if (channel_tell(IPC_BIND, id, "u", (uint32_t)index - 1) < 0)
+		return push_errno(L, errno);
+	return push_bound(L, id);
+}
+
+/* want(name, seconds): the listener of that name that another worker of the generation has bound,
+ * or binds within that time; its fd, or nil and why not. */
+static int l_want(lua_State *L)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+	const char *name = luaL_checkstring(L, 1);
+	double end = clock_monotonic() + luaL_checknumber(L, 2);
+
+	if (c->lost || !ipc_type_in(IPC_WANT, c->version))
+		return push_errno(L, ENOTSUP);
+	for (;;) {
+		uint32_t id = channel_next_id();
+		int pushed;
+
+		if (channel_tell(IPC_WANT, id, "s", name) < 0)
+			return push_errno(L, errno);
+		pushed = push_bound(L, id);
+		if (pushed == 1)
+			channel_claim(name, (int)lua_tointeger(L, -1));
+		if (pushed != 2 || clock_monotonic() >= end)
+			return pushed;
+		lua_pop(L, pushed);
+		/* between its bind and its word to the keeper lie microseconds */
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 static int l_ready(lua_State *L)
@@ -366,11 +403,11 @@ int luaopen_host_keeper(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"bundle", l_bundle}, {"take", l_take},
 	    {"held", l_held}, {"hold", l_hold}, {"unhold", l_unhold},
-	    {"bind_privileged", l_bind_privileged}, {"ready", l_ready}, {"state", l_state},
-	    {"beat", l_beat}, {"request", l_request}, {"answer", l_answer}, {"leaving", l_leaving},
-	    {"blame", l_blame}, {"ack", l_ack}, {"keep", l_keep}, {"failpoint", l_failpoint},
-	    {"workers", l_workers}, {"child", l_child}, {"child_ended", l_child_ended},
-	    {"orphan_deadline", l_orphan_deadline}, {NULL, NULL}};
+	    {"bind_privileged", l_bind_privileged}, {"want", l_want}, {"ready", l_ready},
+	    {"state", l_state}, {"beat", l_beat}, {"request", l_request}, {"answer", l_answer},
+	    {"leaving", l_leaving}, {"blame", l_blame}, {"ack", l_ack}, {"keep", l_keep},
+	    {"failpoint", l_failpoint}, {"workers", l_workers}, {"child", l_child},
+	    {"child_ended", l_child_ended}, {"orphan_deadline", l_orphan_deadline}, {NULL, NULL}};
 
 	if (c->generation == 0)
 		return luaL_error(L, "host.keeper: no keeper stands behind this process");

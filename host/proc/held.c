@@ -110,6 +110,14 @@ void held_drop(const char *name, uint32_t generation)
 	}
 }
 
+int held_lend(const char *name, uint32_t generation)
+{
+	const struct held *h = find(name);
+
+	/* another generation's socket is not what stands in the way of this one's */
+	return h && h->fd >= 0 && (h->users & held_bit(generation)) ? h->fd : -1;
+}
+
 uint32_t held_offer(uint32_t generation)
 {
 	uint32_t n = 0;

@@ -58,6 +58,7 @@ static const struct rule {
     [IPC_PREVIOUS] = {"previous", IPC_FROM_KEEPER | IPC_FROM_WORKER, 2, 2, IPC_FD_TEXT, 3},
     [IPC_PREVIOUS_PROGRAM] = {"previous-program", IPC_FROM_KEEPER | IPC_FROM_WORKER, 1, 1,
 	IPC_FD_PROGRAM, 3},
+    [IPC_WANT] = {"want", IPC_FROM_WORKER, 0, 0, IPC_FD_NONE, 4},
 };
 
 const char *ipc_type_name(unsigned type)

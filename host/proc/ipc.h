@@ -15,8 +15,8 @@
  * at the end, with its version in ipc.c; it is not sent to who does not know it. To change a body:
  * a new type.
  *
- * A worker may say the ten words from IPC_READY to IPC_LEAVING, two of its children, and as an
- * orphan three more; none carries a path, pid or command. */
+ * A worker may say the ten words from IPC_READY to IPC_LEAVING, two of its children, ask for what
+ * another worker has bound, and as an orphan three more; none carries a path, pid or command. */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
@@ -30,7 +30,7 @@
 
 enum {
 	IPC_MAGIC = 0x31574447, /* "GDW1" */
-	IPC_VERSION = 3,
+	IPC_VERSION = 4,
 	IPC_VERSION_OLDEST = IPC_VERSION - 1,
 	IPC_MESSAGE_MAX = 1024,
 	IPC_BODY_MAX = 1000,
@@ -98,6 +98,8 @@ enum ipc_type {
 	   what a rollback runs. Since version 3 */
 	IPC_PREVIOUS,         /* [settings, bundle] */
 	IPC_PREVIOUS_PROGRAM, /* [binary] */
+	/* worker -> keeper: a listener that another worker has bound since our HELLO. Version 4 */
+	IPC_WANT, /* id; s name: BOUND or RESULT follows */
 	IPC_TYPES
 };
 

@@ -157,6 +157,8 @@ void words_readable(struct worker *w);
 const char *held_take(const char *name, int fd, uint32_t generation);
 /* The generation does not use this name (NULL: any) any more. */
 void held_drop(const char *name, uint32_t generation);
+/* The descriptor of that name, borrowed, if that generation uses it already; -1 otherwise. */
+int held_lend(const char *name, uint32_t generation);
 /* The generation uses all that is held now; returns how many. */
 uint32_t held_offer(uint32_t generation);
 /* Whether it is the name of a descriptor that modules keep, not of a listener. */

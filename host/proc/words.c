@@ -67,6 +67,22 @@ static bool on_bind(struct worker *w, struct ipc_message *m)
 	return true;
 }
 
+/* What another worker of the generation has bound in a reload, which this one finds in use. */
+static bool on_want(struct worker *w, struct ipc_message *m)
+{
+	char name[KEEPER_NAME];
+	int fd;
+
+	if (!ipc_unpack(m, "s", name, sizeof name) || held_is_kept(name))
+		return false;
+	fd = held_lend(name, w->generation);
+	if (fd < 0)
+		worker_tell(w, IPC_RESULT, m->header.id, "us", 0, "not held");
+	else
+		worker_tell(w, IPC_BOUND, m->header.id, "d", fd);
+	return true;
+}
+
 /* From the word of one worker to the state of the host. */
 static void follow(struct worker *w, enum host_state before, double left, const char *reason)
 {
@@ -183,6 +199,7 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_HOLD: return on_hold(w, m);
 	case IPC_UNHOLD: return on_unhold(w, m);
 	case IPC_BIND: return on_bind(w, m);
+	case IPC_WANT: return on_want(w, m);
 	case IPC_STATE: return on_state(w, m);
 	case IPC_BEAT: return on_beat(w, m);
 	case IPC_REQUEST: return on_request(w, m);

@@ -88,7 +88,7 @@ static void wrong_speaker(void)
 		keeper = accepted(IPC_FROM_KEEPER);
 		check(!(worker && keeper), "type of two speakers", type);
 		check(!worker || (type >= IPC_READY && type <= IPC_LEAVING) || type == IPC_CHILD ||
-			  type == IPC_CHILD_ENDED || type == IPC_ATTACHED,
+			  type == IPC_CHILD_ENDED || type == IPC_ATTACHED || type == IPC_WANT,
 		    "worker's word", type);
 	}
 }

@@ -3,6 +3,7 @@
 
 local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("portmanager")
+local peers <const> = require "core.peers"
 local port_address <const> = require "core.port_address"
 local port_bind <const> = require "core.port_bind"
 local port_tls <const> = require "core.port_tls"
@@ -24,7 +25,7 @@ local function settings(service, address, class)
 	return {
 		class = class, service = service.name, hold_name = address.name,
 		module = service._source and service._source.name,
-		privileged_index = port_bind.privileged_index(address),
+		privileged_index = port_bind.privileged_index(address), follows = not peers.is_speaker(),
 		read_size = listener.default_mode or config.get("*", "network_default_read_size") or 4096,
 	}
 end

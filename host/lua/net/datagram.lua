@@ -6,8 +6,11 @@
 
 local host_datagram <const> = require "host.datagram"
 local host_loop <const> = require "host.loop"
+local held <const> = require "net.held"
 
 local datagram <const> = {}
+
+local EADDRINUSE <const> = 98
 
 -- Packets of one socket in one turn, so that a flood leaves time to others.
 local batch <const> = 64
@@ -21,11 +24,6 @@ local mt <const> = { __index = methods, __name = "udp" }
 
 function mt:__tostring()
 	return ("udp{%s}: FD %d"):format(self.name or "client", self.fd)
-end
-
-local function keeper()
-	local ok, found = pcall(require, "host.keeper")
-	return ok and type(found) == "table" and found.hold and found or nil
 end
 
 local function on_readable(self)
@@ -73,7 +71,7 @@ end
 
 --- Closes it, and lets the keeper's dup go.
 function methods:close()
-	local held_by = self:leave() and self.name and keeper()
+	local held_by = self:leave() and self.name and held.keeper()
 	if held_by then
 		held_by.unhold(self.name)
 	end
@@ -122,16 +120,18 @@ end
 -- @return socket; or nil and bind(2)'s words
 function datagram.listen(addr, port, listeners)
 	local name <const> = make_name(addr, port)
-	local held_by <const> = keeper()
-	local fd, err = held_by and held_by.take(name)
+	local held_by <const> = held.keeper()
+	local fd = held_by and held_by.take(name)
+	local err, errno
 	if not fd then
-		fd, err = host_datagram.open(addr, port, true)
-		if not fd then
-			return nil, err
-		end
-		if held_by then
+		fd, err, errno = host_datagram.open(addr, port, true)
+		if fd and held_by then
 			held_by.hold(name, fd)
 		end
+	end
+	fd = fd or errno == EADDRINUSE and held.from_another(name) or nil
+	if not fd then
+		return nil, err
 	end
 	local self
 	self, err = new(fd, listeners, name)

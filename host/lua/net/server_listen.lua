@@ -3,6 +3,7 @@
 
 local host_loop <const> = require "host.loop"
 local datagram <const> = require "net.datagram"
+local held <const> = require "net.held"
 local host_net <const> = require "host.net"
 local host_sys <const> = require "host.sys"
 local logger <const> = require "util.logger"
@@ -13,19 +14,13 @@ local server_listen <const> = {
 	EINVAL = 22,
 }
 
-local EACCES <const> = 13
+local EACCES <const>, EADDRINUSE <const> = 13, 98
 
 local gate_open = true
 local kept = {}         -- held names whose gates stayed as they were when the others were shut
 local admin_open = true -- class admin has a gate of its own: one worker accepts it
 local ordinals <const> = {} -- of names in use
 local pending -- list of { fd, backlog, name }: bound, and not to listen before the commit; or nil
-
--- host.keeper, or nil where there is none.
-local function keeper()
-	local ok, found = pcall(require, "host.keeper")
-	return ok and type(found) == "table" and found or nil
-end
 
 --- A held descriptor's name: "net/ADDR/PORT/ORDINAL", without ':' and at most 255 bytes.
 -- @param addr, port as the caller wrote them
@@ -62,15 +57,30 @@ function server_listen.take_fd(socket, stays)
 	return fd
 end
 
+-- @return fd; or nil, error, errno
 local function bind(addr, port, config, held_by)
 	local fd, err, errno = host_net.bind(addr, tonumber(port) or 0, { type = config.type })
-	if fd then
-		return fd
-	end
 	if errno == EACCES and held_by and config.privileged_index then
-		return held_by.bind_privileged(config.privileged_index)
+		fd, err = held_by.bind_privileged(config.privileged_index)
+		errno = EADDRINUSE -- the keeper may bind it, so nothing else stands in its way
 	end
-	return nil, err
+	return fd, err, errno
+end
+
+-- @return fd, and true if the keeper has it already; or nil, error
+local function new_socket(addr, port, name, config, held_by)
+	-- port 0 is never in use: whoever is not to choose it asks first
+	local fd = config.follows and tonumber(port) == 0 and held.from_another(name)
+	if fd then
+		return fd, true
+	end
+	local err, errno
+	fd, err, errno = bind(addr, port, config, held_by)
+	if not fd and errno == EADDRINUSE then
+		fd = held.from_another(name)
+		return fd, fd and true or err
+	end
+	return fd, err
 end
 
 -- What the keeper holds under that name, else what the service manager passed for the address.
@@ -91,7 +101,7 @@ local function serve(fd, name, listeners, config)
 		unlink = config.unlink,
 		on_close = function (closed)
 			ordinals[name] = nil
-			local held_by = keeper()
+			local held_by = held.keeper()
 			if held_by and closed then
 				held_by.unhold(name)
 			end
@@ -122,7 +132,8 @@ end
 -- @param listeners table of callbacks
 -- @param config optional: read_size, read_timeout, backlog, class, service, module, hold_name,
 -- gate (false:
--- shut), unlink (false: never removes its Unix path), privileged_index
+-- shut), unlink (false: never removes its Unix path), privileged_index, follows (true: port 0 is
+-- the one that another worker gets)
 -- @return server handle; or nil and bind(2)'s words
 function server_listen.listen(addr, port, listeners, config)
 	config = config or {}
@@ -131,22 +142,21 @@ function server_listen.listen(addr, port, listeners, config)
 		return nil, tls_err
 	end
 	local name = config.hold_name or server_listen.make_name(addr, port)
-	local held_by = keeper()
+	local held_by = held.keeper()
 	local inherited, passed = inherit(held_by, name, addr, port, config)
-	local fd, err = inherited, nil
+	local fd, known = inherited, inherited
 	if not fd then
-		fd, err = bind(addr, port, config, held_by)
+		fd, known = new_socket(addr, port, name, config, held_by)
 	end
 	if not fd then
-		return nil, err
+		return nil, known
 	end
-	local ok
-	ok, err = listen_now(fd, config.backlog, name)
+	local ok, err = listen_now(fd, config.backlog, name)
 	if not ok then
 		host_net.close(fd)
 		return nil, err
 	end
-	if held_by and not inherited then
+	if held_by and not known then
 		held_by.hold(name, fd)
 	end
 	if passed then
@@ -165,7 +175,7 @@ function server_listen.wrapserver(socket, addr, port, listeners, config)
 	end
 	config = config or {}
 	local name = config.hold_name or server_listen.make_name(addr, port)
-	local held_by = keeper()
+	local held_by = held.keeper()
 	if held_by then
 		held_by.hold(name, fd)
 	end
