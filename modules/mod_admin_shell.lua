@@ -7,7 +7,9 @@ module:depends("admin_socket")
 
 local complete <const> = require "core.console.complete"
 local engine <const> = require "core.console.engine"
+local everywhere <const> = require "core.console.everywhere"
 local registry <const> = require "core.console.registry"
+local sandbox <const> = require "core.console.sandbox"
 local status <const> = require "core.status"
 
 local env <const>, words <const> = module:shared("env"), module:shared("commands")
@@ -57,6 +59,7 @@ local function follow(source, host)
 end
 
 follow(module, nil)
+everywhere.serve(sandbox, commands)
 
 function module.add_host(host_module)
 	follow(host_module, host_module.host)

@@ -179,22 +179,23 @@ end
 --- @return list of commands
 function lib.commands()
 	keeper_call.start()
-	local function command(name, text, args, handler)
+	local function command(name, text, args, handler, everywhere)
 		return { section = "config", section_desc = desc, name = name, desc = text, args = args,
-			handler = handler }
+			handler = handler, everywhere = everywhere }
 	end
 	local optional <const> = { name = "option", optional = true }
 	return {
 		command("get", "value of an option and where it was set",
 			{ { name = "option", type = "option" }, optional }, get),
 		command("set", "until the next reload", { { name = "option", type = "option" },
-			{ name = "value" }, { name = "value", optional = true } }, set),
+			{ name = "value" }, { name = "value", optional = true } }, set, true),
 		command("reload", "checks the file and puts it in force", {}, reload),
 		command("diff", "running config against the file", {}, diff),
 		{ name = "reload", desc = "checks and applies the config; or reloads one module",
 			args = { { name = "module", type = "module", optional = true } },
 			flags = { { name = "host", value = "HOST", help = "only on this host" } },
-			handler = reload_word },
+			handler = reload_word, -- the config goes to all workers through the keeper
+			everywhere = function (name) return name ~= nil end },
 	}
 end
 

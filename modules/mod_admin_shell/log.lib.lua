@@ -69,7 +69,8 @@ function lib.commands()
 	local level <const> = { { name = "level", type = "level", optional = true } }
 	return {
 		{ section = "log", section_desc = "the log: level, follow", name = "level",
-			desc = "adds debug lines, or takes them away", args = level, handler = level_command },
+			desc = "adds debug lines, or takes them away", args = level, handler = level_command,
+			everywhere = true },
 		{ section = "log", name = "follow", desc = "shows log lines as they come", args = level,
 			flags = follow_flags, handler = follow },
 		{ section = "watch", section_desc = "as in Prosody", name = "log",

@@ -180,16 +180,16 @@ function lib.commands()
 	local one <const> = { { name = "module", type = "module" },
 		{ name = "host", type = "host", optional = true } }
 	local host <const> = { { name = "host", type = "host", optional = true } }
-	local function command(name, text, args, handler)
+	local function command(name, text, args, handler, everywhere)
 		return { section = "module", section_desc = desc, name = name, desc = text, args = args,
-			handler = handler }
+			handler = handler, everywhere = everywhere }
 	end
 	return {
 		command("list", "all modules with their status", host, list),
 		command("info", "file, dependencies, hooks, items, ports", one, info),
-		command("load", "loads a module", one, load),
-		command("unload", "unloads a module", one, unload),
-		command("reload", "loads its file anew; connections stay", one, reload),
+		command("load", "loads a module", one, load, true),
+		command("unload", "unloads a module", one, unload, true),
+		command("reload", "loads its file anew; connections stay", one, reload, true),
 	}
 end
 

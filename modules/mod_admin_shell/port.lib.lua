@@ -163,17 +163,18 @@ local function conn_close(_, id)
 	return true, id .. " closes when its queue is empty"
 end
 
--- { section, name, help, args, handler }
+-- { section, name, help, args, handler, true: in all workers }
 local host_arg <const> = { name = "host", type = "host" }
 local id_arg <const> = { name = "conn", type = "conn" }
 local rows <const> = {
 	{ "host", "list", "hosts of the config", {}, host_list },
-	{ "host", "activate", "loads a host's modules", { host_arg }, host_activate },
+	{ "host", "activate", "loads a host's modules", { host_arg }, host_activate, true },
 	{ "host", "deactivate", "unloads them",
-		{ host_arg, { name = "reason", optional = true } }, host_deactivate },
+		{ host_arg, { name = "reason", optional = true } }, host_deactivate, true },
 	{ "port", "list", "services and where they listen", {}, port_list },
 	{ "port", "close", "closes a port until the next reload",
-		{ { name = "port", type = "integer" }, { name = "interface", optional = true } }, port_close },
+		{ { name = "port", type = "integer" }, { name = "interface", optional = true } },
+		port_close, true },
 	{ "conn", "list", "connections; only those whose line has TEXT",
 		{ { name = "text", optional = true } }, conn_list },
 	{ "conn", "show", "one connection", { id_arg }, conn_show },
@@ -188,7 +189,7 @@ function lib.commands()
 	local list <const> = {}
 	for i, row in ipairs(rows) do
 		list[i] = { section = row[1], section_desc = descriptions[row[1]], name = row[2],
-			desc = row[3], args = row[4], handler = row[5] }
+			desc = row[3], args = row[4], handler = row[5], everywhere = row[6] }
 	end
 	return list
 end

@@ -3,7 +3,7 @@
 --
 --	KIND [NUMBER] LF BODY
 --	here      the sender is ready: the lowest of those speaks for the host
---	ask NAME  a question: `answer NUMBER` follows, or nothing
+--	ask       a question, BODY is its name and what follows it: `answer NUMBER`, or nothing
 --	others    what on() has a function for
 --
 -- Without a keeper, or alone, everything here works and reaches nobody.
@@ -96,7 +96,7 @@ end
 
 --- Answers a question of another worker.
 -- @param name of the question
--- @param fn function() → text of at most body_max bytes
+-- @param fn function(text of who asks) → text of at most body_max bytes, or a promise of it
 function peers.reply(name, fn)
 	replies[name] = fn
 end
@@ -112,12 +112,14 @@ end
 --- Asks every other worker.
 -- @param name of the question (see reply)
 -- @param seconds how long an answer is waited for
+-- @param text optional: goes with the question
 -- @return promise of { worker's number → text }; who is silent, or has died, is not in it
-function peers.ask(name, seconds)
+function peers.ask(name, seconds, text)
 	last_question = last_question + 1
 	local id <const>, answers <const>, waiting <const> = last_question, {}, {}
+	local body <const> = text and name .. "\n" .. text or name
 	for _, number in ipairs(peers.others()) do
-		waiting[number] = send(number, ("ask %d"):format(id), name) and true or nil
+		waiting[number] = send(number, ("ask %d"):format(id), body) and true or nil
 	end
 	return promise.new(function (resolve)
 		local guard
@@ -127,8 +129,8 @@ function peers.ask(name, seconds)
 			resolve(answers)
 		end
 		guard = timer.add_task(next(waiting) and seconds or 0, finish)
-		asked[id] = { waiting = waiting, take = function (number, text)
-			waiting[number], answers[number] = nil, text
+		asked[id] = { waiting = waiting, take = function (number, answer)
+			waiting[number], answers[number] = nil, answer
 			if next(waiting) == nil then
 				finish()
 			end
@@ -136,16 +138,26 @@ function peers.ask(name, seconds)
 	end)
 end
 
-function kinds.ask(from, name, id)
-	local fn <const> = replies[name]
-	local ok, text = pcall(fn or error, "nobody here answers '" .. name .. "'")
-	if not ok then
-		return log("error", "worker %d asks: %s", from, tostring(text))
-	end
+local function answer(from, id, text)
 	local sent, err = send(from, "answer " .. id, text)
 	if not sent then
 		log("warn", "no answer to worker %d: %s", from, err)
 	end
+end
+
+function kinds.ask(from, body, id)
+	local name <const>, text <const> = body:match("^([^\n]*)\n?(.*)$")
+	local fn <const> = replies[name]
+	if not fn then
+		return log("error", "worker %d asks: nobody here answers '%s'", from, name)
+	end
+	local ok, result = pcall(fn, text)
+	if not ok then
+		return log("error", "worker %d asks: %s", from, tostring(result))
+	elseif promise.is_promise(result) then
+		return result:next(function (later) answer(from, id, later) end)
+	end
+	answer(from, id, result)
 end
 
 function kinds.answer(from, text, id)

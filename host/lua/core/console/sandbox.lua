@@ -1,5 +1,6 @@
 --- What a line of Lua sees: the sections and harmless functions, or with `>` the real _G.
 
+local everywhere <const> = require "core.console.everywhere"
 local fault <const> = require "core.console.fault"
 
 local sandbox <const> = {}
@@ -41,13 +42,21 @@ function sandbox.self_of(engine, section)
 	end })
 end
 
---- Calls a command's handler, on the host that its arguments name.
+--- Calls a command's handler, on the host that its arguments name, and in all workers if it is for
+-- all.
 function sandbox.call(engine, section, command, ...)
 	local right, why = engine.registry:for_host(command, { ... })
 	if not right then
 		fault.raise("%s", why)
 	end
-	return right.handler(sandbox.self_of(engine, section), ...)
+	local self <const> = sandbox.self_of(engine, section)
+	if not everywhere.is(right, ...) then
+		return right.handler(self, ...)
+	end
+	local arguments <const> = table.pack(...)
+	return everywhere.run(right, function ()
+		return right.handler(self, table.unpack(arguments, 1, arguments.n))
+	end, arguments)
 end
 
 local function section_object(engine, section)
