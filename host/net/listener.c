@@ -172,9 +172,11 @@ void listener_accept(struct listener *l, int budget)
 /* How many may come in now; 0: the other workers have fewer and get their chance first. */
 static int budget(struct listener *l)
 {
-	if (l->klass == CONN_ADMIN || !share_is_over()) {
+	unsigned room = l->klass == CONN_ADMIN ? ACCEPTS_PER_TURN : share_room(ACCEPTS_PER_TURN);
+
+	if (room > 0) {
 		l->waited = false;
-		return ACCEPTS_PER_TURN;
+		return (int)room;
 	}
 	l->waited = !l->waited;
 	return l->waited ? 0 : SHARE_LEAST;

@@ -100,19 +100,35 @@ void share_add(int n)
 		publish();
 }
 
-bool share_rule(uint64_t mine, uint64_t sum, unsigned n)
+/* Mine is more than 1/8 over the mean of n counts with that sum, mine included. One connection more
+ * is never too many. */
+static bool is_over(uint64_t mine, uint64_t sum, unsigned n)
 {
-	return n > 1 && (mine - (mine > 0)) * 8 * n > sum * 9;
+	return (mine - (mine > 0)) * 8 * n > sum * 9;
 }
 
-bool share_is_over(void)
+/* The largest k for which mine + k of sum + k are not too many. */
+static unsigned room_of(uint64_t mine, uint64_t sum, unsigned n, unsigned most)
+{
+	int64_t spare, room;
+
+	if (n < 2)
+		return most;
+	if (is_over(mine, sum, n))
+		return 0;
+	spare = (int64_t)sum * 9 - ((int64_t)mine - 1) * 8 * (int64_t)n;
+	room = spare / (8 * (int64_t)n - 9);
+	return room < 1 ? 1 : room > most ? most : (unsigned)room;
+}
+
+unsigned share_room(unsigned most)
 {
 	uint32_t now;
 	uint64_t sum = held;
 	unsigned n = 1;
 
-	if (!share.slots || !held)
-		return false;
+	if (!share.slots)
+		return most;
 	now = now_ms();
 	for (struct share_slot *s = share.slots; s < share.slots + SHARE_WORKERS; s++) {
 		uint32_t seen = __atomic_load_n(&s->mark, __ATOMIC_RELAXED);
@@ -122,5 +138,5 @@ bool share_is_over(void)
 		sum += __atomic_load_n(&s->connections, __ATOMIC_RELAXED);
 		n++;
 	}
-	return share_rule(held, sum, n);
+	return room_of(held, sum, n, most);
 }
