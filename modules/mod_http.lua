@@ -5,6 +5,7 @@
 module:set_global()
 module:depends("http_errors", true)
 
+local config <const> = require "core.configmanager"
 local lifecycle <const> = require "core.lifecycle"
 local server <const> = require "net.http.server"
 local time <const> = require "util.time"
@@ -14,8 +15,17 @@ local urls <const> = module:require "urls"
 
 -- Options -----------------------------------------------------------------------------------------
 
+local http_host <const> = module:get_option_string("http_host")
+local http_default_host <const> = module:get_option_string("http_default_host")
+
+-- A config that names no host has one, which answers to whatever name a client knows it by.
+local function set_default_host()
+	local implicit <const> = config.is_implicit("localhost") and (http_host or "localhost") or nil
+	server.set_default_host(http_default_host or implicit and implicit:lower())
+end
+
 local function set_options()
-	server.set_default_host(module:get_option_string("http_default_host"))
+	set_default_host()
 	server.set_option("body_size_limit",
 		module:get_option_integer("http_max_content_size", 10 * 1024 * 1024, 0))
 	server.set_option("buffer_size_limit", module:get_option_integer("http_max_buffer_size"))
@@ -34,6 +44,7 @@ local function set_options()
 end
 
 set_options()
+module:hook_global("hosts-activated", set_default_host)
 
 -- Draining ----------------------------------------------------------------------------------------
 
