@@ -97,6 +97,10 @@ def least(run, what):
     return min(part(run, "dispatch")[what])
 
 
+def to_lua_and_back(run):
+    return (least(run, "read of 64 bytes") - least(run, "read, unheard")) / least(run, "bare C and Lua")
+
+
 def share_least(run):
     return part(run, "share")["least"]
 
@@ -143,8 +147,8 @@ AIMS = [
     *echo_aims(),
     Aim("line-64-16", "raw libev's CPU by ours", ">=", 0.80, times("line-64-16", "raw-libev"), "{:.3f}"),
     # 65 ns on the machine where the prototype took 58; bare.c is the prototype's way (its head).
-    Aim("dispatch", "a read, by a bare call of Lua", "<=", 65 / 58,
-        lambda run: least(run, "read of 64 bytes") / least(run, "bare C and Lua")),
+    # Both times from the bytes of a read to the queue; readiness, receive and deadline are apart.
+    Aim("dispatch", "a read to Lua and back, by bare C and Lua", "<=", 65 / 58, to_lua_and_back),
     *http_aims(),
     Aim("churn", "raw libev's CPU by ours", ">=", 0.97, times("churn", "raw-libev"), "{:.3f}"),
     Aim("tls-echo", "raw libev's CPU by ours", ">=", 0.92, times("tls-echo", "raw-libev"), "{:.3f}"),

@@ -129,11 +129,12 @@ def timers(rounds):
 
 
 def dispatch(rounds):
-    """One read, and one line, to Lua and back to the send, without system calls; and the least that
-    a read to Lua costs on this machine in this minute (bare.c)."""
+    """One read, and one line, to Lua and back to the send, without system calls; what of a read is
+    not the way to Lua and back; and the least that this way costs on this machine in this minute
+    (bare.c)."""
     print(f"\n## dispatch: ns of CPU time a callback, least of all batches of {rounds} runs")
     runs = {"bare C and Lua": ["bare"], "read of 64 bytes": ["dispatch"],
-        "line of 64 bytes": ["dispatch", "-l", "-n", "5"]}
+        "read, unheard": ["dispatch", "-u"], "line of 64 bytes": ["dispatch", "-l", "-n", "5"]}
     out = {what: [] for what in runs}
     for _ in range(rounds):
         for what, argv in runs.items():

@@ -1,17 +1,11 @@
-/* Connection handles: what calls them, what they can be told. How they begin: lua_conn_open.c; what
- * they know: lua_conn_info.c. */
-#include "bindings/lua_guard.h"
+/* Connection handles: what calls them, what they can be told. Their input: lua_conn_in.c; how they
+ * begin: lua_conn_open.c; what they know: lua_conn_info.c. */
 #include "bindings/lua_host.h"
 #include "bindings/lua_net.h"
 
 #include <errno.h>
 
 /* ---- from net/ to Lua ---- */
-
-static struct lua_conn *of(struct conn *c)
-{
-	return (struct lua_conn *)((char *)c - offsetof(struct lua_conn, c));
-}
 
 static struct lua_server *server_of(const struct conn *c)
 {
@@ -20,140 +14,43 @@ static struct lua_server *server_of(const struct conn *c)
 	return (struct lua_server *)((char *)c->server - offsetof(struct lua_server, l));
 }
 
-/* fatal_errors: a connection whose callback raised is ended. */
-static bool call(
-    lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults)
+static void raised(struct lua_conn *lc)
 {
-	if (lua_handle_call(L, &lc->h, which, nargs, nresults))
-		return true;
 	if (lc->c.loop->settings.fatal_errors)
 		conn_destroy(&lc->c);
-	return false;
+}
+
+bool lua_conn_call(
+    lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults)
+{
+	bool ok = lua_handle_call(L, &lc->h, which, nargs, nresults);
+
+	if (!ok)
+		raised(lc);
+	return ok;
+}
+
+void lua_conn_failed(lua_State *L, struct lua_conn *lc, enum lua_callback which)
+{
+	lua_handle_failed(L, &lc->h, which);
+	raised(lc);
 }
 
 static void notify(struct conn *c, enum lua_callback which)
 {
-	struct lua_conn *lc = of(c);
+	struct lua_conn *lc = lua_conn_of(c);
 	lua_State *L;
 
 	if (!lua_handle_has(&lc->h, which))
 		return;
 	L = lua_handle_state();
 	if (lua_push_callback(L, &lc->h, which, 0))
-		call(L, lc, which, 0, 0);
+		lua_conn_call(L, lc, which, 0, 0);
 }
 
 static void on_connect(struct conn *c)
 {
 	notify(c, CB_CONNECT);
-}
-
-static int word_timeout = LUA_NOREF; /* the commonest third argument */
-struct lua_input lua_input;
-
-static bool is_native(const struct lua_handle *h)
-{
-	return h->listeners && h->listeners->native && !(h->overrides & (1u << CB_INCOMING));
-}
-
-/* Whether onincoming sees its third argument. */
-static bool hears_end(struct conn *c)
-{
-	const struct lua_handle *h = &of(c)->h;
-
-	if (h->overrides & (1u << CB_INCOMING))
-		return h->hears_end;
-	return h->listeners && h->listeners->hears_end;
-}
-
-static void on_incoming(struct conn *c, const char *bytes, size_t n, const char *err)
-{
-	struct lua_conn *lc = of(c);
-	lua_State *L = lua_handle_state();
-
-	if (!lua_push_callback(L, &lc->h, CB_INCOMING, n)) {
-		if (!lua_host_room(n))
-			conn_fail(c, "out of memory");
-		return;
-	}
-	if (is_native(&lc->h)) {
-		lua_input = (struct lua_input){bytes, n};
-		lua_pushlightuserdata(L, &lua_input);
-		call(L, lc, CB_INCOMING, 1, 0);
-		return;
-	}
-	lua_pushlstring(L, bytes, n);
-	if (err && !hears_end(c))
-		err = NULL;
-	if (err == CONN_SHORT)
-		lua_rawgeti(L, LUA_REGISTRYINDEX, word_timeout);
-	else if (err)
-		lua_pushstring(L, err);
-	call(L, lc, CB_INCOMING, err ? 2 : 1, 0);
-}
-
-struct lines {
-	struct lua_conn *lc;
-	struct conn_lines *in;
-	bool no_room;
-};
-
-/* Under lua_host_call: a callback for each line, until one is over its time. */
-static int l_lines(lua_State *L)
-{
-	struct lines *lines = lua_touserdata(L, 1);
-	struct lua_handle *h = &lines->lc->h;
-	unsigned changes = lua_callback_changes - 1;
-	const char *line;
-	size_t n;
-
-	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
-	lua_handle_checked = h;
-	while (guard_again() && conn_next_line(lines->in, &line, &n)) {
-		if (!lua_host_room(n)) {
-			lines->no_room = true;
-			return 0;
-		}
-		if (!lua_handle_has(h, CB_INCOMING))
-			continue;
-		if (changes != lua_callback_changes) {
-			changes = lua_callback_changes;
-			lua_settop(L, 2);
-			lua_push_callback_function(L, h, CB_INCOMING); /* lines handle fn */
-		}
-		lua_pushvalue(L, 3);
-		lua_pushvalue(L, 2);
-		lua_pushlstring(L, line, n);
-		lua_call(L, 2, 0); /* under lua_host_call */
-	}
-	return 0;
-}
-
-/* All lines of a read in one protected call: one for each cost 400 of the 2,000 instructions
- * of a line (contrib/bench/dispatch.c). An error ends it and costs its own line only: the next
- * call goes on behind it. */
-static void on_lines(struct conn *c, struct conn_lines *in)
-{
-	struct lines lines = {of(c), in, false};
-	lua_State *L = lua_handle_state();
-	bool near = lua_handle_near(L, &lines.lc->h);
-	size_t before;
-
-	do {
-		before = in->done;
-		if (!lua_host_room(0)) {
-			conn_fail(c, "out of memory");
-			break;
-		}
-		lua_host_push_handler(L);
-		lua_pushcfunction(L, l_lines);
-		lua_pushlightuserdata(L, &lines); /* in the place of the handle */
-		call(L, lines.lc, CB_INCOMING, 0, 0);
-		if (lines.no_room)
-			conn_fail(c, "out of memory");
-	} while (in->done > before && in->done < in->n && c->lines && c->state == CONN_OPEN);
-	if (near)
-		lua_handle_far(L);
 }
 
 static void on_predrain(struct conn *c)
@@ -169,11 +66,11 @@ static void on_drain(struct conn *c)
 /* Calls it and tells whether it answered with something true. */
 static bool ask(struct conn *c, enum lua_callback which)
 {
-	struct lua_conn *lc = of(c);
+	struct lua_conn *lc = lua_conn_of(c);
 	lua_State *L = lua_handle_state();
 	bool yes;
 
-	if (!lua_push_callback(L, &lc->h, which, 0) || !call(L, lc, which, 0, 1))
+	if (!lua_push_callback(L, &lc->h, which, 0) || !lua_conn_call(L, lc, which, 0, 1))
 		return false;
 	yes = lua_toboolean(L, -1);
 	lua_pop(L, 1);
@@ -192,7 +89,7 @@ static bool on_line_too_long(struct conn *c)
 
 static void on_disconnect(struct conn *c, const char *why)
 {
-	struct lua_conn *lc = of(c);
+	struct lua_conn *lc = lua_conn_of(c);
 	lua_State *L = lua_handle_state();
 
 	if (!lua_push_callback(L, &lc->h, CB_DISCONNECT, 0))
@@ -211,18 +108,18 @@ static void on_securing(struct conn *c)
 
 static void on_secured(struct conn *c)
 {
-	struct lua_conn *lc = of(c);
+	struct lua_conn *lc = lua_conn_of(c);
 	lua_State *L = lua_handle_state();
 
 	if (!lua_push_callback(L, &lc->h, CB_STATUS, 0))
 		return;
 	lua_pushliteral(L, "ssl-handshake-complete");
-	call(L, lc, CB_STATUS, 1, 0);
+	lua_conn_call(L, lc, CB_STATUS, 1, 0);
 }
 
 static void on_released(struct conn *c)
 {
-	struct lua_conn *lc = of(c);
+	struct lua_conn *lc = lua_conn_of(c);
 
 	if (lc->h.counted)
 		lua_net_closed(server_of(c));
@@ -232,9 +129,10 @@ static void on_released(struct conn *c)
 
 static const struct conn_ops ops = {
     .connect = on_connect,
-    .incoming = on_incoming,
-    .lines = on_lines,
-    .hears_end = hears_end,
+    .incoming = lua_conn_incoming,
+    .reads = lua_conn_reads,
+    .lines = lua_conn_lines,
+    .hears_end = lua_conn_hears_end,
     .predrain = on_predrain,
     .drain = on_drain,
     .read_timeout = on_read_timeout,
@@ -298,7 +196,7 @@ static void call_with_data(lua_State *L, struct lua_conn *lc, enum lua_callback 
 		return;
 	if (data)
 		lua_pushvalue(L, data);
-	call(L, lc, which, data ? 1 : 0, 0);
+	lua_conn_call(L, lc, which, data ? 1 : 0, 0);
 }
 
 /* setlistener(listeners, data): ondetach of the old, onattach(conn, data) of the new; onconnect is
@@ -423,7 +321,7 @@ static int l_end(lua_State *L)
 	struct loop *loop = loop_main();
 
 	while (loop && loop->conns) {
-		struct lua_conn *lc = of(loop->conns);
+		struct lua_conn *lc = lua_conn_of(loop->conns);
 
 		conn_fini(&lc->c);
 		lua_listeners_release(L, &lc->h.listeners);
@@ -453,8 +351,7 @@ void lua_push_conn_class(lua_State *L)
 		all[n++] = *r;
 	all[n] = (luaL_Reg){NULL, NULL};
 	lua_check_loop(L)->ops = &ops;
-	lua_pushstring(L, CONN_SHORT);
-	word_timeout = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_conn_input_init(L);
 	lua_push_handle_class(L, LUA_CONN_CLASS, all, lua_conn_computed, l_gc, &lua_conn_newcomers);
 	lua_push_end(L, l_end);
 }

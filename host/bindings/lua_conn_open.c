@@ -24,6 +24,7 @@ static struct lua_conn *push_newcomer(lua_State *L, struct loop *loop)
 	struct lua_conn *lc =
 	    lua_push_handle_of(L, sizeof *lc, LUA_HANDLE_CONN, lua_conn_newcomers);
 
+	lc->h.newcomer = true;
 	conn_init(&lc->c, loop);
 	return lc;
 }

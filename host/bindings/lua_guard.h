@@ -43,6 +43,19 @@ static inline void guard_leave(lua_State *L, lua_State *previous)
 		guard_end(L);
 }
 
+/* For a protected call that has not entered itself but what it calls: guard_depth before it, and
+ * after an error guard_unwind, which leaves what was entered in it. */
+static inline int guard_depth(void)
+{
+	return (int)guard_call.depth;
+}
+
+static inline void guard_unwind(lua_State *L, lua_State *previous, int depth)
+{
+	if (guard_call.depth > depth)
+		guard_leave(L, previous);
+}
+
 /* Inside a protected call that makes several callbacks, before each: the limits begin anew, if it
  * is the outermost. false: one before was over its time, so that call has to end now. */
 static inline bool guard_again(void)

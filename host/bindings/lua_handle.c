@@ -109,6 +109,7 @@ void lua_handle_unpin(struct lua_handle *h)
 
 	if (!L)
 		return;
+	lua_handle_gone(L, h);
 	give_pin_back(L, h->pin);
 	h->pin = LUA_NOREF;
 	if (lua_handle_checked == h)
@@ -178,6 +179,14 @@ static void report(lua_State *L, struct lua_handle *h, enum lua_callback which)
 	lua_pop(L, 1);
 }
 
+void lua_handle_failed(lua_State *L, struct lua_handle *h, enum lua_callback which)
+{
+	if (lua_host_room(0))
+		report(L, h, which);
+	else
+		lua_pop(L, 1);
+}
+
 bool lua_handle_call(
     lua_State *L, struct lua_handle *h, enum lua_callback which, int nargs, int nresults)
 {
@@ -187,13 +196,9 @@ bool lua_handle_call(
 
 	ok = lua_host_call_above(L, nargs + 1, nresults);
 	lua_handle_enter(before);
-	if (ok)
-		return true;
-	if (lua_host_room(0))
-		report(L, h, which);
-	else
-		lua_pop(L, 1);
-	return false;
+	if (!ok)
+		lua_handle_failed(L, h, which);
+	return ok;
 }
 
 int l_handle_set_logger(lua_State *L)

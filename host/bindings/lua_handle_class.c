@@ -82,47 +82,55 @@ static int l_index_known(lua_State *L)
 
 /* ---- near ---- */
 
-/* Registry references: to it, the class that it had, the near class. */
+/* One that is near has this class and a pin. The classes are registry references. */
 static struct {
-	const struct lua_handle *handle; /* NULL: none */
-	int ref, before, class;
+	struct lua_handle *handle; /* NULL: none */
+	int class;
+	int far[2]; /* the class of others; of newcomers */
 } near;
+
+static bool can_be_near(const struct lua_handle *h)
+{
+	return !h->fields && h->pin != LUA_NOREF;
+}
 
 /* The method table's own __index: at 1 is that table, and the handle is the near one. */
 static int l_index_near(lua_State *L)
 {
 	if (!near.handle)
 		return 0;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, near.ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, near.handle->pin);
 	lua_replace(L, 1);
 	return push_computed(L);
 }
 
-bool lua_handle_near(lua_State *L, const struct lua_handle *h)
+static void set_class(lua_State *L, const struct lua_handle *h, int class)
 {
-	if (near.handle || h->fields || h->pin == LUA_NOREF)
-		return false;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
-	lua_getmetatable(L, -1);
-	lua_rawseti(L, LUA_REGISTRYINDEX, near.before);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, near.class);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, class);
 	lua_setmetatable(L, -2);
-	lua_rawseti(L, LUA_REGISTRYINDEX, near.ref);
+	lua_pop(L, 1);
+}
+
+void lua_handle_near(lua_State *L, struct lua_handle *h)
+{
+	if (near.handle || !can_be_near(h))
+		return;
+	set_class(L, h, near.class);
 	near.handle = h;
-	return true;
 }
 
 void lua_handle_far(lua_State *L)
 {
-	lua_rawgeti(L, LUA_REGISTRYINDEX, near.ref);
-	if (!near.handle->fields) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, near.before);
-		lua_setmetatable(L, -2);
-	}
-	lua_pop(L, 1);
+	if (near.handle)
+		set_class(L, near.handle, near.far[near.handle->newcomer]);
 	near.handle = NULL;
-	lua_pushboolean(L, 0);
-	lua_rawseti(L, LUA_REGISTRYINDEX, near.ref);
+}
+
+void lua_handle_gone(lua_State *L, const struct lua_handle *h)
+{
+	if (near.handle == h)
+		lua_handle_far(L);
 }
 
 /* ---- writing ---- */
@@ -171,8 +179,7 @@ static int l_newindex(lua_State *L)
 /* The near one gets its first field: it is as the others again. */
 static int l_newindex_near(lua_State *L)
 {
-	lua_rawgeti(L, LUA_REGISTRYINDEX, near.before);
-	lua_setmetatable(L, 1);
+	lua_handle_far(L);
 	lua_settable(L, 1);
 	return 0;
 }
@@ -223,19 +230,11 @@ static void push_metatables(lua_State *L, const struct parts *p, lua_CFunction g
 	}
 }
 
-static int reserve(lua_State *L)
-{
-	lua_pushboolean(L, 0);
-	return luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
 static void make_near(lua_State *L, const struct parts *p)
 {
 	memset(known, 0, sizeof known); /* of another state, all three */
 	lua_handle_checked = NULL;
 	near.handle = NULL;
-	near.ref = reserve(L);
-	near.before = reserve(L);
 	lua_newtable(L);
 	lua_pushvalue(L, p->methods);
 	lua_pushcfunction(L, l_newindex_near);
@@ -261,10 +260,14 @@ void lua_push_handle_class(lua_State *L, const char *name, const luaL_Reg *metho
 		lua_setfield(L, p.computed, computed->name);
 	}
 	push_metatables(L, &p, gc);
+	if (newcomers_r) {
+		lua_pushvalue(L, -1);
+		near.far[0] = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
 	lua_setfield(L, LUA_REGISTRYINDEX, name);
 	if (newcomers_r) {
 		push_metatables(L, &p, NULL);
-		*newcomers_r = luaL_ref(L, LUA_REGISTRYINDEX);
+		*newcomers_r = near.far[1] = luaL_ref(L, LUA_REGISTRYINDEX);
 		make_near(L, &p);
 	}
 	lua_settop(L, at);

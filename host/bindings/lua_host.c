@@ -165,6 +165,20 @@ bool lua_host_call(lua_State *L, int nargs, int nresults)
 	return ok;
 }
 
+bool lua_host_call_each(lua_State *L, lua_CFunction fn, void *data)
+{
+	lua_State *previous = guard_running();
+	int depth = guard_depth();
+	bool ok;
+
+	lua_pushcfunction(L, fn);
+	lua_pushlightuserdata(L, data);
+	ok = protected_call(L, 1, 0);
+	if (!ok)
+		guard_unwind(L, previous, depth);
+	return ok;
+}
+
 void lua_host_push_handler(lua_State *L)
 {
 	lua_pushcfunction(L, add_traceback);

@@ -57,8 +57,13 @@ size_t lua_host_bytes(void);
  * catch it. */
 bool lua_host_room(size_t n);
 
-/* The same in two steps, for callers that count nanoseconds: the handler goes first, function and
- * arguments on top of it; the call takes the handler away. */
+/* Calls fn(data), data a light userdata, which calls others of its own: each of them stands between
+ * guard_enter and guard_leave (lua_guard.h) and has its own time limits, fn itself has none. false:
+ * an error, with its traceback on top; of the call that raised it the guard is left. */
+bool lua_host_call_each(lua_State *L, lua_CFunction fn, void *data);
+
+/* lua_host_call in two steps, for callers that count nanoseconds: the handler goes first, function
+ * and arguments on top of it; the call takes the handler away. */
 void lua_host_push_handler(lua_State *L);
 bool lua_host_call_above(lua_State *L, int nargs, int nresults);
 

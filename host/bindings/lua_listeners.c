@@ -191,6 +191,7 @@ void lua_listeners_release(lua_State *L, struct lua_listeners **listeners)
 	*listeners = NULL;
 	if (!ls || --ls->users > 0)
 		return;
+	lua_callback_changes++; /* its address may be another's */
 	lua_getfield(L, LUA_REGISTRYINDEX, KEY);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ls->table);
 	lua_pushnil(L);

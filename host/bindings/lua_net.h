@@ -35,6 +35,24 @@ extern struct lua_input {
 	size_t n;
 } lua_input;
 
+static inline struct lua_conn *lua_conn_of(struct conn *conn)
+{
+	return (struct lua_conn *)((char *)conn - offsetof(struct lua_conn, c));
+}
+
+/* lua_handle_call for a connection: with fatal_errors, one whose callback raised is destroyed.
+ * lua_conn_failed does what that does with the error, which is on top of the stack. */
+bool lua_conn_call(
+    lua_State *L, struct lua_conn *lc, enum lua_callback which, int nargs, int nresults);
+void lua_conn_failed(lua_State *L, struct lua_conn *lc, enum lua_callback which);
+
+/* Of the connections' struct conn_ops (lua_conn_in.c); init before all. */
+void lua_conn_input_init(lua_State *L);
+void lua_conn_incoming(struct conn *c, const char *bytes, size_t n, const char *err);
+void lua_conn_reads(struct conn_reads *reads);
+void lua_conn_lines(struct conn *c, struct conn_lines *in);
+bool lua_conn_hears_end(struct conn *c); /* whether onincoming sees its third argument */
+
 #define LUA_CONN_CLASS   "connection"
 #define LUA_SERVER_CLASS "server"
 

@@ -196,6 +196,10 @@ static void on_io(struct ev_loop *ev, ev_io *w, int revents)
 	struct loop *loop = c->loop;
 
 	(void)ev;
+	if (revents == EV_READ && conn_reads_plainly(c) && c->klass != CONN_ADMIN) {
+		conn_list_readable(c);
+		return;
+	}
 	loop_enter(loop);
 	conn_hold(c);
 	if (c->handshaking) {

@@ -51,6 +51,10 @@ struct conn_lines {
  * line_too_long. */
 bool conn_next_line(struct conn_lines *lines, const char **line_r, size_t *n_r);
 
+/* Goes on to the next connection of the turn that something has come for, and ends the read of the
+ * one before, whatever became of it: false when there is none left. Calls other ops on the way. */
+bool conn_next_read(struct conn_reads *reads);
+
 /* What the owner of all connections of a loop does (loop->ops); called between loop_enter and
  * loop_leave. */
 struct conn_ops {
@@ -59,6 +63,10 @@ struct conn_ops {
 	 * disconnect, which follows) with the last unended line, and with the last bytes of a
 	 * stream where the owner hears_end. */
 	void (*incoming)(struct conn *conn, const char *bytes, size_t n, const char *err);
+	/* Plain connections in mode bytes have something: takes all by conn_next_read, and does for
+	 * each what incoming does. One call of Lua that catches errors is enough for all of them.
+	 */
+	void (*reads)(struct conn_reads *reads);
 	/* Lines have come: takes them by conn_next_line, until there is none. */
 	void (*lines)(struct conn *conn, struct conn_lines *lines);
 	bool (*hears_end)(struct conn *conn); /* asked at short reads: incoming's err is of use */

@@ -292,6 +292,20 @@ static void put_off(struct conn *c)
 	conn_watch(c);
 }
 
+/* A transport that is not the kernel's own: what it waits for may have changed. */
+static void look_again(struct conn *c)
+{
+	if (c->state == CONN_CLOSED)
+		return;
+	conn_watch(c);
+	if (c->more && wanted(c))
+		ev_feed_event(c->loop->ev, &c->io, EV_CUSTOM);
+	if (c->wants_read && c->out && !c->locked) {
+		c->wants_read = false;
+		conn_flush(c);
+	}
+}
+
 void conn_readable(struct conn *c)
 {
 	if (!wanted(c)) {
@@ -299,13 +313,90 @@ void conn_readable(struct conn *c)
 		return;
 	}
 	receive(c);
-	if (c->transport == TRANSPORT_PLAIN || c->state == CONN_CLOSED)
-		return;
-	conn_watch(c); /* what it waits for may have changed */
-	if (c->more && wanted(c))
-		ev_feed_event(c->loop->ev, &c->io, EV_CUSTOM);
-	if (c->wants_read && c->out && !c->locked) {
-		c->wants_read = false;
-		conn_flush(c);
+	if (c->transport != TRANSPORT_PLAIN)
+		look_again(c);
+}
+
+/* ---- the plain reads of a turn, in one call of ops->reads ---- */
+
+void conn_list_readable(struct conn *c)
+{
+	struct conn_reads *r = &c->loop->reads;
+
+	if (r->listed == READS_MOST)
+		conn_read_listed(c->loop);
+	conn_hold(c);
+	r->list[r->listed++] = c;
+}
+
+bool conn_read_listed(struct loop *loop)
+{
+	struct conn_reads *r = &loop->reads;
+
+	if (r->listed == 0)
+		return false;
+	loop->ops->reads(r);
+	r->listed = r->done = 0;
+	return true;
+}
+
+/* True if there is something for its owner. */
+static bool begin_read(struct conn_reads *r, struct conn *c)
+{
+	size_t room = most(c);
+	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
+
+	r->stream = stream_state(got);
+	if (got <= 0)
+		return false;
+	r->n = (size_t)got;
+	r->err = NULL;
+	if (r->n < room && c->loop->ops->hears_end(c)) {
+		r->stream = read_on(c, room, &r->n);
+		r->err = r->n < room ? last_word(c, r->stream) : NULL;
 	}
+	r->bytes = c->loop->rbuf;
+	conn_touch_read(c);
+	c->feeding = true;
+	return true;
+}
+
+static void end_read(struct conn_reads *r)
+{
+	struct conn *c = r->conn;
+	struct loop *loop = c->loop;
+
+	r->conn = NULL;
+	if (c->feeding) {
+		c->feeding = false;
+		charge(c, r->n);
+	}
+	if (r->stream != STREAM_GOES_ON && wanted(c) && !c->in)
+		stream_end(c, r->stream);
+	if (c->transport != TRANSPORT_PLAIN)
+		look_again(c);
+	conn_release(c);
+	loop_leave(loop);
+}
+
+bool conn_next_read(struct conn_reads *r)
+{
+	if (r->conn)
+		end_read(r);
+	while (r->done < r->listed) {
+		struct conn *c = r->list[r->done++];
+
+		if (!conn_reads_plainly(c)) { /* what was read before it has changed it */
+			if (c->state < CONN_CLOSED)
+				ev_feed_event(c->loop->ev, &c->io, EV_READ);
+			conn_release(c);
+			continue;
+		}
+		loop_enter(c->loop);
+		r->conn = c;
+		if (begin_read(r, c))
+			return true;
+		end_read(r);
+	}
+	return false;
 }

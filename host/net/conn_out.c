@@ -62,7 +62,7 @@ static bool is_full(int error)
 }
 
 /* Sends up to a chunk; bytes taken, or -1 with errno when the connection is broken. */
-static ssize_t send_some(struct conn *c, const char *bytes, size_t n)
+static inline ssize_t send_some(struct conn *c, const char *bytes, size_t n)
 {
 	size_t chunk = c->loop->settings.max_send_chunk;
 	ssize_t sent = conn_transport(c)->send(c, bytes, n < chunk ? n : chunk);
@@ -72,19 +72,25 @@ static ssize_t send_some(struct conn *c, const char *bytes, size_t n)
 	return sent;
 }
 
-int conn_push(struct conn *c)
+static int push_queued(struct conn *c)
+{
+	ssize_t sent;
+
+	if (has_cork(c) && spill(&c->loop->cork) < 0)
+		return -1;
+	sent = send_some(c, buf_peek(c->out), buf_len(c->out));
+	if (sent > 0)
+		buf_consume(&c->out, (size_t)sent);
+	return sent < 0 ? -1 : 0;
+}
+
+static inline int push(struct conn *c)
 {
 	struct cork *k = &c->loop->cork;
 	ssize_t sent;
 
-	if (c->out && has_cork(c) && spill(k) < 0)
-		return -1;
-	if (c->out) {
-		sent = send_some(c, buf_peek(c->out), buf_len(c->out));
-		if (sent > 0)
-			buf_consume(&c->out, (size_t)sent);
-		return sent < 0 ? -1 : 0;
-	}
+	if (c->out)
+		return push_queued(c);
 	if (!has_cork(c))
 		return 0;
 	sent = send_some(c, k->data, k->len);
@@ -93,6 +99,11 @@ int conn_push(struct conn *c)
 		sent = -1;
 	uncork(k);
 	return sent < 0 ? -1 : 0;
+}
+
+int conn_push(struct conn *c)
+{
+	return push(c);
 }
 
 /* Output is lost, but the peer may have sent something before it went: the read side finds out. */
@@ -107,35 +118,53 @@ static void broken(struct conn *c, int error)
 		conn_watch(c);
 }
 
-static void flush_now(struct conn *c)
+/* What is left waits for room. */
+static void wait_for_room(struct conn *c, size_t before)
+{
+	if (!c->write_due || buf_len(c->out) != before)
+		conn_set_write_timeout(c, c->loop->settings.send_timeout);
+	conn_watch(c);
+}
+
+/* All has gone; returns false if that ended it, or began a handshake. */
+static bool sent_all(struct conn *c)
+{
+	if (c->state == CONN_CLOSING) {
+		conn_fail(c, c->why);
+		return false;
+	}
+	if (c->upgrading) {
+		conn_handshake_begin(c, true); /* Prosody: in the place of ondrain */
+		return false;
+	}
+	if ((c->io.events & EV_WRITE) || c->paused)
+		conn_watch(c);
+	return true;
+}
+
+/* Neither closed nor failed. */
+static inline void flush_now(struct conn *c)
 {
 	size_t before = buf_len(c->out);
 
-	if (c->state == CONN_CLOSED || c->failed)
-		return;
-	if (conn_push(c) < 0) {
+	if (push(c) < 0) {
 		broken(c, errno);
 		return;
 	}
 	if (c->out) {
-		if (!c->write_due || buf_len(c->out) != before)
-			conn_set_write_timeout(c, c->loop->settings.send_timeout);
-		conn_watch(c);
+		wait_for_room(c, before);
 		return;
 	}
 	c->write_due = 0;
-	if (c->state == CONN_CLOSING) {
-		conn_fail(c, c->why);
+	if (!sent_all(c))
 		return;
-	}
-	if (c->upgrading) {
-		conn_handshake_begin(c, true); /* Prosody: in the place of ondrain */
-		return;
-	}
-	if ((c->io.events & EV_WRITE) || c->paused)
-		conn_watch(c);
 	if (c->loop->hears_drain)
 		c->loop->ops->drain(c);
+}
+
+static inline bool flushes(const struct conn *c)
+{
+	return c->state != CONN_CLOSED && !c->failed;
 }
 
 void conn_flush(struct conn *c)
@@ -146,7 +175,8 @@ void conn_flush(struct conn *c)
 	if (c->loop->hears_drain)
 		c->loop->ops->predrain(c);
 	c->dirty = was;
-	flush_now(c);
+	if (flushes(c))
+		flush_now(c);
 }
 
 void conn_flush_last(struct conn *c)
@@ -157,22 +187,21 @@ void conn_flush_last(struct conn *c)
 
 /* ---- the flush lists ---- */
 
-static void flush_listed(struct conn *c)
+static void keep_back(struct conn *c)
 {
-	struct cork *k = &c->loop->cork;
+	if (has_cork(c) && spill(&c->loop->cork) < 0)
+		conn_fail(c, "out of memory");
+}
 
-	if (c->state == CONN_CLOSED || c->failed) {
-		c->dirty = false;
-	} else if (conn_holds_back(c)) {
-		c->dirty = false;
-		if (has_cork(c) && spill(k) < 0)
-			conn_fail(c, "out of memory");
-	} else {
-		if (c->loop->hears_drain)
-			c->loop->ops->predrain(c);
-		c->dirty = false;
+static inline void flush_listed(struct conn *c)
+{
+	if (c->loop->hears_drain && flushes(c) && !conn_holds_back(c))
+		c->loop->ops->predrain(c); /* what it writes goes out with the rest */
+	c->dirty = false;
+	if (flushes(c) && conn_holds_back(c))
+		keep_back(c);
+	else if (flushes(c))
 		flush_now(c);
-	}
 	conn_release(c); /* as mark_dirty held it */
 }
 

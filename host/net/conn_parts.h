@@ -4,6 +4,13 @@
 
 #include "net/conn.h"
 
+/* Whether its next read is nothing but a receive and a callback. */
+static inline bool conn_reads_plainly(const struct conn *c)
+{
+	return c->state == CONN_OPEN && c->transport == TRANSPORT_PLAIN && !c->in && !c->paused &&
+	       !c->finishing && !c->upgrading && !c->handshaking && !c->datagram && !c->lines;
+}
+
 /* Makes libev's interest agree with the state. */
 void conn_watch(struct conn *conn);
 
@@ -16,7 +23,10 @@ void conn_touch(struct conn *conn);
 void conn_touch_read(struct conn *conn);
 
 /* No output may go: locked, connecting, in a handshake. */
-bool conn_holds_back(const struct conn *conn);
+static inline bool conn_holds_back(const struct conn *c)
+{
+	return c->locked || c->handshaking || c->state == CONN_CONNECTING;
+}
 
 /* conn_secure.c: begins the handshake that conn_secure_take announced, or ends the connection if
  * there are too many; a step of it; its end, good or bad. `at_once`: without waiting for input. */
@@ -27,8 +37,10 @@ void conn_handshake_end(struct conn *conn);
 /* Words for an errno of the transport. */
 const char *conn_strerror(struct conn *conn, int error);
 
-/* conn_in.c: the socket is readable; left-over input is to be delivered. */
+/* conn_in.c: the socket is readable; the same of one that conn_reads_plainly, which can wait for
+ * the end of the turn; left-over input is to be delivered. */
 void conn_readable(struct conn *conn);
+void conn_list_readable(struct conn *conn);
 void conn_feed_leftover(struct conn *conn);
 
 /* conn_out.c: tries to send what waits; may disconnect. */

@@ -7,11 +7,6 @@
 
 #include <errno.h>
 
-bool conn_holds_back(const struct conn *c)
-{
-	return c->locked || c->handshaking || c->state == CONN_CONNECTING;
-}
-
 const char *conn_strerror(struct conn *c, int error)
 {
 	return conn_transport(c)->why ? conn_transport(c)->why(c, error) : net_strerror(error);

@@ -172,6 +172,18 @@ static void on_idle(struct ev_loop *ev, ev_idle *w, int revents)
 
 /* ---- running ---- */
 
+void loop_deliver(struct loop *loop)
+{
+	do
+		ev_invoke_pending(loop->ev);
+	while (conn_read_listed(loop));
+}
+
+static void on_pending(struct ev_loop *ev)
+{
+	loop_deliver(ev_userdata(ev));
+}
+
 int loop_run(struct loop *loop)
 {
 	if (loop->running) {
@@ -235,6 +247,8 @@ static void start_watchers(struct loop *loop)
 {
 	loop->wheel_timer.data = loop->prepare.data = loop->idle.data = loop->check.data = loop;
 	ev_set_priority(&loop->check, EV_MAXPRI);
+	ev_set_userdata(loop->ev, loop);
+	ev_set_invoke_pending_cb(loop->ev, on_pending);
 	ev_prepare_start(loop->ev, &loop->prepare);
 	ev_check_start(loop->ev, &loop->check);
 }

@@ -1,9 +1,9 @@
 /* The loop: libev's epoll backend, the buffers that all connections share, and the end of a turn.
  *
- * A turn: wait; deliver events, each between loop_enter and loop_leave; then, before the next wait,
- * the nextticks. What callbacks write is corked and leaves at the outermost loop_leave, one send
- * for each connection; what is written while corks are flushed, or outside any callback, leaves
- * before the next wait. */
+ * A turn: wait; deliver events, each between loop_enter and loop_leave, and behind the others those
+ * of plain connections that can be read; then, before the next wait, the nextticks. What callbacks
+ * write is corked and leaves at the outermost loop_leave, one send for each connection; what is
+ * written while corks are flushed, or outside any callback, leaves before the next wait. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -21,7 +21,7 @@ struct conn_ops;
 struct listener;
 struct limits;
 
-enum { LOOP_BUFFER = 65536 };
+enum { LOOP_BUFFER = 65536, READS_MOST = 256 };
 
 /* Output of the callback that runs: bytes of one connection (`owner`), and who else has output to
  * send. */
@@ -32,6 +32,20 @@ struct cork {
 	struct conn *dirty, **dirty_tail; /* to be flushed at loop_leave */
 	struct conn *later, **later_tail; /* to be flushed before the next wait */
 	bool flushing;
+};
+
+/* Connections that have become readable in this turn and are read one behind the other, in one call
+ * of ops->reads: see conn.h. */
+struct conn_reads {
+	struct conn *conn; /* the one that has been read; NULL: none */
+	const char *bytes; /* what came: n bytes of the loop's buffer */
+	size_t n;
+	const char *err; /* as that of ops->incoming */
+
+	/* private: of conn_in.c */
+	int stream; /* what is known of the stream behind these bytes */
+	unsigned done, listed;
+	struct conn *list[READS_MOST]; /* held */
 };
 
 typedef void loop_tick_fn(void *data, intptr_t number);
@@ -54,6 +68,7 @@ struct loop {
 
 	/* private */
 	struct cork cork;
+	struct conn_reads reads;
 	struct wheel wheel;
 	ev_timer wheel_timer;
 	uint32_t wheel_due; /* the tick at which wheel_timer fires, while it is active */
@@ -96,8 +111,14 @@ void loop_quit(struct loop *loop, bool quit);
 /* true: quits as soon as no connection and no listener is open; false: takes it back. */
 void loop_leave_when_empty(struct loop *loop, bool leave);
 
+/* Delivers what is pending now: a turn without its wait. */
+void loop_deliver(struct loop *loop);
+
 /* fn(data, number) before the loop waits again; after it those of the same turn. -1 with ENOMEM. */
 int loop_nexttick(struct loop *loop, loop_tick_fn *fn, void *data, intptr_t number);
+
+/* conn_in.c: reads the connections that are listed; whether there was one. For loop.c. */
+bool conn_read_listed(struct loop *loop);
 
 /* conn_out.c: sends what callbacks have written. For loop_leave and loop.c. */
 void conn_flush_dirty(struct loop *loop);

@@ -124,17 +124,22 @@ describe("under pressure", function ()
 		local dir = process.temp_dir()
 		process.write_file(dir .. "/host.lua", [[
 			local server, timer = require "net.server", require "util.timer"
-			local l = assert(server.listen("127.0.0.1", 0, {
-				onincoming = function (conn, data) conn:write(data) end,
+			local answered, l = 0, nil
+			local function close()
+				l:close_gracefully(function ()
+					timer.add_task(3, function () server.setquitting(true) end)
+				end)
+			end
+			l = assert(server.listen("127.0.0.1", 0, {
+				onincoming = function (conn, data)
+					conn:write(data)
+					answered = answered + 1
+					if answered == 500 then timer.add_task(0, close) end
+				end,
 			}))
 			server.set_limits { max_connection_rate_per_ip = 1e9, max_connections_per_ip = 1e9 }
 			print(l:serverport())
 			io.stdout:flush()
-			timer.add_task(0.4, function ()
-				l:close_gracefully(function ()
-					timer.add_task(3, function () server.setquitting(true) end)
-				end)
-			end)
 			server.loop()
 		]])
 		local drop = unistd.geteuid() == 0 and { "setpriv", "--bounding-set", "-all" }
