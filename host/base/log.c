@@ -33,8 +33,13 @@ void log_sink(log_sink_fn *fn, void *data)
 	sink_data = data;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return names[level];
+}
+
 /* What came from outside must not end the line or move the cursor. */
-static size_t escape(char *to, size_t room, const char *from)
+size_t log_escape(char *to, size_t room, const char *from)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t n = 0;
@@ -64,7 +69,7 @@ static void to_stderr(enum log_level level, const char *message)
 	size_t n;
 
 	n = (size_t)snprintf(line, 64, "%-20s%s\t", source_word, names[level]);
-	n += escape(line + n, sizeof line - n - 1, message);
+	n += log_escape(line + n, sizeof line - n - 1, message);
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, n) < 0)
 		return; /* a log that nobody reads must not stop the service */

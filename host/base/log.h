@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
@@ -33,6 +34,13 @@ void log_writev(enum log_level level, const char *format, va_list args);
 #define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+
+/* "debug", "info", "warn" or "error". */
+const char *log_level_name(enum log_level level);
+
+/* Writes `from` with control characters as \xNN, at most room - 1 bytes and a NUL; returns how many
+ * bytes. */
+size_t log_escape(char *to, size_t room, const char *from);
 
 /* Every byte below `lowest` becomes `with`: one event stays one line, one word one word. */
 void log_clean(char *text, char lowest, char with);

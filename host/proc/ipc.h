@@ -22,6 +22,8 @@
 
 /* What the names of kept descriptors begin with, and no listener's does. */
 #define IPC_KEPT_PREFIX "keep=/"
+/* … and those of the worker's log files: no module's name begins so (log_files.c). */
+#define IPC_LOG_PREFIX IPC_KEPT_PREFIX "=log/"
 
 #include <stdarg.h>
 #include <stdbool.h>

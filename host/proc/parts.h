@@ -229,6 +229,11 @@ void notify_reloading(void);
 void notify_status(void);
 double notify_clock(double now);
 
+/* ---- log_files.c ---- */
+/* From now on the keeper's lines go to the log files of the active generation too; reads the time
+ * zone. Before the loop. */
+void log_files_open(void);
+
 /* ---- state.c ---- */
 void state_write(void);
 /* Removes PID file and keeper.sock, and lets the lock go. */

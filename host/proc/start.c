@@ -152,6 +152,7 @@ int start_open(const struct keeper_opts *opts)
 
 	background_allow();
 	start_memory(opts);
+	log_files_open();
 	note_path();
 	for (int fd = 0; fd < 3; fd++)
 		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
@@ -200,6 +201,7 @@ int start_again(void)
 {
 	if (limit_rights() < 0 || open_signals(false) < 0)
 		return -1;
+	log_files_open();
 	fd_close(&keeper.binary);
 	keeper.binary = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	return keeper.binary < 0 ? -1 : 0;

@@ -13,8 +13,8 @@ describe("the keeper", function ()
 		local code, _, err = process.run { timeout = 60, argv = { os.getenv("CC") or "cc", "-shared",
 			"-fPIC", "-D_GNU_SOURCE", "-o", dir .. "/count.so", "spec/support/malloc_count.c" } }
 		assert.equal(0, code, err)
-		local d = daemon.start { fds = false, env = {
-			LD_PRELOAD = dir .. "/count.so", MALLOC_LOG = dir .. "/log" } }
+		local d = daemon.start { fds = false, config = 'log = { info = "*console", debug = "all.log" }',
+			env = { LD_PRELOAD = dir .. "/count.so", MALLOC_LOG = dir .. "/log" } }
 		process.kill(d:worker_pid(), "KILL")
 		d:wait_log("restarting at once")
 		wait.until_true(function () return d:state().restarts == "1" end)
@@ -29,6 +29,8 @@ describe("the keeper", function ()
 		d:signal("TERM")
 		assert.equal(0, d:wait_exit())
 		assert.equal("", process.read_file(dir .. "/log") or "")
+		assert.matches("keeper\tinfo\tended with status 0\n",
+			process.read_file(d.dir .. "/data/all.log"))
 		process.remove_tree(dir)
 	end)
 
@@ -59,6 +61,8 @@ describe("the keeper", function ()
 		assert.is_true(change < 550, change .. " lines for a keeper that changes its binary")
 		local orphans = code_lines { "attach", "upgrade_kept" }
 		assert.is_true(orphans < 560, orphans .. " lines for workers of a keeper that died")
+		local logs = code_lines { "log_files" }
+		assert.is_true(logs < 80, logs .. " lines for log files")
 	end)
 
 	it("maps no memory that it shares with a worker, and no Lua state", function ()

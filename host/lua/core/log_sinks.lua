@@ -121,7 +121,7 @@ function log_sinks.file(config)
 		io.stderr:write(("log: cannot open %s: %s\n"):format(path, err))
 		return log_sinks.nowhere(), path .. ": " .. tostring(err)
 	end
-	open_files[#open_files + 1] = file
+	open_files[#open_files + 1] = { file = file, rule = config }
 	if config.buffer_mode ~= false then
 		file:setvbuf(config.buffer_mode or "line")
 	else
@@ -135,10 +135,16 @@ function log_sinks.close_files()
 	local files = open_files
 	open_files = {}
 	return function ()
-		for _, file in ipairs(files) do
-			file:close()
+		for _, open in ipairs(files) do
+			open.file:close()
 		end
 	end
+end
+
+--- The files that are written to.
+-- @return list of { file (handle), rule (what it was made from) }
+function log_sinks.files()
+	return open_files
 end
 
 function log_sinks.syslog(config)

@@ -1,6 +1,7 @@
 --- Which log line goes where (Prosody's core.loggingmanager, facts/prosody-api.md 2.7).
 
 local config <const> = require "core.configmanager"
+local log_keeper <const> = require "core.log_keeper"
 local log_sinks <const> = require "core.log_sinks"
 local logger <const> = require "util.logger"
 
@@ -117,6 +118,7 @@ function loggingmanager.reload_logging()
 	for _, rule in ipairs(rules) do
 		apply_rule(rule)
 	end
+	log_keeper.tell(log_sinks.files(), wanted_levels)
 	close_old()
 end
 

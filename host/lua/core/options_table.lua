@@ -79,7 +79,7 @@ local groups <const> = {
 		{ "console_banner", "string", nil, "greeting of the shell", P = true },
 	}),
 	rows("loggingmanager", "live", {
-		{ "log", "any", nil, "where log lines go: console, info; {} = silent", P = true },
+		{ "log", "any", nil, "console, info; {} = silent; a relative file lies in data_path", P = true },
 		{ "debug", "boolean", false, "log debug messages", P = true },
 		{ "syslog_facility", "string", nil, "facility for syslog", P = true, hidden = true },
 	}),
