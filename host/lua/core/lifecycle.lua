@@ -209,6 +209,7 @@ end
 function lifecycle.init()
 	life.state, life.enter, life.phase = lifecycle.state, enter, lifecycle.phase
 	life.ready, life.allowed = lifecycle.ready, requests.allowed
+	life.joins = generation.joins
 	-- A stop of the host in a generation that is not the service: its report goes to the one that is.
 	life.is_part = function (mine)
 		return mine.verb == "shutdown" and generation.successor() and verbs.has_keeper()

@@ -17,8 +17,12 @@ local reports = {}       -- generation → its report of the stop under way
 local silent = {}        -- list of { generation, exit, signal }: ended in it without a report
 local on_end             -- function(key, event) while the phase runs
 
--- Whose end is no part of the stop: it was never in charge, and is killed when a stop begins.
-local is_outside <const> = { starting = true, passive = true }
+-- Whose end is no part of the stop: it was never in charge, and is killed when a stop begins. A
+-- younger one that was rolled back drains; one that serves is the service, and waits for us.
+local function is_outside(w)
+	return w.state == "starting" or w.state == "passive"
+		or w.state == "serving" and w.generation > prosody.generation
+end
 
 local function key_of(entry)
 	return ("%d.%d"):format(entry.generation, entry.worker)
@@ -30,7 +34,7 @@ local function living()
 	for _, w in ipairs(keeper() and keeper().workers() or {}) do
 		local key <const> = key_of(w)
 		if w.generation ~= prosody.generation and (w.pid or 0) > 0 and not ended[key]
-			and not is_outside[w.state] then
+			and not is_outside(w) then
 			set[key] = w.generation
 		end
 	end

@@ -193,12 +193,21 @@ local function fire_to_modules()
 	end
 end
 
+-- Whether there is a host that goes on without this worker: it is restarted, or an upgrade fails.
+local function is_alone()
+	local channel = verbs.channel()
+	return not channel or not (channel.hello.joins or (channel.hello.restarts or 0) > 0)
+end
+
 -- The keeper ends a start that takes too long; the worker says before that who held it.
 local function too_long()
 	guard = nil
 	for _, holder in ipairs(set:holders()) do
 		log("error", "not ready: held by '%s' of %s for %.1f s", holder.hold,
 			holder.module or "the host", holder.since)
+	end
+	if not is_alone() then
+		life.real_exit(70)
 	end
 	verbs.ask("shutdown", { reason = "start_timeout", code = 70, origin = "lua" })
 end

@@ -101,6 +101,15 @@ local function report_wait(mine)
 	return math.max(mine.now_only and 0 or flush, report_least)
 end
 
+-- What the keeper hears: of a failed upgrade the reason, of a stop the report, which it passes on
+-- to the active generation.
+local function last_words(mine, is_host)
+	if life.joins() then
+		return ("it asked for a stop (%s)"):format(mine.reason or "no reason given")
+	end
+	return is_host and report.short(mine.report) or ""
+end
+
 -- The report is known: everybody is told, and this worker leaves.
 local function conclude(mine, is_host)
 	local built = mine.report
@@ -112,8 +121,7 @@ local function conclude(mine, is_host)
 	else
 		log("debug", "this worker's part of the report: %s", json.encode(built))
 	end
-	-- The keeper passes it on to the active generation, which adds them up.
-	life.leaving(built.exit, is_host and report.short(built) or "")
+	life.leaving(built.exit, last_words(mine, is_host))
 	tell_waiters(built)
 	life.stopped(built)
 end

@@ -113,6 +113,9 @@ end
 function verbs.ask(verb, args, here)
 	if not keeper then
 		return run_alone(verb, args)
+	elseif verb == "shutdown" and life.joins() then
+		log("warn", "this generation is not in charge: it ends, and the upgrade fails")
+		return run_alone(verb, args)
 	end
 	local mark
 	if here then
