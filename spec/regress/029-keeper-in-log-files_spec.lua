@@ -93,7 +93,7 @@ describe("regress: the keeper's lines in the log files", function ()
 		local d <const> = start { exit = false }
 		if upgrade.has_failpoints() then
 			d:signal(37) -- SIGRTMIN+3: the keeper changes to the binary that it has
-			has(d, "all.log", "keeper\tinfo\tthe keeper runs [^\n]* now, same pid")
+			has(d, "all.log", "keeper\tinfo\t" .. "the keeper runs [^\n]* now, same pid")
 		end
 		local worker <const> = d:worker_pid()
 		d:signal "KILL"
