@@ -71,8 +71,10 @@ local function decode(message)
 	return args
 end
 
+-- Without a reason, who asks is one: in the worker that was asked as in those that hear the keeper.
 local function run(verb, args)
 	local action = actions[verb]
+	args.reason = args.reason or args.origin
 	if not action then
 		log("warn", "cannot %s: not available in this version", verb)
 		return "not-applicable", "not available"
