@@ -386,9 +386,9 @@ static void deliver(struct ipc_message *m)
 		return;
 	}
 	if (!take(m)) {
-		if (m->header.type == IPC_BUNDLE && take_settings(m) < 0)
-			log_error("a bundle from the keeper was not usable");
-		else if (c->on_message)
+		if (m->header.type == IPC_BUNDLE)
+			c->bundle_bad = take_settings(m) < 0; /* Lua says so to who asked */
+		if (c->on_message)
 			c->on_message(m);
 	}
 	ipc_close_fds(m);

@@ -80,7 +80,7 @@ static void take_settings(const struct generation *to)
 {
 	struct settings s = to->settings;
 
-	reload_keep_fixed(&s);
+	bundle_keep_fixed(&s);
 	keeper.settings = s;
 }
 

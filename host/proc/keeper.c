@@ -147,8 +147,7 @@ void keeper_ready(void)
 	state_write(); /* whoever is told now may look at once */
 	notify_state("READY=1");
 	detach_done(0);
-	if (keeper.reload_kept)
-		(void)reload_start();
+	reload_run_kept();
 }
 
 /* ---- children ---- */
@@ -193,7 +192,7 @@ void keeper_restart_clocks(double late)
 static double run_clocks(double now)
 {
 	/* Signals first: what they begin sets the clocks of the others. */
-	double (*const clocks[])(double) = {signals_clock, reload_clock, notify_clock,
+	double (*const clocks[])(double) = {signals_clock, reload_clock, bundle_clock, notify_clock,
 	    tickets_clock, children_clock, attach_clock, upgrade_clock, commit_clock,
 	    generation_clock, reexec_clock};
 	double due = now + 3600;
@@ -218,7 +217,8 @@ static void fill_poll(struct pollfd *p)
 		    (struct pollfd){.fd = keeper.attach.knocks[i].fd, .events = POLLIN};
 	for (int i = 0; i < KEEPER_WORKERS; i++) {
 		const struct worker *w = &keeper.workers[i];
-		bool more = w->waiting || (worker_lives(w) && w->held_next < KEEPER_HELD);
+		bool more = w->waiting || bundle_unsent(w) ||
+			    (worker_lives(w) && w->held_next < KEEPER_HELD);
 
 		p[POLL_WORKERS + i] = (struct pollfd){
 		    .fd = w->channel, .events = (short)(POLLIN | (more ? POLLOUT : 0))};

@@ -198,11 +198,9 @@ void signals_broadcast(enum host_verb verb, const char *text, const char *origin
 int reload_start(void);
 /* Starts it for upgrade.c, with that binary; 0, or -1 with errno (EBUSY: another one runs). */
 int reload_read_for_upgrade(int binary, const char *config_file);
-/* What cannot change while the host runs gets its old value in *s. */
-void reload_keep_fixed(struct settings *s);
 void reload_readable(void);
-/* A worker has applied the bundle with this id; other ids are passed over. */
-void reload_applied(uint32_t id);
+/* The reload that was asked for before the host was ready, if there was one. */
+void reload_run_kept(void);
 void reload_died(int status, bool by_signal);
 double reload_clock(double now);
 

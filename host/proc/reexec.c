@@ -64,8 +64,8 @@ static const char *obstacle(void)
 		return host_state_name(keeper.state);
 	if (keeper.upgrade.state != UPGRADE_NONE || keeper.commit.step != COMMIT_NONE)
 		return "an upgrade is under way";
-	if (keeper.reader.pid)
-		return "the config is being read";
+	if (keeper.reader.pid || bundle_is_under_way())
+		return "a config is being read or applied";
 	if (keeper.attach.waiting || keeper.attach.gaps)
 		return "orphans are waited for";
 	FOR_WORKERS (w)

@@ -3,8 +3,6 @@
 
 /* The reader ends itself after 10 s; this is for one that cannot (s). */
 #define READER_LIMIT 12.0
-/* A worker that has not applied a new config after this time is no longer waited for (s). */
-#define APPLY_LIMIT 30.0
 
 static struct reader *const r = &keeper.reader;
 static struct ipc_message message;
@@ -74,58 +72,10 @@ void reload_readable(void)
 	fd_close(&r->channel);
 }
 
-void reload_keep_fixed(struct settings *s)
-{
-	const struct settings *old = &keeper.settings;
-
-	memcpy(s->runtime_path, old->runtime_path, sizeof s->runtime_path);
-	memcpy(s->pidfile, old->pidfile, sizeof s->pidfile);
-}
-
-/* What cannot change in a reload keeps its value; the log says so. */
-static void keep_fixed(struct settings *s)
-{
-	const struct settings *old = &keeper.settings;
-
-	if (strcmp(s->runtime_path, old->runtime_path) != 0 ||
-	    strcmp(s->pidfile, old->pidfile) != 0 || s->uid != old->uid || s->gid != old->gid ||
-	    s->workers != old->workers)
-		log_warn("reload: user, group, workers, pidfile and runtime_path keep their old "
-			 "values until the next start");
-	reload_keep_fixed(s);
-	s->uid = old->uid;
-	s->gid = old->gid;
-	s->workers = old->workers;
-}
-
 /* What the reader handed over, checked; NULL, or what is wrong. */
 static const char *check(struct settings *to)
 {
 	return r->bundle < 0 ? "the reader handed nothing over" : settings_read(r->settings, to);
-}
-
-/* The new settings and bundle replace the old, here and in every worker; NULL, or what is wrong. */
-static const char *take_over(void)
-{
-	static struct settings s;
-	struct generation *g = generation_of(keeper.active);
-	const char *why = check(&s);
-
-	if (why)
-		return why;
-	keep_fixed(&s);
-	keeper.settings = g->settings = s;
-	fd_swap(&g->parts.settings, &r->settings);
-	fd_swap(&g->parts.bundle, &r->bundle);
-	r->applying = ++keeper.next_id;
-	r->appliers = 0;
-	r->apply_due = clock_monotonic() + APPLY_LIMIT;
-	FOR_WORKERS (w)
-		if (w->generation == g->number && worker_lives(w) && ++r->appliers)
-			worker_tell(w, IPC_BUNDLE, keeper.next_id, "dd", g->parts.settings,
-			    g->parts.bundle);
-	worker_retry_all();
-	return NULL;
 }
 
 /* Whoever asked hears the outcome; after a signal the speaker does, when there are faults to log.
@@ -142,39 +92,37 @@ static void answer(const char *why)
 		r->request = 0;
 }
 
-/* The manager hears READY when the new config is in force, or will not be. */
-static void applied(void)
-{
-	r->applying = 0;
-	if (!r->pid && !keeper.stopping)
-		notify_state("READY=1");
-}
-
-void reload_applied(uint32_t id)
-{
-	if (r->applying && id == r->applying && --r->appliers == 0)
-		applied();
-}
-
 static void end_reload(const char *why)
 {
+	static struct settings settings;
+
 	if (!why && (keeper.state == HOST_FINISHING || keeper.state == HOST_STOPPING))
 		why = "the host is stopping";
 	if (!why)
-		why = take_over();
+		why = check(&settings);
+	if (!why)
+		bundle_take(&settings);
 	if (why)
 		log_error("reload refused: %s; the last good config stays", why);
 	else
 		log_info("reload: the new config goes to the workers");
 	answer(why);
-	if (why ? !r->applying : r->appliers == 0)
-		applied();
+	bundle_look();
 	if (r->again) {
 		r->again = r->later = false;
 		fd_close(&r->faults);
 		if (reload_start() < 0)
 			answer(strerror(errno));
 	}
+}
+
+void reload_run_kept(void)
+{
+	if (!keeper.reload_kept)
+		return;
+	keeper.reload_kept = false;
+	if (reload_start() < 0)
+		answer(strerror(errno));
 }
 
 /* Before there is a good config its outcome is the host's; the reader has printed every fault. */
@@ -227,12 +175,8 @@ void reload_died(int status, bool by_signal)
 
 double reload_clock(double now)
 {
-	if (r->applying && now >= r->apply_due) {
-		log_warn("reload: not every worker has applied the new config");
-		applied();
-	}
 	if (!r->pid)
-		return r->applying ? r->apply_due : KEEPER_NEVER;
+		return KEEPER_NEVER;
 	if (now >= r->due) {
 		log_error("the reader does not end: SIGKILL");
 		spawn_kill(r->pidfd, SIGKILL);

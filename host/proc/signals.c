@@ -328,7 +328,7 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 	snprintf(origin, sizeof origin, "worker g%u.%u", w->generation, w->number);
 	if (verb == VERB_STATUS)
 		worker_tell_status(w);
-	else if (verb == VERB_RELOAD && r->pid && r->request)
+	else if (verb == VERB_RELOAD && r->request)
 		why = "another reload is under way"; /* whose outcome is not this one's */
 	else if (verb == VERB_UPGRADE || verb == VERB_ROLLBACK)
 		why = verb == VERB_UPGRADE ? upgrade_request(w, id, text) : upgrade_rollback(w, id);
@@ -340,7 +340,7 @@ void signals_request(struct worker *w, uint32_t id, enum host_verb verb, const c
 	else if (verb != VERB_SHUTDOWN || count_stop(clock_monotonic()) ||
 		 (!keeper.stopping && stop_is_pending()))
 		why = run_verb(verb, text, origin, clock_monotonic());
-	if (verb == VERB_RELOAD && !why && r->pid && !r->request) {
+	if (verb == VERB_RELOAD && !why && (r->pid || keeper.reload_kept) && !r->request) {
 		r->request = id;
 		r->later = busy;
 		r->generation = w->generation;

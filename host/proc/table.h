@@ -266,6 +266,7 @@ extern struct keeper keeper;
 #define FOR_WORKERS(w)                                                                             \
 	for (struct worker *w = keeper.workers; w < keeper.workers + KEEPER_WORKERS; w++)
 
+#include "proc/bundle.h"
 #include "proc/parts.h"
 
 #endif

@@ -161,7 +161,7 @@ static bool on_answer(struct worker *w, struct ipc_message *m)
 
 	if (!ipc_unpack(m, "ss", result, sizeof result, text, sizeof text))
 		return false;
-	reload_applied(m->header.id);
+	bundle_applied(w, m->header.id);
 	if (w->generation == keeper.active)
 		signals_answer(m->header.id, result, text);
 	return true;

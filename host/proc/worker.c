@@ -53,7 +53,14 @@ bool worker_send(const struct worker *w, struct ipc_message *m)
 	m->header.version = (uint16_t)worker_version(w);
 	m->header.generation = w->generation;
 	m->header.worker = w->number;
-	return ipc_send(w->channel, m) == 0 || errno != EAGAIN;
+	if (ipc_send(w->channel, m) == 0)
+		return true;
+	if (errno == EAGAIN)
+		return false;
+	if (errno != EPIPE && errno != ECONNRESET)
+		log_error("worker g%u.%u: %s is lost: %s", w->generation, w->number,
+		    ipc_type_name(m->header.type), strerror(errno));
+	return true;
 }
 
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...)
@@ -66,7 +73,7 @@ void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *
 	va_start(args, format);
 	ipc_vpack(&m, type, id, format, args);
 	va_end(args);
-	if (!w->waiting && w->held_next == KEEPER_HELD && worker_send(w, &m))
+	if (!w->waiting && !bundle_unsent(w) && w->held_next == KEEPER_HELD && worker_send(w, &m))
 		return;
 	if (type == IPC_STATUS || type == IPC_EVENT)
 		return; /* the next one says it too */
@@ -108,7 +115,10 @@ void worker_writable(struct worker *w)
 {
 	if (w->held_next < KEEPER_HELD)
 		offer_held(w);
-	if (w->held_next == KEEPER_HELD && w->waiting && worker_send(w, &w->slot))
+	if (bundle_unsent(w))
+		bundle_send(w);
+	if (w->held_next == KEEPER_HELD && w->waiting && !bundle_unsent(w) &&
+	    worker_send(w, &w->slot))
 		w->waiting = w->deaf = false;
 }
 
@@ -306,6 +316,7 @@ void worker_died(struct worker *w, int status, bool by_signal)
 	fd_close(&w->pidfd);
 	w->pid = 0;
 	w->state = WORKER_ENDED;
+	bundle_lost(w);
 	children_orphaned(w);
 	keeper.last_exit = by_signal ? 0 : status;
 	keeper.last_signal = by_signal ? status : 0;

@@ -1,17 +1,17 @@
 -- Section config: get, set, reload, diff; and the word reload.
 
 local async <const> = require "util.async"
+local config_outcome <const> = require "core.config_outcome"
 local configmanager <const> = require "core.configmanager"
 local keeper_call <const> = require "core.console.keeper_call"
-local promise <const> = require "util.promise"
-local timer <const> = require "util.timer"
 
 local lib <const> = {}
 
 local desc <const> = "the config: get, set, reload, diff"
 
--- A new bundle is applied right after the keeper's answer, or has been already.
-local apply_max <const> = 10
+-- A new bundle has come before the keeper's answer. It may stand behind another one, and its
+-- handlers have 10 s for each of two events (core/config_reload.lua).
+local apply_max <const> = 45
 
 local function names_of(set)
 	local list <const> = {}
@@ -59,43 +59,29 @@ local function set(_, host, key, value)
 	return true, ("%s = %s until the next reload"):format(key, tostring(literal(value)))
 end
 
--- Resolves with the event's table once the config is in force, or with { faults }.
-local function applied()
-	local undo, late
-	local done <const> = promise.new(function (resolve)
-		local function good(event) resolve { event = event } end
-		local function bad(event)
-			if not keeper_call.unasked then resolve { faults = event.faults } end
-		end
-		prosody.events.add_handler("config-reloaded", good, -1000)
-		prosody.events.add_handler("config-reload-failed", bad, -1000)
-		undo = function ()
-			prosody.events.remove_handler("config-reloaded", good)
-			prosody.events.remove_handler("config-reload-failed", bad)
-			if late then timer.stop(late) end
-		end
-	end)
-	return done, function (seconds)
-		return promise.race { done, promise.new(function (resolve)
-			late = timer.add_task(seconds, function () resolve {} end)
-		end) }
-	end, function () undo() end
-end
-
 local function print_faults(self, faults)
 	for _, fault in ipairs(faults) do
 		self.session.error(keeper_call.fault_line(fault))
 	end
 end
 
-local function tell_changes(self, event)
-	local changed <const> = names_of(event.changed)
-	for _, name in ipairs(names_of(event.deferred)) do
+local function tell_changes(self, outcome)
+	local changed <const> = names_of(outcome.changed)
+	for _, name in ipairs(names_of(outcome.deferred)) do
 		self.session.print(("'%s' has changed and takes effect after: %s"):format(name,
-			event.deferred[name]))
+			outcome.deferred[name]))
 	end
-	return true, "config reloaded; changed: " .. (#changed > 0 and table.concat(changed, ", ")
-		or "nothing"), { changed = changed, deferred = event.deferred }
+	local list <const> = #changed > 0 and table.concat(changed, ", ") or "nothing"
+	local data <const> = { changed = changed, deferred = outcome.deferred }
+	if #outcome.errors == 0 then
+		return true, "config reloaded; changed: " .. list, data
+	end
+	for _, text in ipairs(outcome.errors) do
+		self.session.error(text)
+	end
+	data.errors = outcome.errors
+	return nil, ("the new config is in force (changed: %s), but %d handler%s failed (see the log)")
+		:format(list, #outcome.errors, #outcome.errors == 1 and "" or "s"), data
 end
 
 local function failed(self, text, faults)
@@ -115,35 +101,47 @@ local function refusal()
 		left = type(stop) == "table" and tonumber(stop.left) or 0 })
 end
 
+-- The keeper has the config checked. @return true; or nil and what reload() answers
+local function have_it_read(self)
+	local request <const> = keeper_call.request("reload")
+	if request then
+		local answer <const> = async.wait_for(request)
+		local faults <const> = answer.faults
+		if not answer.ok then
+			return nil, table.pack(failed(self, faults and ("%d fault%s"):format(#faults,
+				#faults == 1 and "" or "s") or answer.text, faults))
+		end
+	elseif keeper_call.start() then
+		return nil, table.pack(failed(self, "there is no keeper now that could have it checked"))
+	else
+		prosody.reload_config()
+	end
+	return true
+end
+
 local function reload(self)
 	local refused <const> = refusal()
 	if refused then
 		return nil, refused
 	end
-	local done, wait, undo = applied()
 	-- A sign of life for clients that wait: the reader may take its 10 s.
 	self.session:event { step = "checking the config" }
-	local request <const> = keeper_call.request("reload")
-	local answer
-	if request then
-		answer = async.wait_for(request)
-		if not answer.ok then
-			undo()
-			local faults <const> = answer.faults
-			return failed(self, faults and ("%d fault%s"):format(#faults, #faults == 1 and "" or "s")
-				or answer.text, faults)
-		end
-	else
-		prosody.reload_config()
+	local before <const> = config_outcome.count()
+	local read <const>, answer = have_it_read(self)
+	if not read then
+		return table.unpack(answer, 1, answer.n)
+	elseif config_outcome.count() == before then
+		return nil, "cannot reload: the keeper's new config did not reach this worker (see the log)"
 	end
-	local result <const> = async.wait_for(done and wait(apply_max)) or {}
-	undo()
-	if result.faults then
-		return failed(self, #result.faults .. " faults", result.faults)
-	elseif not result.event then
-		return nil, "cannot reload: the new config was not applied in time (see the log)"
+	local outcome <const>, why = config_outcome.wait(apply_max)
+	if not outcome then
+		return nil, ("cannot reload: the config is good, but %s"):format(why)
+	elseif outcome.faults then
+		return failed(self, #outcome.faults .. " faults", outcome.faults)
+	elseif outcome.refused then
+		return nil, "cannot reload: " .. outcome.refused
 	end
-	return tell_changes(self, result.event)
+	return tell_changes(self, outcome)
 end
 
 -- The word: the config, or one module.

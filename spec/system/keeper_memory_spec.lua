@@ -55,6 +55,8 @@ describe("the keeper", function ()
 	it("has what later parts add in files of their own", function ()
 		local upgrade = code_lines { "commit", "generation", "upgrade" }
 		assert.is_true(upgrade < 850, upgrade .. " lines for upgrades")
+		local bundle = code_lines { "bundle" }
+		assert.is_true(bundle < 130, bundle .. " lines for a new config that comes into force")
 		local more = code_lines { "children", "tickets" }
 		assert.is_true(more < 300, more .. " lines for children and session tickets")
 		local change = code_lines { "carry", "reexec" }

@@ -1,13 +1,19 @@
 --- Applying a new bundle: everything is built beside the config in force and swapped only if it
 -- has no fault.
 
+local async <const> = require "util.async"
 local bundle <const> = require "core.bundle"
 local config <const> = require "core.configmanager"
+local fire <const> = require "core.fire"
 local log <const> = require "util.logger".init("config")
 local modulemanager <const> = require "core.modulemanager"
 local options <const> = require "core.options"
+local timer <const> = require "util.timer"
 
 local config_reload <const> = {}
+
+-- A handler that waits longer is not waited for: ports and certificates come after it (s).
+local handlers_max <const> = 10
 
 local function same(a, b)
 	if a == b then
@@ -97,6 +103,52 @@ function config_reload.deferred(changed)
 	return found
 end
 
+local function describe(event, module, place)
+	return ("handler of %s in %s (%s)"):format(event, module and "mod_" .. module or "the host", place)
+end
+
+-- Waits until the handlers have ended; after handlers_max those that are left are called at once.
+local function wait_for(control, waiting, on_late)
+	local over <const>, done <const> = async.waiter(1, true)
+	waiting.done = done
+	local late <const> = timer.add_task(handlers_max, function ()
+		on_late(fire.origin(control.waits_for()))
+		control.cut()
+	end)
+	over()
+	timer.stop(late)
+end
+
+-- Tells the handlers of an event, each by itself: one that raises or never ends costs no other.
+-- @return list of what went wrong, a line each
+local function tell(name, event)
+	local errors <const>, waiting <const> = {}, {}
+	if prosody.events.is_wrapped(name) then -- a wrapper is to see the event, not its handlers
+		prosody.events.fire_event(name, event)
+		return errors
+	end
+	local control <const> = fire.in_order(name, event, {
+		on_error = function (_, module, err, place)
+			errors[#errors + 1] = ("%s: %s"):format(describe(name, module, place),
+				tostring(err):match("^[^\n]*"))
+		end,
+		done = function ()
+			waiting.over = true
+			if waiting.done then
+				waiting.done()
+			end
+		end,
+	})
+	if not waiting.over and async.ready() then
+		wait_for(control, waiting, function (origin)
+			local who <const> = describe(name, origin.module, origin.file .. ":" .. origin.line)
+			log("error", "%s has not ended after %d s; the others are called now", who, handlers_max)
+			errors[#errors + 1] = ("%s: not ended after %d s"):format(who, handlers_max)
+		end)
+	end
+	return errors
+end
+
 local function failed(faults)
 	prosody.events.fire_event("config-reload-failed", { faults = faults })
 	for _, fault in ipairs(faults) do
@@ -118,19 +170,21 @@ end
 
 --- Applies a config.
 -- @param source see core.bundle: a bundle, or the disk
--- @return true, and { changed, deferred }; or nil, "config-faults", list of faults
+-- @return true, and { changed, deferred, errors = list of texts: handlers that failed }; or nil,
+--   "config-faults", list of faults
 function config_reload.apply(source)
-	prosody.events.fire_event("reloading-config", {})
+	local errors <const> = tell("reloading-config", {})
 	local state = config.build(prosody.config_file, source)
-	local errors = errors_of(state)
-	if #errors > 0 then
-		return failed(errors)
+	local faults <const> = errors_of(state)
+	if #faults > 0 then
+		return failed(faults)
 	end
 	local changed = config_reload.changed(config.getconfig(), state.config)
 	local deferred = config_reload.deferred(changed)
 	config.apply(state)
-	prosody.events.fire_event("config-reloaded", { filename = prosody.config_file,
+	local told <const> = tell("config-reloaded", { filename = prosody.config_file,
 		config = config.getconfig(), changed = changed, deferred = deferred })
+	table.move(told, 1, #told, #errors + 1, errors)
 	for name, need in pairs(deferred) do
 		log("warn", "The option '%s' has changed and takes effect after: %s", name, need)
 	end
@@ -140,7 +194,7 @@ function config_reload.apply(source)
 	end
 	table.sort(names)
 	log("info", "Config reloaded; changed: %s", #names > 0 and table.concat(names, ", ") or "nothing")
-	return true, { changed = changed, deferred = deferred }
+	return true, { changed = changed, deferred = deferred, errors = errors }
 end
 
 --- Applies the keeper's newest bundle.

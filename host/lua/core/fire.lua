@@ -33,7 +33,7 @@ local function raised(name, handler, err, on_error)
 	log("error", "handler of %s in %s (%s:%d): %s", name, origin.module or "the host", origin.file,
 		origin.line, tostring(err))
 	if on_error then
-		on_error(name, origin.module, err)
+		on_error(name, origin.module, err, ("%s:%d"):format(origin.file, origin.line))
 	end
 end
 
@@ -49,7 +49,7 @@ local function start(name, handler, event, on_error, ended)
 	local origin = fire.origin(handler)
 	blame.enter(name, origin.module, origin.file .. ":" .. origin.line)
 	async.runner(function (data)
-		handler(data)
+		prosody.events.call(handler, name, data)
 		finished()
 	end, {
 		error = function (_, err)
@@ -66,8 +66,9 @@ end
 -- What they return silences nobody.
 -- @param name of the event
 -- @param event its payload
--- @param opts optional table: `on_error(event name, module, error)`, `done()`
--- @return a control: `cut()` begins all that are left without waiting for any of them
+-- @param opts optional table: `on_error(event name, module, error, "file:line")`, `done()`
+-- @return a control: `cut()` begins all that are left without waiting for any of them;
+--   `waits_for()` → the handler that is waited for
 function fire.in_order(name, event, opts)
 	opts = opts or {}
 	local list, at, cut, over = fire.handlers(name), 0, false, false
@@ -100,6 +101,9 @@ function fire.in_order(name, event, opts)
 		cut = function ()
 			cut = true
 			step()
+		end,
+		waits_for = function ()
+			return list[at]
 		end,
 	}
 end

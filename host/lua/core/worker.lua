@@ -5,6 +5,7 @@ local EX_UNAVAILABLE <const>, EX_SOFTWARE <const>, EX_CONFIG <const> = 69, 70, 7
 local async <const> = require "util.async"
 local bundle <const> = require "core.bundle"
 local config <const> = require "core.configmanager"
+local config_outcome <const> = require "core.config_outcome"
 local config_reload <const> = require "core.config_reload"
 local globals <const> = require "core.globals"
 local log <const> = require "util.logger".init("worker")
@@ -153,7 +154,10 @@ local function add_functions(keeper)
 			-- The reader has to judge it first; the new bundle comes by itself.
 			return keeper.request("reload", "") ~= nil
 		end
-		return config_reload.apply(bundle.disk())
+		local finish <const> = config_outcome.begin()
+		local ok, result, faults = config_reload.apply(bundle.disk())
+		finish(ok and result or { faults = faults })
+		return ok, result, faults
 	end
 	function prosody.reopen_logfiles()
 		log("info", "Re-opening log files")
@@ -163,14 +167,24 @@ end
 
 -- The reader takes its time, and a stop may have begun meanwhile: what a reload would open now,
 -- nobody closes.
--- @return nil; or the state in which it is too late
+-- @return an outcome (core.config_outcome)
 local function apply_new_bundle(keeper)
 	local state <const> = require "core.lifecycle".state()
 	if state == "finishing" or state == "stopping" or state == "stopped" then
 		log("warn", "The new config comes too late: the host is %s", state)
-		return state
+		return { refused = state }
 	end
-	config_reload.apply_bundle(keeper.bundle())
+	local text <const>, err = keeper.bundle()
+	if not text then
+		log("error", "The new config was not applied: its bundle cannot be read: %s", err)
+		return { refused = "its bundle cannot be read: " .. err }
+	end
+	local ok, done, result, faults = xpcall(config_reload.apply_bundle, debug.traceback, text)
+	if not ok then
+		log("error", "Error while the new config was applied: %s", tostring(done))
+		return { refused = "an error while it was applied: " .. tostring(done):match("^[^\n]*") }
+	end
+	return done and result or { faults = faults }
 end
 
 local function listen_to_keeper(keeper)
@@ -178,10 +192,13 @@ local function listen_to_keeper(keeper)
 		return
 	end
 	keeper.on("bundle", function (message)
+		local finish <const> = config_outcome.begin()
 		prosody.main_thread:run(function ()
-			local ended <const> = apply_new_bundle(keeper)
+			local outcome <const> = apply_new_bundle(keeper)
 			keeper.answer(message.id, "applied", "")
-			require "core.verbs".signal_done("reload", ended and "not-applicable" or "done", ended)
+			finish(outcome)
+			require "core.verbs".signal_done("reload", outcome.changed and "done" or "not-applicable",
+				outcome.faults and "the config has faults" or outcome.refused)
 		end)
 	end)
 end

@@ -129,6 +129,10 @@ local function new_wrappers(object, fire)
 		return fire(event, data)
 	end
 
+	function object.is_wrapped(event)
+		return (by_event[event] or global) ~= nil
+	end
+
 	return fire_wrapped, add, delete
 end
 
@@ -144,8 +148,9 @@ end
 -- @return add_handler(event, fn [, priority = 0]): fn again only changes its priority;
 --   remove_handler(event, fn), add_handlers(map), remove_handlers(map), get_handlers(event),
 --   fire_event(event, data), add_wrapper / wrappers.add_handler(event or false, fn(handlers, event,
---   data)), remove_wrapper / wrappers.remove_handler, set_isolation(isolate, on_error),
---   set_debug_hook(fn(handler, event, data)) -> the old one.
+--   data)), remove_wrapper / wrappers.remove_handler, is_wrapped(event), set_isolation(isolate,
+--   on_error), set_debug_hook(fn(handler, event, data)) -> the old one; call(fn, event, data): one
+--   handler as fire_event calls it, through the debug hook.
 --   What is added or removed during a fire counts from the next fire on. Handlers may yield.
 local function new(options)
 	local registry = new_registry(options)
@@ -197,6 +202,9 @@ local function new(options)
 		set_isolation = function (isolate, report)
 			on_error = report
 			registry.set_isolation(isolate)
+		end,
+		call = function (handler, event, data)
+			return (debug_hook or call)(handler, event, data)
 		end,
 		_handlers = handlers,
 		_event_map = registry.event_map,

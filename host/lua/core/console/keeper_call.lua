@@ -35,9 +35,7 @@ local function tell_log(message)
 		log("error", "%s", keeper_call.fault_line(fault))
 	end
 	log("error", "The config was not reloaded (%s); the one in force stays", message.text)
-	keeper_call.unasked = true -- whoever waits for an answer meanwhile asked for another reload
 	prosody.events.fire_event("config-reload-failed", { faults = faults })
-	keeper_call.unasked = nil
 	require "core.verbs".signal_done("reload", "not-applicable", message.text)
 end
 
