@@ -78,7 +78,7 @@ describe("regress: a stop of two generations", function ()
 		local d <const> = two_generations("", 1)
 		d:signal "TERM"
 		d:wait_log "g2%.1.*stopping: other%-generations"
-		require "spec.support.process".kill(upgrade.worker(d, 1), "SEGV")
+		require "spec.support.process".kill(upgrade.worker(d, 1), "SYS")
 		assert.equal(70, d:wait_exit())
 		assert.matches('"result":"failed","exit":70', d:log_lines("shutdown report: ")[1])
 	end)

@@ -37,6 +37,27 @@ describe("gadwall check", function ()
 		assert.equal(0, code)
 	end)
 
+	it("hints at a stop without its two modules, which is no fault", function ()
+		local both <const> = { "a stop closes connections without a goodbye %(add \"graceful_shutdown\" ",
+			"a stop leaves load balancers no time to go elsewhere %(add \"lameduck\" " }
+		for words, hints in pairs {
+			["modules_enabled = { 'echo' }"] = { true, true },
+			["modules_enabled = { 'lameduck' }"] = { true, false },
+			["VirtualHost 'a.example'\nmodules_enabled = { 'graceful_shutdown' }"] = { false, true },
+			["modules_enabled = { 'graceful_shutdown', 'lameduck' }"] = { false, false },
+			["modules_disabled = { 'graceful_shutdown', 'lameduck' }"] = { false, false },
+		} do
+			local text <const> = "run_as_root = true; echo_ports = { 0 }\n" .. words
+			local code <const>, out <const>, err <const> = check(text, "--strict")
+			assert.equal(0, code, out .. err)
+			assert.matches("no fault", err)
+			for i, pattern in ipairs(both) do
+				assert.equal(hints[i], err:find("hint: " .. pattern) ~= nil, words .. "\n" .. err)
+			end
+			assert.equal(0, (check(text, "--json")))
+		end
+	end)
+
 	it("shows all seven planted faults with file, line and column", function ()
 		local code, out, err = check(faulty)
 		assert.equal(1, code)

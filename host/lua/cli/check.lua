@@ -64,7 +64,7 @@ local function as_json(ctx, ok, faults)
 	ctx.ui:object { ok = ok, faults = json_fields.order(list, "faults") }
 end
 
-local function report(ctx, file, faults)
+local function report(ctx, file, faults, hints)
 	local errors <const>, warnings <const> = count(faults, "error"), count(faults, "warning")
 	local ok <const> = errors == 0 and (warnings == 0 or not ctx.opts.strict)
 	if ctx.ui.json then
@@ -79,6 +79,9 @@ local function report(ctx, file, faults)
 		else
 			ctx.ui:note(("%s: %s, %s"):format(file, plural(errors, "error"),
 				plural(warnings, "warning")))
+		end
+		for _, hint in ipairs(hints) do
+			ctx.ui:note("hint: ", hint)
 		end
 	end
 	return ok and 0 or exit.failed
@@ -117,5 +120,6 @@ return function (ctx)
 	end
 	-- As much as the reader has (bindings/role_reader.c): one config, one verdict.
 	guard.limits { memory = 256 * 1024 * 1024 }
-	return report(ctx, file, check.run(file, { bind = not ctx.opts.no_bind }))
+	local hints <const> = {}
+	return report(ctx, file, check.run(file, { bind = not ctx.opts.no_bind, hints = hints }), hints)
 end

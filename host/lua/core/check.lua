@@ -111,13 +111,16 @@ local function run_parts(state, faults, opts)
 	check_ports.run(report, modules, opts)
 	check_tls.run(report, modules)
 	check_limits.run(report, opts)
+	if opts.hints then
+		table.move(check_modules.hints(modules), 1, 2, #opts.hints + 1, opts.hints)
+	end
 end
 
 --- Checks a config file.
 -- @param file path of the main file
 -- @param opts table: `bind` false skips the test of ports; `source` where files are read from
 --   (default: the disk); `as_root` the host will be started as root; `keep` true leaves the
---   config in force
+--   config in force; `hints` a list that gets sentences about what is no fault
 -- @return list of { file, line, column, severity, code, message, suggestion }, in the order of
 --   the text
 function check.run(file, opts)

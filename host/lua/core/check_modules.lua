@@ -204,4 +204,28 @@ function check_modules.run(report)
 	return found
 end
 
+-- What a stop is without them (INTERFACES.md 1, Who drives a stop).
+local stops_without <const> = {
+	graceful_shutdown = "a stop closes connections without a goodbye",
+	lameduck = "a stop leaves load balancers no time to go elsewhere",
+}
+
+--- What is no fault and still not what most want: a stop without the modules that make it gentle.
+-- One that stands in modules_disabled is missed by nobody.
+-- @param found what run() has returned
+-- @return list of sentences
+function check_modules.hints(found)
+	local unwanted <const>, list <const> = {}, {}
+	for _, name in ipairs(list_of(config.rawget("*", "modules_disabled"))) do
+		unwanted[name] = true
+	end
+	for _, name in ipairs { "graceful_shutdown", "lameduck" } do
+		if not found.seen[name] and not unwanted[name] then
+			list[#list + 1] = ("%s (add \"%s\" to modules_enabled, or to modules_disabled)"):format(
+				stops_without[name], name)
+		end
+	end
+	return list
+end
+
 return check_modules
