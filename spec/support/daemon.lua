@@ -234,21 +234,22 @@ function methods:children()
 	return process.descendants(self.keeper_pid)
 end
 
--- The reader is a child of the keeper too, for as long as it takes to read a config, and so is the
--- trial of a binary that the keeper is to run; and a child
--- that has not got as far as its exec may be one or the other.
-local function is_reader(pid)
+-- The keeper has other children too: readers, and the trial of a binary that it is to run. A child
+-- is its copy until its exec, one that ends has no command line before it is a zombie, and neither
+-- has one in the midst of its exec: only who says that it is a worker is taken for one.
+local function is_worker(pid)
 	local words = process.read_file(("/proc/%d/cmdline"):format(pid)) or ""
-	return words:find("role=reader", 1, true) or words:find("gadwall: reader", 1, true)
-		or words:find("role=keeper", 1, true) or words:find("gadwall: keeper", 1, true)
+	return words:find("role=worker", 1, true) or words:find("gadwall: worker", 1, true)
 end
 
 --- Pid of the newest live worker (a direct child of the keeper); nil when there is none.
 function methods:worker_pid()
-	local pid
+	local pid, newest
 	for _, info in ipairs(self:children()) do
-		if info.parent == self.keeper_pid and info.state ~= "Z" and not is_reader(info.pid) then
-			pid = info.pid
+		local started = tonumber(info.started) -- pids begin anew
+		if info.parent == self.keeper_pid and info.state ~= "Z" and is_worker(info.pid)
+			and (not newest or started >= newest) then
+			pid, newest = info.pid, started
 		end
 	end
 	return pid
