@@ -5,6 +5,9 @@ module:set_global()
 module:depends("admin_http")
 
 local ip <const> = require "util.ip"
+local peers <const> = require "core.peers"
+local promise <const> = require "util.promise"
+local serialization <const> = require "util.serialization"
 local statsmanager <const> = require "core.statsmanager"
 local own <const> = module:require "own"
 local whole <const> = require "core.whole"
@@ -31,17 +34,59 @@ end
 -- Set while an answer is made: counts of the other workers.
 local others
 
+-- A worker answers between two callbacks; one that takes longer is not waited for (s).
+local limit <const> = 0.3
+
+local serialize <const> = serialization.new { preset = "compact" }
 local fill <const> = own.new(statsmanager.metric)
 local function update()
 	fill(others)
 end
 module:hook("stats-update", update)
 
-local function render()
-	local collect <const> = statsmanager.collect or update -- with an interval, only ours is new
+local function collect()
+	local fn <const> = statsmanager.collect or update -- with an interval, only ours is new
+	fn()
+end
+
+local function render(saved)
 	collect()
-	local registry <const> = statsmanager.get_metric_registry()
-	return registry and registry:render()
+	return statsmanager.render(saved or {})
+end
+
+local warned = false
+
+-- The sum is shown of the counters, histograms and summaries of modules, and of what own.save has.
+peers.reply("metrics", function ()
+	collect()
+	local saved <const> = statsmanager.save()
+	for name, family in pairs(own.save()) do
+		saved[name] = family
+	end
+	local text <const> = serialize(saved)
+	if #text <= peers.body_max then
+		return text
+	elseif not warned then
+		warned = true -- not at each scrape
+		module:log("warn", "%d bytes of metrics are too many for the worker that shows them "
+			.. "(at most %d): they are left out there", #text, peers.body_max)
+	end
+	return "{}"
+end)
+
+local function ask_others()
+	return promise.all { counts = whole.ask(), metrics = peers.ask("metrics", limit) }
+end
+
+local function with_others(answers)
+	local saved <const> = {}
+	for number, text in pairs(answers.metrics) do
+		saved[number] = serialization.deserialize(text)
+	end
+	others = answers.counts
+	local ok <const>, text <const> = pcall(render, saved)
+	others = nil
+	return ok and text or error(text, 0)
 end
 
 local function get_metrics(event)
@@ -59,12 +104,7 @@ local function get_metrics(event)
 	if whole.is_alone() then
 		return render()
 	end
-	return whole.ask():next(function (counts)
-		others = counts
-		local ok, text = pcall(render)
-		others = nil
-		return ok and text or error(text, 0)
-	end)
+	return ask_others():next(with_others)
 end
 
 module:provides("admin-http", { name = "openmetrics", route = { ["GET /metrics"] = get_metrics } })

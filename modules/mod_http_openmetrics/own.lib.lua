@@ -127,6 +127,16 @@ end
 own.lag_limits = { 0.000256, 0.001024, 0.004096, 0.016384, 0.065536, 0.262144, 1.048576,
 	4.194304 }
 
+--- Of this worker's own numbers those that are summed over the workers, in the form of
+-- core.statsmanager's save().
+function own.save()
+	local counts <const>, count <const>, sum <const> = status.lag(own.lag_limits)
+	local lag <const> = table.move(counts, 1, #counts, 1, { count = count, sum = sum })
+	lag[#own.lag_limits + 1] = count -- +Inf
+	return { gadwall_loop_lag_seconds = { [""] = lag },
+		process_cpu_seconds = { [""] = { value = os.clock() } } }
+end
+
 --- Enters the families.
 -- @param metric core.statsmanager's
 -- @return function(others) that brings their values up to date; others: of core.whole, or nil
@@ -164,7 +174,7 @@ function own.new(metric)
 		timers = gauge("gadwall_timers", "", "Timers that wait"),
 		checks = gauge("gadwall_health_check", "", "1 for a check that passes", { "check" }),
 		resident = gauge("process_resident_memory", "bytes", "Resident memory of the worker"),
-		cpu = metric("counter", "process_cpu", "seconds", "CPU time of the worker", {}),
+		cpu = metric("counter", "process_cpu", "seconds", "CPU time of the workers", {}),
 		started = gauge("process_start_time", "seconds", "When the worker was started"),
 	}
 	metric("gauge", "gadwall_build_info", "", "The version that runs", { "version", "lua" })

@@ -5,11 +5,22 @@ local json <const> = require "util.json"
 local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
 
--- Says which worker has accepted.
+-- Says which worker has accepted, and counts it in metrics of each kind.
 local who <const> = [[
 	module:set_global()
+	local met <const> = module:metric("counter", "met", "", "By worker", { "worker" })
+	local sizes <const> = module:metric("histogram", "sizes", "bytes", "", {}, { buckets = { 1, 10 } })
+	local ages <const> = module:metric("summary", "ages", "seconds", "", {})
+	local level <const> = module:metric("gauge", "level", "", "", {})
 	module:provides("net", { name = "who", default_port = 0, listener = {
-		onconnect = function (conn) conn:write(prosody.worker .. "\n") end,
+		onconnect = function (conn)
+			met:with_labels("all"):add(1)
+			met:with_labels(prosody.worker):add(1)
+			sizes:with_labels():sample(5)
+			ages:with_labels():sample(0.5)
+			level:with_labels():set(7)
+			conn:write(prosody.worker .. "\n")
+		end,
 		onincoming = function (conn, data) conn:write(data) end,
 	} })
 ]]
@@ -113,6 +124,40 @@ describe("workers = N as one host", function ()
 		assert.matches(('service="who",result="accepted"} %d\n'):format(count), text, 1, true)
 		by_worker[3][1]:close()
 		wait.until_true(function () return status(d).in_flight.total == count - 1 end, 5)
+		d:stop()
+	end)
+
+	it("sums what the metrics of modules count, and what loops and CPU have done", function ()
+		local d <const> = start(2)
+		serving(d, 2)
+		local by_worker <const>, count <const> = connect_all(d, 2)
+		-- The numbers of a name; a pattern for what follows it.
+		local function values(text, name)
+			local list <const> = {}
+			for value in text:gmatch("\n" .. name .. " (%S+)") do list[#list + 1] = tonumber(value) end
+			return list
+		end
+		for _ = 1, 2 do -- asking changes nothing
+			local text <const> = metrics(d)
+			local function sum(name) return values(text, "prosody_mod_who__" .. name)[1] end
+			assert.same({ count, #by_worker[1], #by_worker[2] }, { sum 'met_total{worker="all"}',
+				sum 'met_total{worker="1"}', sum 'met_total{worker="2"}' })
+			assert.same({ 0, count, count, count, count * 5 }, { sum 'sizes_bytes_bucket{le="1"}',
+				sum 'sizes_bytes_bucket{le="10"}', sum 'sizes_bytes_bucket{le="%+Inf"}',
+				sum "sizes_bytes_count", sum "sizes_bytes_sum" })
+			assert.same({ count, count / 2 }, { sum "ages_seconds_count", sum "ages_seconds_sum" })
+			assert.equal(7, sum "level")
+			local turns <const> = values(text, "gadwall_loop_lag_seconds_count")[1]
+			local buckets <const> = values(text, "gadwall_loop_lag_seconds_bucket%b{}")
+			assert.equal(turns, buckets[#buckets])
+			assert.is_true(values(text, "process_cpu_seconds_total")[1] > 0)
+		end
+		local first <const> = values(metrics(d), "gadwall_loop_lag_seconds_count")[1]
+		for _ = 1, 300 do -- turns of the second worker alone
+			assert(by_worker[2][1]:send "x")
+			assert.equal("x", by_worker[2][1]:read(1))
+		end
+		assert.is_true(values(metrics(d), "gadwall_loop_lag_seconds_count")[1] >= first + 300)
 		d:stop()
 	end)
 

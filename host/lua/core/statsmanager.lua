@@ -151,7 +151,7 @@ local function is_own(name)
 	return name:find "^gadwall_" ~= nil or name:find "^process_" ~= nil
 end
 
---- The counters, summaries and histograms of modules, for another generation.
+--- The counters, summaries and histograms of modules, for another generation or worker.
 -- @return { family → { list of label values, NUL between them → its numbers } }
 function statsmanager.save()
 	local registry <const>, saved <const> = statsmanager.get_metric_registry(), {}
@@ -165,21 +165,47 @@ function statsmanager.save()
 	return saved
 end
 
---- Adds what save() gave elsewhere; families that are not here are passed over.
-function statsmanager.add(saved)
+-- The metric of a family whose label values are in such a key, made if there was none; nil if the
+-- family has other labels.
+local function metric_of(family, key)
+	local labels <const> = {}
+	for label in (key .. "\0"):gmatch "([^\0]*)\0" do labels[#labels + 1] = label end
+	if #family.label_keys == 0 then labels[1] = nil end
+	return #labels == #family.label_keys and family:with_labels(table.unpack(labels)) or nil
+end
+
+-- Calls fn(metric, numbers) for what save() gave elsewhere; what is not here is passed over.
+local function each_saved(saved, fn)
 	local registry <const> = statsmanager.get_metric_registry()
 	for name, of_family in pairs(saved) do
 		local family <const> = registry and registry:get_metric_families()[name]
 		for key, numbers in pairs(family and of_family or {}) do
-			local labels <const> = {}
-			for label in (key .. "\0"):gmatch "([^\0]*)\0" do labels[#labels + 1] = label end
-			if #family.label_keys == 0 then labels[1] = nil end
-			if #labels == #family.label_keys then
-				local metric <const> = family:with_labels(table.unpack(labels))
-				if metric.go_on then metric:go_on(numbers) end
-			end
+			local metric <const> = metric_of(family, key)
+			if metric then fn(metric, numbers) end
 		end
 	end
+end
+
+--- Adds what save() gave elsewhere; families that are not here are passed over.
+function statsmanager.add(saved)
+	each_saved(saved, function (metric, numbers)
+		if metric.go_on then metric:go_on(numbers) end
+	end)
+end
+
+--- All metrics as OpenMetrics text.
+-- @param others list of what save() gave in other workers: it is added to what is shown
+-- @return text; nil when statistics are off
+function statsmanager.render(others)
+	local more <const> = {}
+	for _, saved in pairs(others) do
+		each_saved(saved, function (metric, numbers)
+			more[metric] = more[metric] or {}
+			table.insert(more[metric], metric.plus and numbers or nil)
+		end)
+	end
+	local registry <const> = statsmanager.get_metric_registry()
+	return registry and registry:render(more)
 end
 
 local interval <const> = tonumber(config.get("*", "statistics_interval"))

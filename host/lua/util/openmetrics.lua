@@ -167,7 +167,7 @@ local function render_number(value)
 	return math.tointeger(value) and ("%d"):format(value) or ("%.17g"):format(value)
 end
 
-local function render_family(name, family, out)
+local function render_family(name, family, out, others)
 	local shown = escape_name(name)
 	out[#out + 1] = ("# HELP %s %s\n"):format(shown,
 		(family.description:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })))
@@ -176,6 +176,7 @@ local function render_family(name, family, out)
 	end
 	out[#out + 1] = ("# TYPE %s %s\n"):format(shown, family.type_)
 	for labels, metric in family:iter_metrics() do
+		metric = others[metric] and metric:plus(others[metric]) or metric
 		for suffix, extra, value in metric:iter_samples() do
 			out[#out + 1] = shown .. suffix .. render_labels(family.label_keys, labels, extra) .. " "
 				.. render_number(value) .. "\n"
@@ -184,14 +185,15 @@ local function render_family(name, family, out)
 end
 
 --- The whole registry as OpenMetrics text, families in alphabetical order.
-function registry_mt:render()
+-- @param others optional: { metric → list of what its save() gave elsewhere }, which is added
+function registry_mt:render(others)
 	local names, out = {}, {}
 	for name in pairs(self.families) do
 		names[#names + 1] = name
 	end
 	table.sort(names)
 	for _, name in ipairs(names) do
-		render_family(name, self.families[name], out)
+		render_family(name, self.families[name], out, others or {})
 	end
 	out[#out + 1] = "# EOF\n"
 	return table.concat(out)

@@ -41,6 +41,15 @@ end)
 counter.set, counter.add, counter.reset = gauge.set, gauge.add, gauge.reset
 
 -- save(), go_on(saved): a counter of another generation, whose numbers are added to this one's.
+-- plus(list of saved): a copy with the numbers of other workers added, to be shown.
+function counter:plus(others)
+	local copy <const> = setmetatable({ value = self.value, _created = self._created }, counter)
+	for _, saved in ipairs(others) do
+		copy:go_on(saved)
+	end
+	return copy
+end
+
 function counter:save()
 	return { value = self.value }
 end
@@ -100,7 +109,19 @@ local function add_sum(self, saved)
 	end
 end
 
-histogram.save, histogram.go_on = save_sum, add_sum
+local function sum_plus(self, others)
+	local copy <const> = setmetatable({ _created = self._created, _sum = self._sum,
+		_count = self._count }, getmetatable(self))
+	for i, bucket in ipairs(self) do
+		copy[i] = { threshold_s = bucket.threshold_s, count = bucket.count }
+	end
+	for _, saved in ipairs(others) do
+		copy:go_on(saved)
+	end
+	return copy
+end
+
+histogram.save, histogram.go_on, histogram.plus = save_sum, add_sum, sum_plus
 
 local summary <const> = class({}, function (self)
 	return { { "_created", nil, self._created }, { "_sum", nil, self._sum },
@@ -115,7 +136,7 @@ function summary:reset()
 	self._created, self._sum, self._count = time.now(), 0, 0
 end
 
-summary.save, summary.go_on = save_sum, add_sum
+summary.save, summary.go_on, summary.plus = save_sum, add_sum, sum_plus
 
 local backend <const> = {
 	gauge = function () return setmetatable({ value = 0 }, gauge) end,
