@@ -17,8 +17,8 @@ local commands <const> = registry.new(env, words)
 local banner <const> = module:get_option_string("console_banner")
 local prompt <const> = module:get_option_string("admin_shell_prompt", "gadwall> ")
 
-local sections <const> = { "help", "server", "stop", "module", "config", "port", "event", "log",
-	"profile" }
+local sections <const> = { "help", "server", "stop", "module", "config", "port", "conn", "event",
+	"log", "profile" }
 
 local function engine_of(session)
 	-- After a reload the old engine may still answer; new lines are for the new one.

@@ -1,8 +1,6 @@
--- Sections host, port and conn.
+-- Sections host and port.
 
 local portmanager <const> = require "core.portmanager"
-local status <const> = require "core.status"
-local status_text <const> = require "core.status_text"
 
 local lib <const> = {}
 
@@ -76,96 +74,8 @@ local function port_close(self, port, interface)
 	return true, ("%d closed; connections go on"):format(closed)
 end
 
--- conn --
-
--- Calls a method that a handle may not have, or may not answer any more.
-local function read(handle, method)
-	local ok, value = pcall(function () return handle[method](handle) end)
-	if ok then
-		return value
-	end
-end
-
-local function id_of(handle)
-	return handle.id or tostring(handle)
-end
-
--- Connections, without the listening sockets.
-local function connections()
-	local list <const> = {}
-	for _, handle in ipairs(status.handles()) do
-		if handle.id and read(handle, "server") ~= handle then
-			list[#list + 1] = handle
-		end
-	end
-	return list
-end
-
-local function find_conn(id)
-	for _, handle in ipairs(connections()) do
-		if id_of(handle) == id then
-			return handle
-		end
-	end
-end
-
-local function describe(handle)
-	local service <const> = read(handle, "service")
-	local created <const> = handle.created
-	return {
-		conn = id_of(handle), ip = read(handle, "ip"), port = read(handle, "clientport"),
-		server_port = read(handle, "serverport"), queued = read(handle, "queued"),
-		service = type(service) == "string" and service or nil, class = read(handle, "class"),
-		state = read(handle, "state"), created = type(created) == "number" and created or nil,
-	}
-end
-
-local function conn_list(self, pattern)
-	local rows <const> = {}
-	for _, handle in ipairs(connections()) do
-		local row <const> = describe(handle)
-		local line <const> = ("%-20s %-24s %6s  %-10s %s"):format(row.conn, row.ip or "?",
-			row.port or "", row.class or "", row.service or "")
-		if not pattern or line:find(pattern, 1, true) then
-			rows[#rows + 1] = row
-			self.session.print(line)
-		end
-	end
-	return true, ("%d connections"):format(#rows), rows
-end
-
-local function conn_show(self, id)
-	local handle <const> = find_conn(id)
-	if not handle then
-		return nil, ("no connection '%s' (see: conn list)"):format(id)
-	end
-	local row <const> = describe(handle)
-	local names <const> = {}
-	for name in pairs(row) do
-		names[#names + 1] = name
-	end
-	table.sort(names)
-	for _, name in ipairs(names) do
-		self.session.print(("%-12s %s"):format(name, self.session:serialize(row[name])))
-	end
-	if row.queued then
-		self.session.print("send queue   " .. status_text.bytes(row.queued))
-	end
-	return true, tostring(handle), row
-end
-
-local function conn_close(_, id)
-	local handle <const> = find_conn(id)
-	if not handle then
-		return nil, ("no connection '%s' (see: conn list)"):format(id)
-	end
-	handle:close()
-	return true, id .. " closes when its queue is empty"
-end
-
 -- { section, name, help, args, handler, true: in all workers }
 local host_arg <const> = { name = "host", type = "host" }
-local id_arg <const> = { name = "conn", type = "conn" }
 local rows <const> = {
 	{ "host", "list", "hosts of the config", {}, host_list },
 	{ "host", "activate", "loads a host's modules", { host_arg }, host_activate, true },
@@ -175,14 +85,9 @@ local rows <const> = {
 	{ "port", "close", "closes a port until the next reload",
 		{ { name = "port", type = "integer" }, { name = "interface", optional = true } },
 		port_close, true },
-	{ "conn", "list", "connections; only those whose line has TEXT",
-		{ { name = "text", optional = true } }, conn_list },
-	{ "conn", "show", "one connection", { id_arg }, conn_show },
-	{ "conn", "close", "closes one connection after its queue", { id_arg }, conn_close },
 }
 
-local descriptions <const> = { host = "hosts of the config", port = "listening ports",
-	conn = "connections: list, show, close" }
+local descriptions <const> = { host = "hosts of the config", port = "listening ports" }
 
 --- @return list of commands
 function lib.commands()
@@ -193,15 +98,5 @@ function lib.commands()
 	end
 	return list
 end
-
-lib.sources = {
-	conn = function ()
-		local ids <const> = {}
-		for _, handle in ipairs(connections()) do
-			ids[#ids + 1] = id_of(handle)
-		end
-		return ids
-	end,
-}
 
 return lib

@@ -161,6 +161,37 @@ describe("workers = N as one host", function ()
 		d:stop()
 	end)
 
+	it("shows and closes the connections of all in its console", function ()
+		local d <const> = start(2)
+		local second <const> = serving(d, 2)[2]
+		local by_worker <const>, count <const> = connect_all(d, 2)
+		local lines, last = d:console "conn list who"
+		assert.equal(("OK: %d connections"):format(count), last)
+		assert.equal(count, #lines - 1)
+		local found <const>, id = { ["1.1"] = 0, ["1.2"] = 0 }, nil
+		for i = 1, count do
+			local conn, worker = lines[i]:match "^| (%S+) .* (%S+)$"
+			found[worker] = found[worker] + 1
+			id = worker == "1.2" and conn or id
+		end
+		assert.same({ ["1.1"] = #by_worker[1], ["1.2"] = #by_worker[2] }, found)
+		local shown <const> = table.concat((d:console("conn show " .. id)), "\n")
+		assert.matches("worker +1%.2", shown)
+		assert.matches("service +who", shown)
+		assert.equal(("OK: %s closes when its queue is empty"):format(id),
+			select(2, d:console("conn close " .. id)))
+		wait.until_true(function ()
+			return select(2, d:console "conn list who") == ("OK: %d connections"):format(count - 1)
+		end, 10, "one connection less")
+		assert.matches("^Error: no connection", select(2, d:console("conn show " .. id)))
+		process.kill(second.pid, "STOP")
+		lines, last = d:console "conn list who"
+		assert.equal(("OK: %d connections"):format(#by_worker[1]), last)
+		assert.equal("! worker 2 does not answer", lines[1])
+		process.kill(second.pid, "CONT")
+		d:stop()
+	end)
+
 	it("is answered for by the first worker alone; one that is stopped holds nobody up", function ()
 		local d <const> = start(2)
 		local list <const> = serving(d, 2)
