@@ -121,6 +121,8 @@ static bool on_state(struct worker *w, struct ipc_message *m)
 		return false;
 	log_clean(w->phase, '!', '-'); /* it stands in a line of the state file */
 	w->said = (enum host_state)state;
+	keeper.dirty =
+	    keeper.dirty || w->said != before; /* the others need not wait for its beat */
 	follow(w, before, left, reason);
 	return true;
 }

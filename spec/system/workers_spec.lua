@@ -16,12 +16,12 @@ local listener <const> = [[
 	end
 ]]
 
-local function start()
+local function start(more)
 	return daemon.start { fds = false, modules = { hearer = listener }, config = [[
 		workers = 2
 		modules_enabled = { "admin_shell", "echo", "lameduck", "graceful_shutdown", "hearer" }
 		echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }
-	]] }
+	]] .. (more or "") }
 end
 
 local function status(d)
@@ -47,6 +47,23 @@ describe("workers = 2", function ()
 		for _, worker in ipairs(both(d, "serving")) do
 			assert.is_true(worker.rss_bytes ~= json.null and worker.lua_bytes ~= json.null)
 			assert.is_true(process.alive(worker.pid))
+		end
+		d:stop()
+	end)
+
+	it("knows at once what the second does, not with its next beat", function ()
+		local d <const> = start "worker_heartbeat = 60; worker_timeout = 300"
+		both(d, "serving")
+		for _ = 1, 3 do
+			assert.equal(0, (d:run "drain"))
+			both(d, "draining")
+			assert.equal(0, (d:run "undrain"))
+			both(d, "serving")
+			wait.until_true(function ()
+				local seen <const> = process.read_file(d.dir .. "/run/state") or ""
+				return seen:find("\nworker 1 1 %d+ %d+ serving") and
+					seen:find("\nworker 1 2 %d+ %d+ serving")
+			end, 5, "both to serve in the state file")
 		end
 		d:stop()
 	end)
