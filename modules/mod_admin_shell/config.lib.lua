@@ -2,6 +2,7 @@
 
 local async <const> = require "util.async"
 local config_outcome <const> = require "core.config_outcome"
+local config_reload <const> = require "core.config_reload"
 local configmanager <const> = require "core.configmanager"
 local keeper_call <const> = require "core.console.keeper_call"
 
@@ -152,26 +153,40 @@ local function reload_word(self, name, flags)
 	return module:require("module").reload(self, name, flags and flags.host)
 end
 
+local function print_difference(self, host, name, here, there, note)
+	if here ~= nil or there ~= nil then
+		self.session.print(("%s %s: running %s, file %s%s"):format(host, name,
+			self.session:serialize(here), self.session:serialize(there), note or ""))
+	end
+end
+
+local function count_of(names)
+	return #names == 0 and "no difference" or #names == 1 and "1 option differs"
+		or #names .. " options differ"
+end
+
 -- Running config against the file, option by option.
 local function diff(self)
 	local state <const> = configmanager.build(prosody.config_file)
 	if state:errors() > 0 then
 		return failed(self, "the file has faults", state.faults)
 	end
-	local running <const>, count = configmanager.getconfig(), 0
-	local changed <const> = require "core.config_reload".changed(running, state.config)
+	local running <const> = configmanager.getconfig()
+	local changed <const> = config_reload.changed(running, state.config)
+	local waiting <const> = config_reload.waiting(state.config)
 	for _, name in ipairs(names_of(changed)) do
-		for _, host in ipairs(names_of(state.config)) do
-			local here <const> = rawget(rawget(running, host) or {}, name)
-			local there <const> = rawget(rawget(state.config, host) or {}, name)
-			if here ~= nil or there ~= nil then
-				self.session.print(("%s %s: running %s, file %s"):format(host, name,
-					self.session:serialize(here), self.session:serialize(there)))
-			end
+		for _, host in ipairs(waiting[name] and {} or names_of(state.config)) do
+			print_difference(self, host, name, rawget(rawget(running, host) or {}, name),
+				rawget(rawget(state.config, host) or {}, name))
 		end
-		count = count + 1
 	end
-	return true, count == 0 and "no difference" or count .. " options differ", names_of(changed)
+	for _, name in ipairs(names_of(waiting)) do
+		changed[name] = true
+		print_difference(self, "*", name, waiting[name][1], rawget(state.config["*"], name),
+			" (takes effect after: upgrade)")
+	end
+	local names <const> = names_of(changed)
+	return true, count_of(names), names
 end
 
 --- @return list of commands

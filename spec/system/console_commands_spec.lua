@@ -78,6 +78,21 @@ describe("console commands", function()
 		d:stop()
 	end)
 
+	it("say which options of the file wait for an upgrade", function()
+		local d <const> = start()
+		d:write_config(config .. "workers = 2\n")
+		assert.equal(0, (d:run "reload"))
+		assert.same({ "| * workers: running nil, file 2 (takes effect after: upgrade)",
+			"OK: 1 option differs" }, (d:console "config diff"))
+		d:write_config(config .. "workers = 3\n")
+		assert.matches("running nil, file 3 %(takes", text((d:console "config diff")))
+		d:write_config(config)
+		assert.matches("running 2, file nil", text((d:console "config diff")))
+		assert.equal(0, (d:run "reload"))
+		assert.equal("OK: no difference", select(2, d:console "config diff"))
+		d:stop()
+	end)
+
 	it("reload the config, or name every fault and keep the old one", function()
 		local d <const> = daemon.start { config = config, modules = { helper = helper },
 			allow = { "error" } }

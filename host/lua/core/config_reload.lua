@@ -168,6 +168,31 @@ local function errors_of(state)
 	return list
 end
 
+-- Options that only an upgrade puts in force → { value that runs }, once a reload has changed them.
+local started_with <const> = {}
+
+local function note_waiting(deferred)
+	local global <const> = rawget(config.getconfig(), "*") or {}
+	for name, need in pairs(deferred) do
+		if need == "upgrade" and not started_with[name] then
+			started_with[name] = { rawget(global, name) }
+		end
+	end
+end
+
+--- Global options of which this process runs another value than a config has, until an upgrade.
+-- @param options_of the config's options, as of configmanager.getconfig()
+-- @return { option → { value that runs } }
+function config_reload.waiting(options_of)
+	local found <const>, global <const> = {}, rawget(options_of, "*") or {}
+	for name, value in pairs(started_with) do
+		if not same(value[1], rawget(global, name)) then
+			found[name] = value
+		end
+	end
+	return found
+end
+
 --- Applies a config.
 -- @param source see core.bundle: a bundle, or the disk
 -- @return true, and { changed, deferred, errors = list of texts: handlers that failed }; or nil,
@@ -181,6 +206,7 @@ function config_reload.apply(source)
 	end
 	local changed = config_reload.changed(config.getconfig(), state.config)
 	local deferred = config_reload.deferred(changed)
+	note_waiting(deferred)
 	config.apply(state)
 	local told <const> = tell("config-reloaded", { filename = prosody.config_file,
 		config = config.getconfig(), changed = changed, deferred = deferred })
