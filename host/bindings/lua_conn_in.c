@@ -30,10 +30,9 @@ bool lua_conn_hears_end(struct conn *c)
 }
 
 /* Pushes what onincoming gets behind the handle; returns how many values that are. */
-static int push_input(
-    lua_State *L, const struct lua_handle *h, const char *bytes, size_t n, const char *err)
+static int push_input(lua_State *L, struct conn *c, const char *bytes, size_t n, const char *err)
 {
-	if (is_native(h)) {
+	if (is_native(&lua_conn_of(c)->h)) {
 		lua_input = (struct lua_input){bytes, n};
 		lua_pushlightuserdata(L, &lua_input);
 		return 1;
@@ -53,13 +52,12 @@ void lua_conn_incoming(struct conn *c, const char *bytes, size_t n, const char *
 	struct lua_conn *lc = lua_conn_of(c);
 	lua_State *L = lua_handle_state();
 
-	if (lua_push_callback(L, &lc->h, CB_INCOMING, n)) {
-		if (err && !lua_conn_hears_end(c))
-			err = NULL;
-		lua_conn_call(L, lc, CB_INCOMING, push_input(L, &lc->h, bytes, n, err), 0);
-	} else if (!lua_host_room(n)) {
+	if (err && !lua_conn_hears_end(c))
+		err = NULL;
+	if (lua_push_callback(L, &lc->h, CB_INCOMING, n))
+		lua_conn_call(L, lc, CB_INCOMING, push_input(L, c, bytes, n, err), 0);
+	else if (!lua_host_room(n))
 		conn_fail(c, "out of memory");
-	}
 }
 
 struct lines {
@@ -170,7 +168,7 @@ static int l_reads(lua_State *L)
 		push_incoming(L, h, &last);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, h->pin);
 		lua_handle_checked = h;
-		nargs = 1 + push_input(L, h, reads->bytes, reads->n, reads->err);
+		nargs = 1 + push_input(L, reads->conn, reads->bytes, reads->n, reads->err);
 		lua_call(L, nargs, 0); /* under lua_host_call_each */
 		guard_leave(L, previous);
 	}

@@ -237,6 +237,20 @@ static int read_on(struct conn *c, size_t room, size_t *n)
 	return stream_state(more);
 }
 
+/* Receives up to `room` bytes into the loop's buffer: how many, the state of the stream behind
+ * them, and whether the owner hears of that with them. */
+static inline size_t fill(struct conn *c, size_t room, int *stream_r, bool *heard_r)
+{
+	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
+	size_t n = got > 0 ? (size_t)got : 0;
+
+	*stream_r = stream_state(got);
+	*heard_r = n > 0 && n < room && reads_on(c);
+	if (*heard_r)
+		*stream_r = read_on(c, room, &n);
+	return n;
+}
+
 /* What the last bytes come with; LuaSocket's "*a" takes the end for a success. */
 static const char *last_word(struct conn *c, int state)
 {
@@ -261,21 +275,18 @@ static void take_in(struct conn *c, size_t n, const char *last)
 static void receive(struct conn *c)
 {
 	size_t room = c->lines || conn_transport(c)->whole ? LOOP_BUFFER : most(c);
-	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
-	int state = stream_state(got);
+	bool heard;
+	int stream;
+	size_t n = fill(c, room, &stream, &heard);
 
-	if (got > 0) {
-		size_t n = (size_t)got;
-
-		if (n < room && reads_on(c))
-			state = read_on(c, room, &n);
-		take_in(c, n, last_word(c, state));
-		if (state == STREAM_GOES_ON || !wanted(c) || c->in)
+	if (n > 0) {
+		take_in(c, n, last_word(c, stream));
+		if (stream == STREAM_GOES_ON || !wanted(c) || c->in)
 			return; /* it is read again when it is wanted again */
-	} else if (c->datagram && state == STREAM_ENDED) {
+	} else if (c->datagram && stream == STREAM_ENDED) {
 		return; /* an empty packet */
 	}
-	stream_end(c, state);
+	stream_end(c, stream);
 }
 
 /* Nobody wants to read now. A transport that waits for room goes on with what it has to send by
@@ -344,18 +355,13 @@ bool conn_read_listed(struct loop *loop)
 static bool begin_read(struct conn_reads *r, struct conn *c)
 {
 	size_t room = most(c);
-	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
+	bool heard;
 
-	r->stream = stream_state(got);
-	if (got <= 0)
+	r->n = fill(c, room, &r->stream, &heard);
+	if (r->n == 0)
 		return false;
-	r->n = (size_t)got;
-	r->err = NULL;
-	if (r->n < room && c->loop->ops->hears_end(c)) {
-		r->stream = read_on(c, room, &r->n);
-		r->err = r->n < room ? last_word(c, r->stream) : NULL;
-	}
 	r->bytes = c->loop->rbuf;
+	r->err = heard && r->n < room ? last_word(c, r->stream) : NULL;
 	conn_touch_read(c);
 	c->feeding = true;
 	return true;
