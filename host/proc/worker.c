@@ -258,6 +258,7 @@ static void plan_restart(struct worker *w, const char *how)
 	char when[48];
 
 	w->state = WORKER_WAITING;
+	w->said = HOST_STARTING; /* what it said was of the one that has died */
 	w->restart_at = now + delay;
 	w->restarts++;
 	keeper.restarts++;

@@ -16,12 +16,15 @@ local listener <const> = [[
 	end
 ]]
 
-local function start(more)
-	return daemon.start { fds = false, modules = { hearer = listener }, config = [[
+local function start(more, modules)
+	modules = modules or {}
+	modules.hearer = listener
+	return daemon.start { fds = false, modules = modules, allow = { "too many deaths" },
+		config = ([[
 		workers = 2
-		modules_enabled = { "admin_shell", "echo", "lameduck", "graceful_shutdown", "hearer" }
+		modules_enabled = { "admin_shell", "echo", "lameduck", "graceful_shutdown", "hearer", %s }
 		echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }
-	]] .. (more or "") }
+	]]):format(modules.killer and '"killer"' or "") .. (more or "") }
 end
 
 local function status(d)
@@ -81,6 +84,40 @@ describe("workers = 2", function ()
 		local c <const> = d:connect(port)
 		c:send "still here\n"
 		assert.equal("still here", c:line())
+		d:stop()
+	end)
+
+	it("shows a second one that cannot live, and serves on without it", function ()
+		local d <const> = start("restart_backoff = { 0.05, 60 }\n", { killer = [[
+			module:set_global()
+			if prosody.worker == 2 then
+				module:add_timer(0, function ()
+					if not io.open(prosody.paths.config .. "/deadly") then return 0.02 end
+					require "posix.signal".kill(require "posix.unistd".getpid(), 9)
+				end)
+			end
+		]] })
+		both(d, "serving")
+		assert.equal(0, (d:run "status"))
+		io.open(d.dir .. "/deadly", "w"):close()
+		local second
+		wait.until_true(function ()
+			second = status(d).generations[1].workers[2]
+			-- dead, or dying once more: never one that serves and has no process
+			assert.is_false(second.pid == json.null and second.state == "serving")
+			return second.state == "failed"
+		end, 20, "the second worker to have failed")
+		assert.equal(json.null, second.pid)
+		local code, out = d:run "status"
+		assert.equal(5, code)
+		assert.matches("worker 1%.2   pid %-   failed", out)
+		local c <const> = d:connect(d:port "echo")
+		c:send "still here\n"
+		assert.equal("still here", c:line())
+		os.remove(d.dir .. "/deadly")
+		assert.equal(0, (d:run "reload"))
+		both(d, "serving")
+		assert.equal(0, (d:run "status"))
 		d:stop()
 	end)
 

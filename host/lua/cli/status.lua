@@ -66,8 +66,20 @@ local function troubled(object)
 	return false
 end
 
+local function has_failed_worker(object)
+	for _, generation in ipairs(object.generations ~= null and object.generations or {}) do
+		for _, worker in ipairs(generation.workers) do
+			if worker.state == "failed" then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 local function code_of(object)
-	return object.state == "serving" and not troubled(object) and 0 or exit.degraded
+	return object.state == "serving" and not troubled(object) and not has_failed_worker(object) and 0
+		or exit.degraded
 end
 
 local function keeper_lines(object)

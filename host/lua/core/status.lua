@@ -88,7 +88,7 @@ local function worker_entry(w, others)
 		its = others[w.worker].process or {}
 	end
 	return {
-		worker = ("%d.%d"):format(w.generation, w.worker), pid = known(w.pid),
+		worker = ("%d.%d"):format(w.generation, w.worker), pid = known(w.pid ~= 0 and w.pid or nil),
 		state = known(w.state), restarts = w.restarts or 0,
 		heartbeat_age = known(w.heartbeat_age),
 		lua_bytes = known(its.lua_bytes), rss_bytes = known(its.rss_bytes),

@@ -86,7 +86,7 @@ local function workers(lines, o)
 			local memory <const> = value(w.rss_bytes) and ("   %s, Lua %s"):format(
 				status_text.bytes(w.rss_bytes), status_text.bytes(w.lua_bytes)) or ""
 			lines[#lines + 1] = ("worker %s   pid %s   %s   restarts %d%s"):format(w.worker,
-				value(w.pid, "?"), value(w.state, "?"), w.restarts, memory)
+				value(w.pid, "-"), value(w.state, "?"), w.restarts, memory)
 		end
 	end
 end
