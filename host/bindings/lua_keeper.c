@@ -45,8 +45,8 @@ static int push_sent(lua_State *L, int sent)
 
 static int l_bundle(lua_State *L)
 {
-	if (c->bundle_bad)
-		return push_errno(L, EPROTO);
+	if (c->bundle_error)
+		return push_errno(L, c->bundle_error);
 	if (c->bundle < 0 || !lua_keeper_push_text(L, c->bundle, BUNDLE_LIMIT))
 		return push_errno(L, ENODATA);
 	return 1;

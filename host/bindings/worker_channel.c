@@ -387,11 +387,23 @@ static void deliver(struct ipc_message *m)
 	}
 	if (!take(m)) {
 		if (m->header.type == IPC_BUNDLE)
-			c->bundle_bad = take_settings(m) < 0; /* Lua says so to who asked */
+			c->bundle_error = take_settings(m) < 0 ? errno : 0; /* Lua says so */
 		if (c->on_message)
 			c->on_message(m);
 	}
 	ipc_close_fds(m);
+}
+
+/* Who asked for a reload is told; a step of an upgrade without what belongs to it is not taken, and
+ * its time runs out. */
+static void deliver_without_fds(struct ipc_message *m)
+{
+	log_error("the keeper's %s is lost: too many open files in this worker",
+	    ipc_type_name(m->header.type));
+	if (m->header.type == IPC_BUNDLE)
+		c->bundle_error = EMFILE;
+	if (c->on_message && (m->header.type == IPC_BUNDLE || m->header.type == IPC_RESULT))
+		c->on_message(m);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -412,6 +424,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 
 		if (got < 0 && errno == EAGAIN)
 			return;
+		if (got < 0 && errno == EMFILE) {
+			deliver_without_fds(&in);
+			continue;
+		}
 		if (got < 0)
 			log_error("the keeper's channel: %s", strerror(errno));
 		if (got <= 0)

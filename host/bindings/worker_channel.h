@@ -35,7 +35,7 @@ struct worker_channel {
 	int fd; /* -1: no keeper */
 	struct settings settings;
 	int bundle, settings_fd; /* sealed memfds */
-	bool bundle_bad; /* the newest one from the keeper could not be used: `bundle` is older */
+	int bundle_error;        /* errno: the newest one could not be used, `bundle` is older; 0 */
 	/* what a rollback runs, for a keeper after this one; owned, -1: nothing */
 	int previous_settings, previous_bundle, previous_program;
 	uint16_t version; /* of the channel, as HELLO was said */

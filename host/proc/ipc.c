@@ -174,10 +174,10 @@ static bool take_fds(struct ipc_message *m, struct msghdr *msg)
 	return ok;
 }
 
-static bool obeys_rules(const struct ipc_message *m, size_t size, enum ipc_from from)
+/* All but the descriptors. */
+static bool is_message(const struct ipc_message *m, size_t size, enum ipc_from from)
 {
 	const struct ipc_header *h = &m->header;
-	const struct rule *r;
 
 	if (size < sizeof *h || h->magic != IPC_MAGIC || h->version < IPC_VERSION_OLDEST ||
 	    h->version > IPC_VERSION)
@@ -185,9 +185,16 @@ static bool obeys_rules(const struct ipc_message *m, size_t size, enum ipc_from 
 	if (h->type >= IPC_TYPES || !rules[h->type].name || !(rules[h->type].from & from) ||
 	    rules[h->type].since > h->version)
 		return false;
-	if (h->length > IPC_BODY_MAX || size != sizeof *h + h->length)
+	return h->length <= IPC_BODY_MAX && size == sizeof *h + h->length;
+}
+
+static bool obeys_rules(const struct ipc_message *m, size_t size, enum ipc_from from)
+{
+	const struct rule *r;
+
+	if (!is_message(m, size, from))
 		return false;
-	r = &rules[h->type];
+	r = &rules[m->header.type];
 	if (m->nfds < r->fds_min || m->nfds > r->fds_max)
 		return false;
 	for (int i = 0; i < m->nfds; i++)
@@ -208,7 +215,7 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 	    .msg_control = &control,
 	    .msg_controllen = sizeof control};
 	ssize_t n;
-	bool ok;
+	bool ok, cut;
 
 	m->bad = false;
 	m->nfds = 0;
@@ -223,8 +230,10 @@ int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from)
 		return 0;
 	if (ok && obeys_rules(m, (size_t)n, from))
 		return 1;
+	/* there was room for more here, but none in the process */
+	cut = (msg.msg_flags & MSG_CTRUNC) && !(msg.msg_flags & MSG_TRUNC) && m->nfds < IPC_FDS_MAX;
 	ipc_close_fds(m);
-	errno = EPROTO;
+	errno = cut && is_message(m, (size_t)n, from) ? EMFILE : EPROTO;
 	return -1;
 }
 

@@ -156,7 +156,8 @@ bool ipc_unpack(const struct ipc_message *m, const char *format, ...);
 int ipc_send(int channel, const struct ipc_message *m);
 
 /* Receives one message from that speaker without blocking. 1; 0 at the end of the channel; -1 with
- * errno (EAGAIN; EPROTO for what breaks a rule above: the channel is of no more use). */
+ * errno (EAGAIN; EPROTO for what breaks a rule above: the channel is of no more use; EMFILE: this
+ * process has no descriptors left for those that came with it, the rest of *m can be read). */
 int ipc_recv(int channel, struct ipc_message *m, enum ipc_from from);
 
 /* Fd number i, the caller's from now on; -1 if there is none. */
