@@ -21,6 +21,9 @@ local handler <const> = [[
 			while not io.open(what) do async.sleep(0.05) end
 		end
 	end, 1)
+	module:hook("spec-wait", function ()
+		prosody.main_thread:run(function () async.sleep(3600) end)
+	end)
 	module:hook("server-stopping", function (event)
 		module:add_timer(3, event:hold("spec"))
 	end)
@@ -69,6 +72,18 @@ describe("regress: a reload", function ()
 		d:write_config(config("", port))
 		_, last = d:console("config reload", 60)
 		assert.matches("^OK: config reloaded; changed: at_reload", last)
+		d:stop()
+	end)
+
+	it("that stands behind what the main thread waits for can name it", function ()
+		local d <const> = start()
+		d:console '> prosody.events.fire_event "spec-wait"'
+		d:signal "HUP"
+		d:wait_log("reload: the new config goes", 20)
+		local lines <const> = d:console(
+			'> print(select(2, require "core.config_outcome".wait(0.3)))', 20)
+		assert.matches("is not applied after %d+ s: the main thread waits in .-mod_handler.lua:14",
+			table.concat(lines, "\n"))
 		d:stop()
 	end)
 

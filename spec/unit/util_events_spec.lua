@@ -141,6 +141,22 @@ describe("util.events", function ()
 		assert.is_nil(e.get_handlers("b"))
 	end)
 
+	it("calls one handler as it would in a fire, and knows which events are wrapped", function ()
+		local hooked
+		e.set_debug_hook(function (handler, event, data)
+			hooked = event
+			return handler(data)
+		end)
+		assert.equal(3, e.call(function (data) return data + 1 end, "a", 2))
+		assert.equal("a", hooked)
+		local function wrapper(handlers, event, data) return handlers(event, data) end
+		e.add_wrapper("a", wrapper)
+		assert.is_true(e.is_wrapped("a"))
+		assert.is_false(e.is_wrapped("b"))
+		e.add_wrapper(false, wrapper)
+		assert.is_true(e.is_wrapped("b"))
+	end)
+
 	it("fires without allocating", function ()
 		e.add_handler("a", function () end)
 		e.add_handler("a", function () end)
