@@ -177,6 +177,7 @@ static struct pending *find_pending(uint32_t id)
 /* The verb of a signal whose hooks have had their say. */
 static void act(struct pending *p)
 {
+	struct worker *speaker = worker_speaker();
 	const char *why = NULL;
 
 	p->id = 0;
@@ -186,6 +187,9 @@ static void act(struct pending *p)
 		why = run_verb(p->verb, "", name_of(p->signo), p->at);
 	if (why)
 		log_warn("%s: cannot %s: %s", name_of(p->signo), host_verb_name(p->verb), why);
+	/* a reload has its outcome later: the speaker would wait for it */
+	if (why && p->verb == VERB_RELOAD && speaker && !keeper.stopping)
+		worker_tell(speaker, IPC_RESULT, 0, "us", 0, why);
 }
 
 static void ask_speaker(struct pending *asked)

@@ -54,6 +54,29 @@ describe("regress: a reload", function ()
 		d:stop()
 	end)
 
+	it("by a signal that an upgrade refuses has its signal-after", function ()
+		local d <const> = daemon.start { fds = false, allow = { "upgrading", "A callback took" },
+			modules = { after = [[
+				module:set_global()
+				module:hook("signal-after/SIGHUP", function (event)
+					module:log("info", "after: %s, %s", event.result, event.reason)
+				end)
+			]] }, config = 'modules_enabled = { "admin_socket", "admin_shell", "after" }' }
+		d:write_config(([[
+			modules_enabled = { "admin_socket", "admin_shell", "after" }
+			Lua.io.open(%q, "w"):close()
+			Lua.os.execute "sleep 2"
+			Lua.error "no upgrade now"
+		]]):format(d.dir .. "/read"))
+		local console <const> = d:connect(d:socket_path(), 60)
+		console:send "upgrade\n"
+		wait.until_true(function () return process.read_file(d.dir .. "/read") end, 20, "its reader")
+		d:signal "HUP"
+		d:wait_log("after: not%-applicable, upgrading", 20)
+		console:expect "^Error: "
+		d:stop()
+	end)
+
 	it("without a keeper says so", function ()
 		local d <const> = daemon.start { config = config, fds = false, exit = false,
 			allow = { "has died" } }
