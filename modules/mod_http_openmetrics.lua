@@ -78,10 +78,24 @@ local function ask_others()
 	return promise.all { counts = whole.ask(), metrics = peers.ask("metrics", limit) }
 end
 
+local newest <const> = {} -- number of another worker → what it has answered last
+local gone <const> = {}   -- sums of what own.save() said in workers that have died
+
+-- What a worker has counted that has died goes on here, so that no sum falls.
+module:hook_global("worker-ended", function (event)
+	local saved <const> = event.generation == prosody.generation and newest[event.worker]
+	if saved then
+		newest[event.worker] = nil
+		own.move(saved, gone)
+		statsmanager.add(saved)
+	end
+end)
+
 local function with_others(answers)
-	local saved <const> = {}
+	local saved <const> = { gone }
 	for number, text in pairs(answers.metrics) do
-		saved[number] = serialization.deserialize(text)
+		newest[number] = serialization.deserialize(text)
+		saved[#saved + 1] = newest[number]
 	end
 	others = answers.counts
 	local ok <const>, text <const> = pcall(render, saved)

@@ -137,6 +137,15 @@ function own.save()
 		process_cpu_seconds = { [""] = { value = os.clock() } } }
 end
 
+--- Takes what comes from own.save() out of what a worker has saved, and adds it to sums of such.
+function own.move(saved, sums)
+	for name in pairs(own.save()) do
+		local sum <const> = sums[name] or { [""] = {} }
+		whole.add(sum[""], (saved[name] or {})[""])
+		sums[name], saved[name] = sum, nil
+	end
+end
+
 --- Enters the families.
 -- @param metric core.statsmanager's
 -- @return function(others) that brings their values up to date; others: of core.whole, or nil

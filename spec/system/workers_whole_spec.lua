@@ -161,6 +161,38 @@ describe("workers = N as one host", function ()
 		d:stop()
 	end)
 
+	it("loses no count of a worker that dies", function ()
+		local d <const> = start(2)
+		serving(d, 2)
+		local by_worker <const>, count <const> = connect_all(d, 2)
+		local function counted()
+			local text <const> = metrics(d)
+			local function value(name) return tonumber(text:match("\n" .. name .. " (%S+)")) end
+			return { value 'gadwall_connections_handled_total{service="who",result="accepted"}',
+				value 'prosody_mod_who__met_total{worker="all"}',
+				value 'prosody_mod_who__sizes_bytes_bucket{le="10"}' },
+				value "gadwall_loop_lag_seconds_count"
+		end
+		local expected <const> = { count, count, count }
+		local before <const>, turns = counted()
+		assert.same(expected, before)
+		for _ = 1, 2 do -- also if it dies before it was asked again
+			local old <const> = status(d).generations[1].workers[2].pid
+			process.kill(old, "KILL")
+			wait.until_true(function ()
+				local now <const> = status(d).generations[1].workers[2]
+				return now.pid ~= old and now.state == "serving"
+			end, 20, "another second worker")
+			local now <const>, now_turns = counted()
+			assert.same(expected, now)
+			assert.is_true(now_turns > turns)
+			turns = now_turns
+		end
+		assert.equal(count, service(status(d), "who").accepted)
+		assert.equal(#by_worker[1], service(status(d), "who").connections)
+		d:stop()
+	end)
+
 	it("shows and closes the connections of all in its console", function ()
 		local d <const> = start(2)
 		local second <const> = serving(d, 2)[2]

@@ -1,8 +1,10 @@
 --- Counters that go on from generation to generation: what the older one has counted until it
--- yielded, in all its workers as far as anybody has been told, is added to what is shown.
+-- yielded, in all its workers as far as anybody has been told, is added to what is shown. So is
+-- what a worker of this generation had counted that has died, as long as the one lives that asked.
 -- Taking back in a rollback adds what the newer one has counted of its own.
 
 local goodbye <const> = require "core.goodbye"
+local peers <const> = require "core.peers"
 local statsmanager <const> = require "core.statsmanager"
 local whole <const> = require "core.whole"
 
@@ -43,6 +45,21 @@ function counters.with_former(others)
 		list[number] = counts
 	end
 	return list
+end
+
+-- What a worker has counted that has died goes on here, as far as this one was told: who reads the
+-- sums sees none of them fall.
+local function keep_lost(number)
+	local counts <const> = whole.last_seen()[number]
+	if counts then
+		add(former, rising(counts), 1)
+		whole.forget(number)
+	end
+end
+
+--- Follows the other workers from here on.
+function counters.init()
+	peers.on_change(keep_lost)
 end
 
 --- What passes to the other generation: plain tables.

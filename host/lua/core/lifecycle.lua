@@ -230,6 +230,7 @@ function lifecycle.init()
 	peers.init(keeper)
 	fire_all.init()
 	whole.init()
+	require "core.counters".init() -- which asks this file
 	barrier.init()
 	report_sum.init()
 	life.set_word("state", "starting")

@@ -33,6 +33,11 @@ function whole.last_seen()
 	return seen
 end
 
+--- Its newest counts are no longer those of a worker that lives.
+function whole.forget(number)
+	seen[number] = nil
+end
+
 --- Whether there is nobody to ask.
 function whole.is_alone()
 	return #peers.others() == 0
