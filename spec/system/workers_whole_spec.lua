@@ -194,7 +194,7 @@ describe("workers = N as one host", function ()
 	end)
 
 	it("shows and closes the connections of all in its console", function ()
-		local d <const> = start(2)
+		local d <const> = start(2, "worker_timeout = 300")
 		local second <const> = serving(d, 2)[2]
 		local by_worker <const>, count <const> = connect_all(d, 2)
 		local lines, last = d:console "conn list who"
@@ -225,7 +225,7 @@ describe("workers = N as one host", function ()
 	end)
 
 	it("is answered for by the first worker alone; one that is stopped holds nobody up", function ()
-		local d <const> = start(2)
+		local d <const> = start(2, "worker_timeout = 300") -- nobody ends it, however slow this is
 		local list <const> = serving(d, 2)
 		process.kill(list[2].pid, "STOP")
 		for _ = 1, 8 do
