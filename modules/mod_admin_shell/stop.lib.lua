@@ -57,6 +57,7 @@ local function follow_phases(session, progress)
 		end
 	end
 	local function on_ended(event)
+		last = event.phase -- while it is waited for in another worker it is not told again
 		session:event({ ended = event.phase, result = event.result, seconds = event.seconds,
 			stop = progress and lifecycle.stop_status() or nil },
 			("%s: %s after %.1f s"):format(event.phase, event.result, event.seconds or 0))

@@ -71,8 +71,7 @@ end
 -- @return its name, or nil
 function lifecycle.phase()
 	local current = stop.current()
-	local phase = state ~= "serving" and current and current.run and current.run.current
-	return phase and phase.name or nil
+	return state ~= "serving" and current and current.run and current.run:phase() or nil
 end
 
 --- When the state was entered (real-time seconds), and the reason that was given.
@@ -194,8 +193,9 @@ function lifecycle.quit_phase(event, budget)
 end
 
 --- The object "stop" of the status JSON, or nil when no stop is under way.
-function lifecycle.stop_status()
-	return stop_status.build(state)
+-- @param others nil, or what core.whole knows of the other workers
+function lifecycle.stop_status(others)
+	return stop_status.build(state, others)
 end
 
 --- Called when the loop has ended, or os.exit was called: completes whatever stop there was.

@@ -101,6 +101,7 @@ function one.finish(phase, why)
 		-- begins by closing connections.
 		run.timer.add_task(0, function ()
 			if run.between then
+				run.waits_after = phase
 				return run.between(phase, run.next)
 			end
 			run.next()

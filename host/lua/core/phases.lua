@@ -21,6 +21,7 @@ local function begin_next(run)
 	if run.finished or run.current then
 		return
 	end
+	run.waits_after = nil
 	run.at = run.at + 1
 	local item = run.list[run.at]
 	if item then
@@ -42,7 +43,8 @@ end
 --   phase's event; `started(run)`, `enter(phase)`, `ended(record)`, `between(phase, next)` (calls
 --   next() when the next one may begin), `done(results)`; `now_only` true: every budget is 0; for
 --   specs `now` and `timer`
--- @return the run: `current` phase or nil, `results`, and the methods below
+-- @return the run: `current` phase or nil, `waits_after` (the phase after which `between` has not
+--   yet called next), `results`, and the methods below
 function phases.run(opts)
 	local run = setmetatable({
 		list = opts.list, left = opts.left or function () return math.huge end, linger = opts.linger or 0,
@@ -105,6 +107,21 @@ function run_methods:abort()
 	self.finished = true
 end
 
+--- The phase that runs, or that is over here and waited for elsewhere (`between`).
+-- @return name, or nil
+function run_methods:phase()
+	local current = self.current or self.waits_after
+	return current and current.name
+end
+
+-- A phase that others have not ended yet is not over.
+local function ends_waited_for(run, list)
+	local last, over = list[#list], run.waits_after
+	if over and last and not run.finished then
+		last.state, last.result, last.seconds = "running", nil, run.now() - over.started
+	end
+end
+
 --- The phases as the status object shows them.
 -- @return list of { phase, state = "ended" | "running" | "waiting", seconds, budget, result }
 function run_methods:status()
@@ -115,6 +132,7 @@ function run_methods:status()
 			result = record.result,
 		}
 	end
+	ends_waited_for(self, list)
 	local current = self.current
 	if current then
 		list[#list + 1] = {

@@ -12,6 +12,8 @@ local whole <const> = require "core.whole"
 local report_sum <const> = {}
 
 local told <const> = {} -- worker → its report
+local died <const> = {} -- workers that went during the stop under way without a report
+local under_way = false -- a stop has begun and is not over
 local look              -- function while the speaker waits
 
 -- Worse is more.
@@ -78,12 +80,40 @@ local function straggler()
 	end
 end
 
+-- Its part of the stop was not done, and nobody knows what it cut: the keeper says 70, too.
+local function add_dead(built)
+	for number in pairs(died) do
+		report_sum.add(built, { result = "failed", errors = { {
+			event = "worker-ended", module = json.null,
+			error = ("worker %d has died during the stop"):format(number),
+		} } })
+	end
+end
+
 local function add_all(built)
+	add_dead(built)
 	for number, its in pairs(told) do
 		report_sum.add(built, its)
 		told[number] = nil
 	end
 	json_fields.order(built, "report")
+end
+
+--- A stop has begun: a worker that goes from here on without a report has died.
+-- @param begun false: it was taken back
+function report_sum.follow(begun)
+	under_way = begun
+	for number in pairs(died) do
+		died[number] = nil
+	end
+	for number in pairs(begun and {} or told) do
+		told[number] = nil
+	end
+end
+
+--- This worker goes, and its report is made: whoever is still there has not lost it.
+function report_sum.leave()
+	peers.tell("report", "{}")
 end
 
 --- Makes the one report of a stop.
@@ -107,6 +137,7 @@ function report_sum.settle(built, seconds, done)
 				log("info", "worker %d has not reported its stop within %.3g s", number, seconds)
 			end
 			add_all(built)
+			report_sum.leave()
 			done(true)
 		end
 	end
@@ -134,6 +165,8 @@ function report_sum.init()
 	peers.on_change(function (number, here)
 		if here then
 			told[number] = nil
+		elseif under_way and not told[number] then
+			died[number] = true
 		end
 		if look then
 			look()

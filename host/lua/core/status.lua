@@ -276,6 +276,7 @@ function status.counts()
 	end
 	local flight <const>, by_service <const> = status.in_flight {}
 	return { process = process_counts(), services = of_services, limits = limit_hits,
+		holders = require "core.stop_status".holders(),
 		goodbyes = require "core.goodbye".totals(),
 		in_flight = { total = flight.total, by_module = flight.by_module, by_service = by_service } }
 end
@@ -325,7 +326,7 @@ function status.build(others)
 		reason = reason(why), uptime = lifecycle.uptime(),
 		generation = prosody.generation or me.generation or 1,
 		server_id = known(prosody.server_id), generations = part(generations, state, others),
-		stop = part(function () return lifecycle.stop_status() end),
+		stop = part(lifecycle.stop_status, others),
 		upgrade = part(require "core.upgrades".status),
 		services = part(services, lifecycle, state, others),
 		in_flight = part(status.in_flight, others), peers = part(peers),

@@ -134,6 +134,7 @@ local function finished(mine)
 	mine.seconds = time.monotonic() - mine.started
 	mine.report = report.build(mine)
 	if mine.left_early then
+		report_sum.leave()
 		return conclude(mine, true)
 	end
 	mine.conclude = report_sum.settle(mine.report, report_wait(mine), function (is_host)
@@ -151,6 +152,7 @@ local function new_record(args)
 		expired = args.expired,
 	}
 	mine.finished = function () finished(mine) end
+	report_sum.follow(true)
 	return mine
 end
 
@@ -326,6 +328,7 @@ function stop.abort()
 		current.run:abort()
 	end
 	barrier.reset()
+	report_sum.follow(false)
 	other_generations.reset()
 	if current.guard then
 		timer.stop(current.guard)

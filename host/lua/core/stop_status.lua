@@ -39,14 +39,34 @@ local function phases(mine)
 	return list
 end
 
-local function holders(mine)
+local function own_holders(mine)
 	local list = array {}
-	local phase = mine.run and mine.run.current
+	local phase = mine and mine.run and mine.run.current
 	for _, holder in ipairs(phase and phase.holds:holders() or {}) do
 		list:push {
 			module = known(holder.module), hold = holder.hold, conn = known(holder.conn),
 			since = holder.since, left = finite(holder.left),
 		}
+	end
+	return list
+end
+
+-- Another worker is told the first of them only: its answer has 64 KiB.
+local most_told <const> = 50
+
+--- Who holds the phase in this worker, for the one that answers for the host.
+-- @return list as in the object, or nil
+function stop_status.holders()
+	local list = own_holders(stop.current())
+	return list[1] and array(table.move(list, 1, math.min(#list, most_told), 1, {})) or nil
+end
+
+local function holders(mine, others)
+	local list = own_holders(mine)
+	for _, counts in pairs(others) do
+		for _, holder in ipairs(type(counts.holders) == "table" and counts.holders or {}) do
+			list:push(holder)
+		end
 	end
 	return list
 end
@@ -76,8 +96,9 @@ end
 
 --- Builds the object.
 -- @param state of the host
+-- @param others nil, or what core.whole knows of the other workers: their holders stand there too
 -- @return table, or nil when no stop is under way
-function stop_status.build(state)
+function stop_status.build(state, others)
 	if state == "finishing" and idle.wait() then
 		return idle_wait(idle.wait())
 	end
@@ -89,7 +110,7 @@ function stop_status.build(state)
 	return json_fields.order({
 		deadline = left < math.huge and datetime.datetime(time.now() + left) or json.null,
 		left = finite(left), budget = finite(mine.budget), evict = mine.evict,
-		hammer_left = hammer_left(mine), phases = phases(mine), holders = holders(mine),
+		hammer_left = hammer_left(mine), phases = phases(mine), holders = holders(mine, others or {}),
 	}, "stop")
 end
 
