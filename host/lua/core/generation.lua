@@ -17,9 +17,11 @@
 
 local active_lock <const> = require "core.active_lock"
 local async <const> = require "util.async"
+local drained <const> = require "core.drained"
 local handover <const> = require "core.handover"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("upgrade")
+local peers <const> = require "core.peers"
 local singletons <const> = require "core.singletons"
 local start <const> = require "core.start"
 local time <const> = require "util.time"
@@ -101,7 +103,7 @@ function steps.yield(message)
 	active_lock.release()
 	prosody.events.fire_event("generation-deactivated",
 		{ generation = prosody.generation, successor = message.generation })
-	if is_speaker() then
+	if peers.is_speaker() then -- worker 1 may be on its way back
 		return handover.save()
 	end
 end
@@ -117,13 +119,19 @@ local function drain_again()
 	idle.drain("as before the upgrade", "keeper")
 end
 
+local function drain_services(names)
+	for _, service in ipairs(names) do
+		idle.drain_service(service, "as before the upgrade", "keeper")
+	end
+end
+
 -- Taking back: what the other one has drained and undrained meanwhile counts, if it could say so.
 local function drain_as(drains, reason)
-	local drained = drains.host
+	local wholly = drains.host
 	if not drains.saved then
-		drained = was_drained
+		wholly = was_drained
 	end
-	if not drained then
+	if not wholly then
 		idle.undrain(reason, "keeper")
 	else -- we drain already, but the keeper has heard of the other one only
 		life.tell_state(life.state(), nil, reason)
@@ -145,14 +153,16 @@ local function go_on(message, reason)
 	joins, successor, retires, kept_names = false, nil, false, nil
 	server_listen.gate(true)
 	take_lock()
-	local drains <const> = handover.take_drains()
+	local drains = handover.take_drains()
 	if not came_back then
-		start.activated(reason, drains.host and drain_again or nil)
+		drains = drains.saved and drains or drained.read()
+		drained.change(function ()
+			start.activated(reason, drains.host and drain_again or nil)
+			drain_services(drains.services)
+		end)
 	else
 		drain_as(drains, reason)
-	end
-	for _, service in ipairs(drains.services) do
-		idle.drain_service(service, "as before the upgrade", "keeper")
+		drain_services(drains.services)
 	end
 	prosody.events.fire_event("generation-activated",
 		{ generation = prosody.generation, predecessor = message.generation })

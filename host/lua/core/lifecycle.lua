@@ -31,6 +31,7 @@
 local actions <const> = require "core.actions"
 local barrier <const> = require "core.barrier"
 local fire_all <const> = require "core.fire_all"
+local drained <const> = require "core.drained"
 local foreign <const> = require "core.foreign"
 local generation <const> = require "core.generation"
 local handover <const> = require "core.handover"
@@ -224,6 +225,9 @@ function lifecycle.init()
 	actions.init(life)
 	local keeper = verbs.init(life, actions.by_verb)
 	life.init(keeper)
+	drained.follow(prosody.events, function ()
+		return generation.is_active() and (state == "serving" or state == "draining")
+	end)
 	generation.init(life, keeper)
 	upgrades.init(keeper, generation.is_active)
 	other_generations.init(verbs.keeper, generation.is_active)

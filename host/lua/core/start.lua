@@ -2,8 +2,10 @@
 -- meanwhile.
 
 local active_lock <const> = require "core.active_lock"
+local drained <const> = require "core.drained"
 local fire <const> = require "core.fire"
 local holds <const> = require "core.holds"
+local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local peers <const> = require "core.peers"
@@ -143,6 +145,16 @@ local function tell_started()
 	end
 end
 
+-- Services that were drained by themselves before this worker was restarted.
+local function services_before(hello)
+	if (hello.restarts or 0) > 0 then
+		return drained.read().services
+	elseif not hello.joins and (prosody.worker or 1) == 1 then
+		drained.forget()
+	end
+	return {}
+end
+
 local function ready()
 	if not may_be_ready() then
 		return
@@ -152,9 +164,15 @@ local function ready()
 	end
 	set:close()
 	started = true
-	tell_ready(kept.drain or was_draining() and drain_again or nil)
-	local keeper = verbs.keeper()
-	if not (keeper and keeper.hello.joins) then
+	local hello = verbs.keeper() and verbs.keeper().hello or {}
+	local services = services_before(hello)
+	drained.change(function ()
+		tell_ready(kept.drain or was_draining() and drain_again or nil)
+		for _, service in ipairs(services) do
+			idle.drain_service(service, "as before the restart", "keeper")
+		end
+	end)
+	if not hello.joins then
 		tell_started()
 	end
 end
