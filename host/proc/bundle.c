@@ -30,8 +30,8 @@ static void keep_fixed(struct settings *s)
 	if (strcmp(s->runtime_path, old->runtime_path) != 0 ||
 	    strcmp(s->pidfile, old->pidfile) != 0 || s->uid != old->uid || s->gid != old->gid ||
 	    s->workers != old->workers)
-		log_warn("reload: user, group, workers, pidfile and runtime_path keep their old "
-			 "values until the next start");
+		log_warn("reload: user, group and workers keep their old values until an upgrade, "
+			 "pidfile and runtime_path until the next start");
 	bundle_keep_fixed(s);
 	s->uid = old->uid;
 	s->gid = old->gid;
