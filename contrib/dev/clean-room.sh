@@ -35,7 +35,7 @@ run_as() { if [ "$as" = root ]; then in_room sh -c "$1"; else in_room su - teste
 echo "== make run, as $as"
 # shellcheck disable=SC2016 # expanded in the room
 run_as "cd $home/gadwall && { make run >run.log 2>&1 & pid=\$!; i=0
-	until build/gadwall status >/dev/null 2>&1 || [ \$i -gt 240 ]; do i=\$((i + 1)); sleep 0.5; done
+	until build/gadwall status >/dev/null 2>&1 || [ \$i -gt 1200 ]; do i=\$((i + 1)); sleep 0.5; done
 	build/gadwall status; build/gadwall stop; wait \$pid; echo \"make run ended with \$?\"; cat run.log | tail -n 40; }"
 echo "== make test, as $as"
 run_as "cd $home/gadwall && make test"
