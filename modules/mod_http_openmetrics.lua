@@ -91,13 +91,17 @@ module:hook_global("worker-ended", function (event)
 	end
 end)
 
+-- Of a worker that does not answer in time its last answer stands: a sum that falls and rises again
+-- would be counted twice by who reads it.
 local function with_others(answers)
 	local saved <const> = { gone }
 	for number, text in pairs(answers.metrics) do
 		newest[number] = serialization.deserialize(text)
-		saved[#saved + 1] = newest[number]
 	end
-	others = answers.counts
+	for _, numbers in pairs(newest) do
+		saved[#saved + 1] = numbers
+	end
+	others = whole.last_seen()
 	local ok <const>, text <const> = pcall(render, saved)
 	others = nil
 	return ok and text or error(text, 0)

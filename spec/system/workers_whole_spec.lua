@@ -128,8 +128,8 @@ describe("workers = N as one host", function ()
 	end)
 
 	it("sums what the metrics of modules count, and what loops and CPU have done", function ()
-		local d <const> = start(2)
-		serving(d, 2)
+		local d <const> = start(2, "worker_timeout = 300")
+		local second <const> = serving(d, 2)[2]
 		local by_worker <const>, count <const> = connect_all(d, 2)
 		-- The numbers of a name; a pattern for what follows it.
 		local function values(text, name)
@@ -157,7 +157,15 @@ describe("workers = N as one host", function ()
 			assert(by_worker[2][1]:send "x")
 			assert.equal("x", by_worker[2][1]:read(1))
 		end
-		assert.is_true(values(metrics(d), "gadwall_loop_lag_seconds_count")[1] >= first + 300)
+		local text = metrics(d)
+		assert.is_true(values(text, "gadwall_loop_lag_seconds_count")[1] >= first + 300)
+		process.kill(second.pid, "STOP") -- its last answer stands
+		text = metrics(d)
+		assert.equal(count, values(text, 'prosody_mod_who__met_total{worker="all"}')[1])
+		assert.equal(count,
+			values(text, 'gadwall_connections_handled_total{service="who",result="accepted"}')[1])
+		assert.is_true(values(text, "gadwall_loop_lag_seconds_count")[1] >= first + 300)
+		process.kill(second.pid, "CONT")
 		d:stop()
 	end)
 
