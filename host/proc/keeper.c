@@ -69,6 +69,8 @@ void keeper_undo_stop(void)
 	keeper.stopping = keeper.told_stopping = false;
 	keeper.stop_count = 0;
 	keeper.hammer_at = KEEPER_NEVER;
+	keeper.code = 0; /* what ended meanwhile is no outcome: it is started again */
+	worker_bring_back();
 	notify_state("READY=1");
 }
 

@@ -285,6 +285,21 @@ void worker_retry_all(void)
 	}
 }
 
+/* During a stop a worker that ended was not started again. */
+void worker_bring_back(void)
+{
+	FOR_WORKERS (w) {
+		if (w->state != WORKER_ENDED || w->generation != keeper.active)
+			continue;
+		w->state = WORKER_WAITING;
+		w->said = HOST_STARTING;
+		w->restart_at = 0;
+		w->restarts++;
+		keeper.restarts++;
+		log_warn("worker g%u.%u is missing: restarting at once", w->generation, w->number);
+	}
+}
+
 /* Before its generation was ever ready there is no restart: its status is the start's outcome. */
 static void give_up(const struct worker *w, const char *how, int code)
 {
