@@ -64,6 +64,12 @@ static void on_incoming(struct conn *c, const char *bytes, size_t n, const char 
 	(void)tls_begin(c, ctx, NULL);
 }
 
+static void on_reads(struct conn_reads *reads)
+{
+	while (conn_next_read(reads))
+		on_incoming(reads->conn, reads->bytes, reads->n, reads->err);
+}
+
 static void on_secured(struct conn *c)
 {
 	check(run.asked && tls_of(c)->done);
@@ -101,6 +107,7 @@ static bool hears_end(struct conn *c)
 static const struct conn_ops ops = {
     .connect = on_connect,
     .incoming = on_incoming,
+    .reads = on_reads,
     .hears_end = hears_end,
     .predrain = on_nothing,
     .drain = on_nothing,
