@@ -49,7 +49,11 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -rdynamic
 LATE    ?= $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),ssl crypto cares hiredis edit)
 LATE_O   = $(if $(strip $(LATE)),$(BUILD)/obj/late.o)
 LATE_LIBS = -lcares -lhiredis -lssl -lcrypto -ledit
-LDLIBS   = -lev $(LUA_LIBS) $(LLHTTP_LIBS) -lm
+# SHA-256 of what passes to another generation. In the program, where there is a static library: not
+# one more to load. With libedit's headers come libmd's, in Debian.
+MD_A     = $(filter /%,$(shell $(CC) -print-file-name=libmd.a))
+MD_LIBS  = $(or $(MD_A),-lmd)
+LDLIBS   = -lev $(LUA_LIBS) $(LLHTTP_LIBS) $(MD_LIBS) -lm
 
 # llhttp: the system's library where there is one (9.x), else its C source as deps.sh unpacked it,
 # strict: the lenient form of 8.x accepts what smuggles requests.

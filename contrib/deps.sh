@@ -34,9 +34,9 @@ pooled() { v=$(candidate "$1"); [ -n "$v" ] && dpkg --compare-versions "$v" ge "
 
 # One program for all headers and libraries: the usual case costs one compiler run.
 build_libraries() {
-	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
-		lua5.4/lua.h ev.h openssl/evp.h histedit.h ares.h hiredis/hiredis.h |
-		compiles -llua5.4 -lev -lssl -lcrypto -ledit -lcares -lhiredis
+	printf '#include <stdio.h>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\n#include <%s>\nint main(void){return 0;}\n' \
+		lua5.4/lua.h ev.h openssl/evp.h histedit.h ares.h hiredis/hiredis.h sha2.h |
+		compiles -llua5.4 -lev -lssl -lcrypto -ledit -lcares -lhiredis -lmd
 }
 want_build() {
 	need make have make; need pkg-config have pkg-config; need lua5.4 have "$LUA"
@@ -44,7 +44,7 @@ want_build() {
 		need gcc have "$CC"; need libc6-dev links stdlib.h; need liblua5.4-dev links lua5.4/lua.h -llua5.4
 		need libev-dev links ev.h -lev; need libssl-dev links openssl/evp.h -lssl -lcrypto
 		need libedit-dev links histedit.h -ledit; need libc-ares-dev links ares.h -lcares
-		need libhiredis-dev links hiredis/hiredis.h -lhiredis
+		need libhiredis-dev links hiredis/hiredis.h -lhiredis; need libmd-dev links sha2.h -lmd
 	fi
 	need lua-dkjson lmod dkjson
 	lmod posix || own="$own posix"
