@@ -100,29 +100,6 @@ static int take_hello(struct ipc_message *m)
 	return take_settings(m);
 }
 
-static int take_held(struct ipc_message *m)
-{
-	char name[256];
-	struct channel_held *list, h = {.fd = ipc_give_fd(m, 0), .used = -1};
-
-	if (!ipc_unpack(m, "s", name, sizeof name)) {
-		fd_close(&h.fd);
-		errno = EPROTO;
-		return -1;
-	}
-	list = realloc(c->held, (c->nheld + 1) * sizeof *list);
-	h.name = list ? strdup(name) : NULL;
-	if (list)
-		c->held = list;
-	if (!h.name) {
-		fd_close(&h.fd);
-		errno = ENOMEM;
-		return -1;
-	}
-	c->held[c->nheld++] = h;
-	return 0;
-}
-
 /* What cannot be used is no reason to stop: clients then make full handshakes. */
 static void take_tickets(const struct ipc_message *m)
 {
@@ -174,7 +151,7 @@ int channel_open(int fd)
 		switch ((enum ipc_type)in.header.type) {
 		case IPC_HELLO: done = take_hello(&in); break;
 		case IPC_KEPT:
-		case IPC_HELD: done = take_held(&in); break;
+		case IPC_HELD: done = channel_take_held(&in); break;
 		case IPC_KEYS: take_tickets(&in); break;
 		case IPC_BEGIN: done = 1; break;
 		default: (void)queue_add(&io.in, &in); continue; /* its fds stay open */
@@ -182,79 +159,6 @@ int channel_open(int fd)
 		ipc_close_fds(&in);
 	}
 	return done < 0 || c->generation == 0 ? -1 : 0;
-}
-
-/* ---- held ---- */
-
-static struct channel_held *find_held(const char *name)
-{
-	for (size_t i = 0; i < c->nheld; i++)
-		if (strcmp(c->held[i].name, name) == 0)
-			return &c->held[i];
-	return NULL;
-}
-
-static void use(struct channel_held *h, int fd)
-{
-	struct stat st;
-
-	h->claimed = true;
-	h->used = fstat(fd, &st) == 0 ? fd : -1;
-	if (h->used < 0)
-		return;
-	h->dev = st.st_dev;
-	h->ino = st.st_ino;
-}
-
-int channel_held_fd(const struct channel_held *h)
-{
-	struct stat st;
-
-	if (h->fd >= 0 || h->used < 0)
-		return h->fd;
-	return fstat(h->used, &st) == 0 && st.st_dev == h->dev && st.st_ino == h->ino ? h->used
-										      : -1;
-}
-
-int channel_take(const char *name)
-{
-	struct channel_held *h = find_held(name);
-	int fd = h ? h->fd : -1;
-
-	if (h && fd >= 0) {
-		h->fd = -1;
-		use(h, fd);
-	}
-	return fd;
-}
-
-void channel_claim(const char *name, int fd)
-{
-	struct channel_held *h = find_held(name);
-
-	if (h) {
-		use(h, fd);
-		return;
-	}
-	h = realloc(c->held, (c->nheld + 1) * sizeof *h);
-	if (!h)
-		return;
-	c->held = h;
-	h[c->nheld] = (struct channel_held){.name = strdup(name), .fd = -1};
-	use(&h[c->nheld], fd);
-	if (h[c->nheld].name)
-		c->nheld++;
-}
-
-void channel_forget(const char *name)
-{
-	struct channel_held *h = find_held(name);
-
-	if (!h)
-		return;
-	fd_close(&h->fd);
-	free(h->name);
-	*h = c->held[--c->nheld];
 }
 
 /* ---- sending ---- */

@@ -93,6 +93,9 @@ int channel_ready(void);
  * 0 and *m_r, or -1 with errno (ETIMEDOUT, EPIPE). */
 int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r);
 
+/* ---- worker_held.c ---- */
+/* HELD or KEPT: its descriptor waits to be taken. 0, or -1 with errno (EPROTO, ENOMEM). */
+int channel_take_held(struct ipc_message *m);
 /* The held descriptor of that name, now the caller's and claimed; -1 if there is none. */
 int channel_take(const char *name);
 /* The name is in use by fd (borrowed). */

@@ -96,6 +96,14 @@ double upgrade_clock(double now);
 /* Its deadlines, the commit's and those of generations that retire, after a suspend. */
 void upgrade_restart_clocks(double late);
 
+/* ---- upgrade_rules.c ---- */
+/* Why no upgrade or rollback that starts a generation can begin now, in words that name the state;
+ * valid until the next call. NULL: it can. */
+const char *upgrade_refusal(void);
+/* Opens the binary of an upgrade, once: whatever happens to its name, this file is checked and run.
+ * `asked`: its path; "": upgrade_binary, or the keeper's own. O_PATH, the caller's; -1 and why. */
+int upgrade_open_binary(const char *asked, char *why, size_t size);
+
 /* ---- commit.c ---- */
 /* Begins; upgrade_committed or upgrade_commit_failed follows within 4 s, perhaps at once. */
 void commit_begin(uint32_t from, uint32_t to, bool back);

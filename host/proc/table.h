@@ -176,7 +176,7 @@ struct knock {
 	double due;
 };
 
-/* Orphans; attach.c draws what becomes of them. */
+/* Orphans; attach_settle.c draws what becomes of them. */
 struct attach {
 	bool waiting;         /* for those that `state` names; nothing is started meanwhile */
 	bool gaps;            /* some of the active generation are still to be replaced */

@@ -15,10 +15,9 @@
  *
  * check has the reader's limit, spawn to ready together upgrade_timeout, commit 4 s, probation
  * upgrade_probation. Before the record the new generation is killed on failure and the old one
- * never knew; a stop or finish does the same. Nothing here waits: each deadline is in `due`. */
+ * never knew; a stop or finish does the same. Nothing here waits: each deadline is in `due`.
+ * Whether one may begin, and with which file: upgrade_rules.c. */
 #include "proc/table.h"
-
-#include <sys/stat.h>
 
 /* The reader ends after 12 s; a reload's that runs may have to end before it begins (s). */
 #define CHECK_LIMIT 26.0
@@ -145,47 +144,6 @@ static void fail(const char *why)
 
 /* ---- check ---- */
 
-/* Root runs what root alone can write (PROCESSES.md, Root start and files). */
-static const char *judge_binary(int fd, const char *path)
-{
-	char folder[SETTINGS_PATH], *slash;
-	struct stat st, dir;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return "not a regular file";
-	if (faccessat(fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
-		return "not executable";
-	if (geteuid() != 0 || keeper.settings.run_as_root)
-		return NULL;
-	snprintf(folder, sizeof folder, "%s", path);
-	slash = strrchr(folder, '/');
-	if (slash)
-		slash[slash == folder] = '\0';
-	if (st.st_uid != 0 || (st.st_mode & 022) || stat(folder, &dir) < 0 || dir.st_uid != 0 ||
-	    (dir.st_mode & 022))
-		return "others than root can change it or its folder";
-	return NULL;
-}
-
-/* Opened once: whatever happens to the name afterwards, this file is checked and this one runs. */
-static bool open_binary(const char *path, char *why, size_t size)
-{
-	const char *fault;
-
-	u->parts.binary = open(path, O_PATH | O_CLOEXEC);
-	fault = u->parts.binary < 0 ? strerror(errno) : judge_binary(u->parts.binary, path);
-	if (fault)
-		snprintf(why, size, "%.100s: %s", path[0] ? path : "(unknown path)", fault);
-	return !fault;
-}
-
-static const char *binary_path(const char *asked)
-{
-	if (asked[0])
-		return asked;
-	return keeper.settings.upgrade_binary[0] ? keeper.settings.upgrade_binary : keeper.path;
-}
-
 /* A reload's reader may still run; upgrade_clock tries again when it has ended. */
 static void read_config(void)
 {
@@ -222,57 +180,7 @@ static void begin(struct worker *w, uint32_t id)
 	enter(UPGRADE_CHECK, CHECK_LIMIT);
 }
 
-/* ---- refusals ---- */
-
-/* A generation costs the keeper that many descriptors at most, besides new listeners: its parts,
- * the reader with what it hands over, saved state, and two for each worker. */
-enum { GENERATION_FDS = 16 + 2 * SETTINGS_WORKERS };
-
-/* Asked for before anything is sent that could be lost on the way (SCM_RIGHTS). */
-static bool has_descriptors(void)
-{
-	int fds[GENERATION_FDS], n = 0;
-
-	while (n < GENERATION_FDS && (fds[n] = fcntl(keeper.dir, F_DUPFD_CLOEXEC, 3)) >= 0)
-		n++;
-	for (int i = 0; i < n; i++)
-		close(fds[i]);
-	return n == GENERATION_FDS;
-}
-
-static const char *refusal(void)
-{
-	static char text[120];
-	const struct generation *oldest = generation_oldest();
-	double left = (u->state != UPGRADE_NONE ? u->due : keeper.hammer_at) - clock_monotonic();
-
-	if (keeper.stopping || keeper.state == HOST_FINISHING)
-		return host_state_name(keeper.state);
-	if (!keeper.ready)
-		return "starting";
-	if (u->state == UPGRADE_PROBATION) {
-		snprintf(text, sizeof text, "probation, %.0f s left", left > 0 ? left : 0);
-		return text;
-	}
-	if (u->state != UPGRADE_NONE) {
-		snprintf(text, sizeof text, "already upgrading (generation %u, state %s)",
-		    u->target, upgrade_state_name(u->state));
-		return text;
-	}
-	if (!has_descriptors()) {
-		snprintf(text, sizeof text,
-		    "the file limit (%ld) leaves no room for another generation",
-		    sysconf(_SC_OPEN_MAX));
-		return text;
-	}
-	if (!keeper.settings.cap_refuses || generation_count() < keeper.settings.max_generations)
-		return NULL;
-	left =
-	    oldest && oldest->hammer_at != KEEPER_NEVER ? oldest->hammer_at - clock_monotonic() : 0;
-	snprintf(text, sizeof text, "too many generations (%u of %u, oldest %u has %.0f s left)",
-	    generation_count(), keeper.settings.max_generations, oldest ? oldest->number : 0, left);
-	return text;
-}
+/* ---- requests ---- */
 
 /* The value of line `key` of a request's text, or "". */
 static void get_line(const char *text, const char *key, char *to, size_t size)
@@ -290,7 +198,7 @@ static void get_line(const char *text, const char *key, char *to, size_t size)
 const char *upgrade_request(struct worker *w, uint32_t id, const char *text)
 {
 	char binary[SETTINGS_PATH], config[SETTINGS_PATH], why[160];
-	const char *no = refusal();
+	const char *no = upgrade_refusal();
 
 	if (no)
 		return no;
@@ -304,7 +212,8 @@ const char *upgrade_request(struct worker *w, uint32_t id, const char *text)
 	begin(w, id);
 	u->dry_run = strstr(text, "check\n") != NULL;
 	memcpy(u->config_file, config, sizeof config);
-	if (!open_binary(binary_path(binary), why, sizeof why))
+	u->parts.binary = upgrade_open_binary(binary, why, sizeof why);
+	if (u->parts.binary < 0)
 		fail(why);
 	else
 		read_config();
@@ -520,7 +429,7 @@ const char *upgrade_rollback(struct worker *w, uint32_t id)
 			    "the upgrade is aborted, nothing has changed");
 		return NULL;
 	}
-	no = refusal();
+	no = upgrade_refusal();
 	if (no)
 		return no;
 	if (keeper.previous.binary < 0)
