@@ -184,11 +184,6 @@ static bool on_leaving(struct worker *w, struct ipc_message *m)
 	return true;
 }
 
-static bool on_program(struct worker *w, struct ipc_message *m)
-{
-	return ipc_unpack(m, "") && attach_program(w, ipc_give_fd(m, 0));
-}
-
 static bool dispatch(struct worker *w, struct ipc_message *m)
 {
 	if (m->header.generation != w->generation || m->header.worker != w->number ||
@@ -210,7 +205,7 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	case IPC_LEAVING: return on_leaving(w, m);
 	case IPC_CHILD:
 	case IPC_CHILD_ENDED: return children_word(w, m);
-	case IPC_PROGRAM: return on_program(w, m);
+	case IPC_PROGRAM: return ipc_unpack(m, "") && attach_program(w, ipc_give_fd(m, 0));
 	case IPC_PREVIOUS:
 	case IPC_PREVIOUS_PROGRAM: return attach_previous(w, m);
 	case IPC_ATTACHED: return attach_done(w);
