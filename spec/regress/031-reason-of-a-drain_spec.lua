@@ -9,6 +9,8 @@ describe("regress: drain and undrain without a reason", function ()
 	it("have the asker as the reason, in all workers and with a service too", function ()
 		local d <const> = shutdown.start { enable = { "admin_shell", "admin_socket" },
 			config = "workers = 2" }
+		d:wait_log("worker g1%.2 is ready", 40)
+		d:rebase_fds() -- ready is said by the first worker
 		for _, words in ipairs { "drain", "undrain", "drain echo", "undrain echo" } do
 			local verb <const>, service <const> = words:match "(%S+) ?(%S*)"
 			assert.equal(0, (d:run(verb, service ~= "" and service or nil)))
