@@ -103,6 +103,8 @@ static void record(void)
 	FOR_WORKERS (w)
 		if (w->generation == c->from && w->state == WORKER_WAITING)
 			w->state = WORKER_ENDED; /* one that crashed meanwhile is not needed */
+	if (c->back)
+		worker_bring_back(); /* but it is now, if its generation takes back */
 	log_info("commit: generation %u is active, %u %s; nobody accepted for %.1f ms", c->to,
 	    c->from, c->back ? "ends" : "drains", pause * 1000);
 	end();

@@ -151,7 +151,8 @@ void worker_kill_group(const struct worker *w);
 double worker_clock(struct worker *w, double now);
 /* Restarts that wait happen now: a new config may have cured them. */
 void worker_retry_all(void);
-/* A stop was taken back: the workers of the active generation that ended in it start again. */
+/* A stop was taken back, or the older generation has: the workers of the active one that have ended
+ * start again. */
 void worker_bring_back(void);
 bool worker_lives(const struct worker *w);
 struct worker *worker_of(uint32_t generation, uint32_t number);

@@ -285,7 +285,7 @@ void worker_retry_all(void)
 	}
 }
 
-/* During a stop a worker that ended was not started again. */
+/* During a stop, or beside a newer generation, a worker that ended was not started again. */
 void worker_bring_back(void)
 {
 	FOR_WORKERS (w) {
