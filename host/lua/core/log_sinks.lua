@@ -122,11 +122,9 @@ function log_sinks.file(config)
 		return log_sinks.nowhere(), path .. ": " .. tostring(err)
 	end
 	open_files[#open_files + 1] = { file = file, rule = config }
-	if config.buffer_mode ~= false then
-		file:setvbuf(config.buffer_mode or "line")
-	else
-		file:setvbuf("no")
-	end
+	-- Without a buffer a line is one write, however long: workers append to the same file, and what
+	-- is longer than the buffer of "line" would be torn.
+	file:setvbuf(config.buffer_mode == "full" and "full" or "no")
 	return line_sink(config, function (line) file:write(line) end, one_line)
 end
 
