@@ -250,6 +250,10 @@ def main():
         print("\n".join(f"{n:14} {i.what}" for n, i in ITEMS.items()), *EXTRA, sep="\n")
         return
     names = chosen(argv or [os.environ.get("BENCH_ONLY", "")])
+    unknown = set(ONLY) - {name for role in SERVERS.values() for name in role}
+    if unknown:
+        sys.exit(f"bench: BENCH_SERVERS names {', '.join(sorted(unknown))}; there are "
+            + " ".join(sorted({name for role in SERVERS.values() for name in role})))
     if os.cpu_count() < 2:
         sys.exit("bench: one core for the server and one for the load are needed")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -64,7 +64,8 @@ def table(name, result, rounds):
         f"{'p50':>9}{'p99':>9}{'p99.9':>9} us  rounds")
     for server, f in result["servers"].items():
         if "us" not in f:
-            print(f"{server:15} not reported: {f['refused']} {' '.join(f['text'])}")
+            why = ", ".join(f"{reason} ({n})" for reason, n in f["refused"].items())
+            print(f"{server:15} not reported: {why} {' '.join(f['text'])}")
             continue
         print(f"{server:15}{f['us']:10.3f}{cell(f, 'of_raw', '{:.3f}'):>7}"
             f"{cell(f, 'of_best', '{:.2f}'):>7}{cell(f, 'rate', '{:.0f}'):>10}"

@@ -181,11 +181,13 @@ static int l_reads(lua_State *L)
 void lua_conn_reads(struct conn_reads *reads)
 {
 	lua_State *L = lua_handle_state(), *caller = lua_handle_enter(NULL);
+	const char *callback = guard_callback(lua_callback_name(CB_INCOMING));
 
 	while (!lua_host_call_each(L, l_reads, reads)) {
 		lua_handle_enter(NULL);
 		/* nothing but a callback raises: what conn_next_read calls is protected itself */
 		lua_conn_failed(L, lua_conn_of(reads->conn), CB_INCOMING);
 	}
+	guard_callback(callback);
 	lua_handle_enter(caller);
 }

@@ -192,7 +192,8 @@ void guard_wake(void)
 static void report_slow(lua_State *L)
 {
 	double seconds = (guard.ticks + 1) * guard.period;
-	const char *label = guard_call.label ? guard_call.label : "callback";
+	const char *named = guard_call.label ? guard_call.label : guard_call.callback;
+	const char *label = named ? named : "callback";
 
 	guard_call.slow = 0;
 	if (guard.on_slow == LUA_NOREF) {

@@ -15,6 +15,7 @@ extern struct guard_call {
 	volatile sig_atomic_t slow;    /* the outermost call has been seen slow */
 	volatile sig_atomic_t expired; /* 1 + how often it has been raised */
 	const char *volatile label;    /* see guard_label */
+	const char *callback;          /* see guard_callback */
 } guard_call;
 
 /* private: starts the timer; ends an outermost call of which there is something to tell */
@@ -41,6 +42,16 @@ static inline void guard_leave(lua_State *L, lua_State *previous)
 	guard_call.current = previous;
 	if (--guard_call.depth == 0 && (guard_call.slow || guard_call.expired || guard_call.label))
 		guard_end(L);
+}
+
+/* Names the callback that is about to be made ("onincoming"), for the report of a slow one that
+ * nobody has labelled; static text. Returns the one before, to be set again behind it. */
+static inline const char *guard_callback(const char *name)
+{
+	const char *before = guard_call.callback;
+
+	guard_call.callback = name;
+	return before;
 }
 
 /* For a protected call that has not entered itself but what it calls: guard_depth before it, and

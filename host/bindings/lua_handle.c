@@ -1,6 +1,7 @@
 #include "bindings/lua_handle.h"
 
 #include "base/log.h"
+#include "bindings/lua_guard.h"
 #include "net/neterr.h"
 
 #include <errno.h>
@@ -190,11 +191,12 @@ void lua_handle_failed(lua_State *L, struct lua_handle *h, enum lua_callback whi
 bool lua_handle_call(
     lua_State *L, struct lua_handle *h, enum lua_callback which, int nargs, int nresults)
 {
-	lua_State *before =
-	    lua_handle_enter(NULL); /* what it calls in turn says where it runs itself */
-	bool ok;
+	/* what it calls in turn says where it runs itself */
+	lua_State *before = lua_handle_enter(NULL);
+	const char *callback = guard_callback(lua_callback_name(which));
+	bool ok = lua_host_call_above(L, nargs + 1, nresults);
 
-	ok = lua_host_call_above(L, nargs + 1, nresults);
+	guard_callback(callback);
 	lua_handle_enter(before);
 	if (!ok)
 		lua_handle_failed(L, h, which);

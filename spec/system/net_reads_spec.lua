@@ -176,7 +176,7 @@ describe("reads of one turn", function ()
 
 	it("have each its own time limit", function ()
 		local slow <const> = {}
-		guard.on_slow(function (_, traceback) slow[#slow + 1] = traceback end)
+		guard.on_slow(function (_, traceback, what) slow[#slow + 1] = what .. "\n" .. traceback end)
 		finally(function () guard.on_slow(function () end) end)
 		guard.limits { slow = 0.05, timeout = 0.6 }
 		send(12, function (_, data)
@@ -187,7 +187,7 @@ describe("reads of one turn", function ()
 		run_until(function () return #errors == 1 end, 5, "the error")
 		assert.matches("callback took longer than callback_timeout", errors[1])
 		assert.is_true(#slow >= 1 and #slow <= 2, #slow .. " were slow")
-		assert.matches("net_reads_spec.lua", slow[1])
+		assert.matches("^onincoming\n.*net_reads_spec.lua", slow[1])
 	end)
 
 	it("may each hold coroutines that yield, but not yield themselves", function ()
