@@ -135,11 +135,9 @@ void worker_slot_init(struct worker *w, uint32_t generation, uint32_t number);
 void worker_start(struct worker *w);
 /* The version of its channel. */
 unsigned worker_version(const struct worker *w);
-/* Sends this, in the version of its channel. false: the channel is full; EPIPE is none of our
- * business, a death is on its way. */
+/* In the version of its channel. false: it is full; EPIPE is nothing, a death is on its way. */
 bool worker_send(const struct worker *w, struct ipc_message *m);
-/* Says nothing to who does not know the type. Sends; a full channel keeps one message and drops the
- * next with a log line. Format: ipc_pack. */
+/* As ipc_pack, to who knows the type; a full channel keeps one and drops the next with a log line. */
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
 void worker_tell_status(struct worker *to);
 void worker_writable(struct worker *w);
@@ -151,8 +149,7 @@ void worker_kill_group(const struct worker *w);
 double worker_clock(struct worker *w, double now);
 /* Restarts that wait happen now: a new config may have cured them. */
 void worker_retry_all(void);
-/* A stop was taken back, or the older generation has: the workers of the active one that have ended
- * start again. */
+/* An end was taken back: those of the active generation that have ended start again. */
 void worker_bring_back(void);
 bool worker_lives(const struct worker *w);
 struct worker *worker_of(uint32_t generation, uint32_t number);
