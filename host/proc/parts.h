@@ -137,7 +137,7 @@ void worker_start(struct worker *w);
 unsigned worker_version(const struct worker *w);
 /* In the version of its channel. false: it is full; EPIPE is nothing, a death is on its way. */
 bool worker_send(const struct worker *w, struct ipc_message *m);
-/* As ipc_pack, to who knows the type; a full channel keeps one and drops the next with a log line. */
+/* As ipc_pack, to who knows the type; a full channel keeps one, drops the next with a log line. */
 void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *format, ...);
 void worker_tell_status(struct worker *to);
 void worker_writable(struct worker *w);
