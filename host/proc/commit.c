@@ -72,7 +72,7 @@ void commit_cancel(void)
 static void fail(const char *why)
 {
 	commit_cancel();
-	upgrade_commit_failed(why);
+	upgrade_fail(why);
 }
 
 /* What the config of the new generation says is in force, but for what cannot change. */

@@ -83,7 +83,7 @@ void upgrade_lost_worker(const struct worker *w, const char *how);
 void upgrade_abandon(const char *why);
 /* The outcome of the commit. */
 void upgrade_committed(double pause);
-void upgrade_commit_failed(const char *why);
+void upgrade_fail(const char *why);
 /* UPGRADE for one worker: the newest state, and the outcome of the last. */
 void upgrade_tell(struct worker *w);
 /* PREVIOUS and PREVIOUS_PROGRAM for one worker, if there is a previous binary. */
@@ -105,7 +105,7 @@ const char *upgrade_refusal(void);
 int upgrade_open_binary(const char *asked, char *why, size_t size);
 
 /* ---- commit.c ---- */
-/* Begins; upgrade_committed or upgrade_commit_failed follows within 4 s, perhaps at once. */
+/* Begins; upgrade_committed or upgrade_fail follows within 4 s, perhaps at once. */
 void commit_begin(uint32_t from, uint32_t to, bool back);
 /* Before the record: `from` goes on as before. Nothing is reported. */
 void commit_cancel(void);

@@ -131,7 +131,7 @@ static void finish(const char *outcome, bool ok, const char *reason)
 }
 
 /* Before the record: the new generation goes, nothing else has changed. */
-static void fail(const char *why)
+void upgrade_fail(const char *why)
 {
 	struct generation *g = generation_of(u->target);
 
@@ -152,7 +152,7 @@ static void read_config(void)
 	if (reload_read_for_upgrade(u->parts.binary, file) == 0)
 		u->reading = true;
 	else if (errno != EBUSY)
-		fail(strerror(errno));
+		upgrade_fail(strerror(errno));
 }
 
 static struct upgrade_asker asker_of(const struct worker *w, uint32_t id)
@@ -214,7 +214,7 @@ const char *upgrade_request(struct worker *w, uint32_t id, const char *text)
 	memcpy(u->config_file, config, sizeof config);
 	u->parts.binary = upgrade_open_binary(binary, why, sizeof why);
 	if (u->parts.binary < 0)
-		fail(why);
+		upgrade_fail(why);
 	else
 		read_config();
 	return NULL;
@@ -244,7 +244,7 @@ static void spawn(void)
 		return;
 	g = generation_start(&u->parts, GENERATION_JOINING);
 	if (!g) {
-		fail("no room for another generation");
+		upgrade_fail("no room for another generation");
 		return;
 	}
 	u->target = g->number;
@@ -271,7 +271,7 @@ void upgrade_read(const char *why)
 	if (!why && strcmp(s.runtime_path, keeper.settings.runtime_path) != 0)
 		why = "runtime_path cannot change in an upgrade";
 	if (why) {
-		fail(why);
+		upgrade_fail(why);
 		return;
 	}
 	fd_swap(&u->parts.settings, &keeper.reader.settings);
@@ -302,11 +302,6 @@ void upgrade_ready(const struct generation *g)
 }
 
 /* ---- commit to the end ---- */
-
-void upgrade_commit_failed(const char *why)
-{
-	fail(why);
-}
 
 static void retire_other(uint32_t number)
 {
@@ -391,7 +386,7 @@ void upgrade_lost_worker(const struct worker *w, const char *how)
 		else
 			settle(); /* nobody could take back: an ordinary crash */
 	} else {
-		fail(why);
+		upgrade_fail(why);
 	}
 }
 
@@ -400,7 +395,7 @@ void upgrade_abandon(const char *why)
 	if (u->state == UPGRADE_NONE)
 		return;
 	if (u->state != UPGRADE_PROBATION) {
-		fail(why);
+		upgrade_fail(why);
 		return;
 	}
 	/* both generations hear the stop; there is nothing left to prove */
@@ -423,7 +418,7 @@ const char *upgrade_rollback(struct worker *w, uint32_t id)
 		return NULL;
 	}
 	if (u->state != UPGRADE_NONE && u->state != UPGRADE_PROBATION) {
-		fail("aborted");
+		upgrade_fail("aborted");
 		if (w)
 			worker_tell(w, IPC_RESULT, id, "us", 1,
 			    "the upgrade is aborted, nothing has changed");
@@ -469,7 +464,7 @@ double upgrade_clock(double now)
 	} else {
 		snprintf(why, sizeof why, "not over in %s after %.1f s",
 		    upgrade_state_name(u->state), now - u->started);
-		fail(why);
+		upgrade_fail(why);
 	}
 	return u->due;
 }

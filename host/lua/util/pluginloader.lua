@@ -69,9 +69,8 @@ function loader_methods:load_resource(plugin, resource)
 	return self:load_file(candidates(plugin, resource))
 end
 
---- @return chunk, path, metadata; or nil and the message
-function loader_methods:load_code(plugin, resource, env)
-	local text, path, metadata = self:load_resource(plugin, resource)
+-- What load_resource has found, as a chunk.
+local function compile(text, path, metadata, env)
 	if not text then
 		return nil, path
 	end
@@ -80,6 +79,12 @@ function loader_methods:load_code(plugin, resource, env)
 		return nil, err, path
 	end
 	return chunk, path, metadata
+end
+
+--- @return chunk, path, metadata; or nil and the message
+function loader_methods:load_code(plugin, resource, env)
+	local text, path, metadata = self:load_resource(plugin, resource)
+	return compile(text, path, metadata, env)
 end
 
 --- As load_code for `NAME.EXTENSION`, then `NAME.lua`, then in a folder of the resource's own name
@@ -92,14 +97,7 @@ function loader_methods:load_code_ext(plugin, resource, extension, env)
 			text, path, metadata = self:load_resource(resource, resource .. "." .. extension)
 		end
 	end
-	if not text then
-		return nil, path
-	end
-	local chunk, err = envload(text, "@" .. path, env or _G)
-	if not chunk then
-		return nil, err, path
-	end
-	return chunk, path, metadata
+	return compile(text, path, metadata, env)
 end
 
 --- @param options `load_filter_cb(path, text)` → path, text, metadata; nil skips the file
