@@ -442,8 +442,8 @@ static int l_sys_clock(lua_State *L)
 	return 2;
 }
 
-/* sha256(text) -> its 32 bytes. By libmd: OpenSSL would be loaded for it (base/late.h) in every host
- * that upgrades, 10 ms while both generations serve, and 3 MiB from then on. Secrets, and what
+/* sha256(text) -> its 32 bytes. By libmd: OpenSSL would be loaded for it (base/late.h) in every
+ * host that upgrades, 10 ms while both generations serve, and 3 MiB from then on. Secrets, and what
  * modules hash, go through util.hashes. */
 static int l_sys_sha256(lua_State *L)
 {
