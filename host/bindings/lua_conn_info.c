@@ -297,7 +297,7 @@ const luaL_Reg lua_conn_info_methods[] = {{"ip", l_ip}, {"port", l_port},
 
 enum { ID_SIZE = 24 };
 
-/* Distinct in this process; the worker's log lines carry its generation and number. */
+/* Distinct, as the serial is: an operator closes a connection of any worker by it. */
 static void id_of(struct lua_conn *lc, char id[ID_SIZE])
 {
 	snprintf(id, ID_SIZE, "conn%08x", lc->c.serial * 2654435761u);

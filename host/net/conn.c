@@ -231,14 +231,13 @@ void conn_init(struct conn *c, struct loop *loop)
 
 static void start(struct conn *c, int fd, enum conn_class klass, enum conn_state state)
 {
-	static uint32_t serials;
 	struct loop *loop = c->loop;
 
 	ev_io_set(&c->io, fd, 0);
 	c->state = (uint8_t)state;
 	c->klass = (uint8_t)klass;
 	urgent_set(loop, &c->io, klass == CONN_ADMIN);
-	c->serial = ++serials;
+	c->serial = ++loop->serials;
 	c->born = loop_tick_now(loop);
 	c->next = loop->conns;
 	if (c->next)

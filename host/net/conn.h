@@ -130,7 +130,7 @@ struct conn {
 	    *server; /* ro: who accepted it, NULL for others; valid while listed there */
 	struct conn *next, **link;  /* private: the loop's list; link is NULL when not in it */
 	struct conn_secret *secret; /* private: of the transport that encrypts */
-	uint32_t serial;            /* ro */
+	uint32_t serial;            /* ro: distinct, and all but surely among processes too */
 	uint32_t born;              /* ro: tick */
 };
 

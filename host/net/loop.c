@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -273,6 +274,8 @@ static struct loop *loop_new(void)
 	loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	loop->cork.dirty_tail = &loop->cork.dirty;
 	loop->cork.later_tail = &loop->cork.later;
+	if (getrandom(&loop->serials, sizeof loop->serials, GRND_NONBLOCK) < 0)
+		loop->serials = (uint32_t)getpid() << 16;
 	loop->born = clock_coarse();
 	loop->turned_at = clock_monotonic();
 	loop->born_real = clock_realtime();

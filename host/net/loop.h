@@ -80,6 +80,8 @@ struct loop {
 	double born; /* monotonic; tick 1 of the wheel */
 	double born_real;
 	double turned_at; /* monotonic: when libev read its clock for this turn */
+	uint32_t
+	    serials; /* the last connection's; begins anywhere, for other workers have some too */
 	unsigned depth;
 	uint64_t events; /* callbacks so far */
 	bool quitting, running, leaving, turning;
