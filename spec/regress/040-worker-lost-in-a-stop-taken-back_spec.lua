@@ -12,8 +12,10 @@ local holder <const> = [[
 	module:hook("lameduck-started", function (event) event:hold("abort me", 60) end)
 ]]
 
+-- The second worker as the status has it; of one that has just been started it may know nothing.
 local function second(d)
-	return d:status().generations[1].workers[2]
+	local generation <const> = d:status().generations[1]
+	return generation and generation.workers[2] or {}
 end
 
 describe("regress: a worker that dies in a stop that is taken back", function ()

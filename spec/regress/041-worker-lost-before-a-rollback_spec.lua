@@ -25,7 +25,12 @@ describe("regress: a rollback to a generation that has lost a worker", function 
 				modules_enabled = { "admin_socket", "admin_shell", "echo" }
 				echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }
 			]], allow = { "signal 9", "g1%.", "rolled%-back", "takes back" } }
-			assert.equal(0, (d:run("upgrade", "--no-wait")))
+			wait.until_true(function ()
+				local entry <const> = worker(d, "1.2")
+				return entry and entry.state == "serving"
+			end, 20)
+			local code <const>, out <const>, err <const> = d:run("upgrade", "--no-wait")
+			assert.equal(0, code, out .. err)
 			wait.until_true(function () return d:status().upgrade.state == "probation" end, 30)
 			local pid <const> = worker(d, lost).pid
 			process.kill(pid, "KILL")

@@ -13,7 +13,8 @@ local HOST <const> = "*"
 local most <const> = 64 * 1024
 
 local function path()
-	return prosody.paths and prosody.paths.user_runtime .. NAME
+	local folder <const> = prosody.paths and prosody.paths.user_runtime
+	return folder and folder .. NAME
 end
 
 local function lines()
