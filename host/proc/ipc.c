@@ -178,8 +178,9 @@ static bool take_fds(struct ipc_message *m, struct msghdr *msg)
 static bool is_message(const struct ipc_message *m, size_t size, enum ipc_from from)
 {
 	const struct ipc_header *h = &m->header;
+	unsigned oldest = from == IPC_FROM_READER ? IPC_VERSION_READER : IPC_VERSION_OLDEST;
 
-	if (size < sizeof *h || h->magic != IPC_MAGIC || h->version < IPC_VERSION_OLDEST ||
+	if (size < sizeof *h || h->magic != IPC_MAGIC || h->version < oldest ||
 	    h->version > IPC_VERSION)
 		return false;
 	if (h->type >= IPC_TYPES || !rules[h->type].name || !(rules[h->type].from & from) ||

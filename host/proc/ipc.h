@@ -11,9 +11,9 @@
  *
  * The version is per channel: who starts a worker says HELLO in a version that both know, and all
  * that follows is in that one. A program knows two: IPC_VERSION and the one before; a reader speaks
- * the one before, so that an older keeper hears it. To add a type: raise IPC_VERSION, put the type
- * at the end, with its version in ipc.c; it is not sent to who does not know it. To change a body:
- * a new type.
+ * the one before, so that an older keeper hears it, and is heard down to the one before that. To
+ * add a type: raise IPC_VERSION, put the type at the end, with its version in ipc.c; it is not sent
+ * to who does not know it. To change a body: a new type.
  *
  * A worker may say the ten words from IPC_READY to IPC_LEAVING, two of its children, ask for what
  * another worker has bound, and as an orphan three more; none carries a path, pid or command. */
@@ -34,6 +34,8 @@ enum {
 	IPC_MAGIC = 0x31574447, /* "GDW1" */
 	IPC_VERSION = 4,
 	IPC_VERSION_OLDEST = IPC_VERSION - 1,
+	IPC_VERSION_READER =
+	    IPC_VERSION_OLDEST - 1, /* what a reader of the version before speaks */
 	IPC_MESSAGE_MAX = 1024,
 	IPC_BODY_MAX = 1000,
 	IPC_TEXT_MAX = 900,

@@ -105,6 +105,11 @@ static void versions(void)
 		m.header.version = (uint16_t)version;
 		check(ipc_send(pair[1], &m) == 0, "send", version);
 		check(accepted(IPC_FROM_WORKER) == known, "version", version);
+		ipc_pack(&m, IPC_FAULTS, 0, "d", text);
+		m.header.version = (uint16_t)version;
+		check(ipc_send(pair[1], &m) == 0, "send", version);
+		check(accepted(IPC_FROM_READER) == (known || version == IPC_VERSION - 2),
+		    "version of a reader", version);
 		ipc_pack(&m, IPC_PREVIOUS, 0, "dd", text, text);
 		m.header.version = (uint16_t)version;
 		check(ipc_send(pair[1], &m) == 0, "send", version);
