@@ -224,7 +224,7 @@ def minutes(names):
     extra = {"memory": all_roles * 8 + 40, "start": ROUNDS * all_roles * 0.7, "timers": ROUNDS * 8,
         "growth": ROUNDS * 8 * (SECONDS + 1.5), "workers": 5 + ROUNDS * 2 * (SECONDS + 0.6),
         "share": 10, "closes": min(ROUNDS, 3) * 6, "drain-http": min(ROUNDS, 3) * (2 * SECONDS + 5),
-        "draining": 120, "gc": 60, "dispatch": ROUNDS * 4}
+        "draining": 300, "gc": 60, "dispatch": ROUNDS * 4}
     rest = 10 + sum(s for n, s in extra.items() if n in names)
     return (each + rest) / 60, (each * (1 + REDO) + rest) / 60
 

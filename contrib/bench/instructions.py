@@ -12,6 +12,7 @@ import glob
 import os
 import re
 import shutil
+import statistics as st
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ WORK = {
 # more or less (one in 3,000 connections, or 20,000 reads) is no difference.
 DRAINING = {"echo-1": 100000, "tls-echo": 60000, "churn": 60000}
 MOST = 0.02  # by so much draining may differ from serving
+ROUNDS = 3  # of these the medians: how many reads a turn has differs, and with it what a read costs
 KEEP = None
 
 
@@ -97,11 +99,11 @@ class Counted:
         done = self.load(argv, answers)
         return (self.dump() - before) / (done - short)
 
-    def drain(self):
-        run = subprocess.run([servers.GADWALL, "drain", "-c", self.config], capture_output=True,
+    def tell(self, verb):
+        run = subprocess.run([servers.GADWALL, verb, "-c", self.config], capture_output=True,
             text=True, timeout=60, check=False)
         if run.returncode not in (0, 5): # 5: done, and now it drains
-            raise RuntimeError(f"drain: exit {run.returncode}: {run.stdout}{run.stderr}")
+            raise RuntimeError(f"{verb}: exit {run.returncode}: {run.stdout}{run.stderr}")
 
     def stop(self):
         self.process.kill()
@@ -132,11 +134,15 @@ def count_draining(names=DRAINING):
         answers = DRAINING[name]
         counted = Counted(role)
         try:
-            serving = counted.count(argv, answers)
-            counted.drain()
-            draining = counted.count(argv, answers)
+            rounds = []
+            for _ in range(ROUNDS):
+                serving = counted.count(argv, answers)
+                counted.tell("drain")
+                rounds.append((serving, counted.count(argv, answers)))
+                counted.tell("undrain")
         finally:
             counted.stop()
+        serving, draining = (st.median(side) for side in zip(*rounds))
         found[name] = (serving, draining)
         ratio = draining / serving
         print(f"{name:14} serving {serving:9.0f}  draining {draining:9.0f}  {ratio:.4f}"

@@ -13,16 +13,6 @@ local function start(workers)
 	]]):format(workers) }
 end
 
-local function worker(d, name)
-	for _, generation in ipairs(d:status().generations) do
-		for _, entry in ipairs(generation.workers) do
-			if entry.worker == name then
-				return entry
-			end
-		end
-	end
-end
-
 local function state_of(d, service)
 	for _, entry in ipairs(d:status().services) do
 		if entry.service == service then
@@ -33,10 +23,10 @@ end
 
 -- Kills a worker and waits for the one that comes after it, unless it has to wait itself.
 local function kill(d, name, waits)
-	local pid <const> = worker(d, name).pid
+	local pid <const> = d:worker(name).pid
 	process.kill(pid, "KILL")
 	wait.until_true(function ()
-		local entry <const> = worker(d, name)
+		local entry <const> = d:worker(name)
 		return entry and entry.pid ~= pid and (waits or math.tointeger(entry.pid) ~= 0
 			and d:state()["worker." .. name] ~= "starting")
 	end, 20)
@@ -48,7 +38,7 @@ describe("regress: what an operator has drained", function ()
 	it("is drained in a worker that is restarted", function ()
 		local d <const> = start(1)
 		assert.equal(0, (d:run("drain", "echo")))
-		process.kill(worker(d, "1.1").pid, "KILL")
+		process.kill(d:worker("1.1").pid, "KILL")
 		d:wait_log("drain%-started: echo %(as before the restart%)", 20)
 		wait.until_true(function () return state_of(d, "echo") == "draining" end, 20)
 		assert.equal(0, (d:run("undrain", "echo")))
@@ -78,7 +68,7 @@ describe("regress: what an operator has drained", function ()
 		local code, out, err = d:run("upgrade")
 		assert.equal(0, code, out .. err)
 		for _, name in ipairs { "2.1", "2.2" } do
-			wait.until_true(function () return worker(d, name).state == "draining" end, 20)
+			wait.until_true(function () return d:worker(name).state == "draining" end, 20)
 		end
 		assert.equal(0, (d:run("undrain")))
 		wait.until_true(function () return d:status().state == "serving" end, 20)

@@ -5,16 +5,6 @@ local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local wait <const> = require "spec.support.wait"
 
-local function worker(d, name)
-	for _, generation in ipairs(d:status().generations) do
-		for _, entry in ipairs(generation.workers) do
-			if entry.worker == name then
-				return entry
-			end
-		end
-	end
-end
-
 describe("regress: a rollback to a generation that has lost a worker", function ()
 	after_each(daemon.finish_all)
 
@@ -26,22 +16,22 @@ describe("regress: a rollback to a generation that has lost a worker", function 
 				echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }
 			]], allow = { "signal 9", "g1%.", "rolled%-back", "takes back" } }
 			wait.until_true(function ()
-				local entry <const> = worker(d, "1.2")
+				local entry <const> = d:worker("1.2")
 				return entry and entry.state == "serving"
 			end, 20)
 			local code <const>, out <const>, err <const> = d:run("upgrade", "--no-wait")
 			assert.equal(0, code, out .. err)
 			wait.until_true(function () return d:status().upgrade.state == "probation" end, 30)
-			local pid <const> = worker(d, lost).pid
+			local pid <const> = d:worker(lost).pid
 			process.kill(pid, "KILL")
 			wait.until_true(function ()
-				local entry <const> = worker(d, lost)
+				local entry <const> = d:worker(lost)
 				return not entry or entry.pid ~= pid
 			end, 20)
-			process.kill(worker(d, "2.2").pid, "KILL")
+			process.kill(d:worker("2.2").pid, "KILL")
 			for _, name in ipairs { "1.1", "1.2" } do
 				wait.until_true(function ()
-					local entry <const> = worker(d, name)
+					local entry <const> = d:worker(name)
 					return entry and entry.state == "serving" and math.type(entry.pid) == "integer"
 				end, 30)
 			end

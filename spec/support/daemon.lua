@@ -298,6 +298,17 @@ function methods:status()
 	return status.result or status
 end
 
+--- A worker as the status has it now.
+---@param name string "GENERATION.NUMBER"
+---@return table|nil entry of `workers`; nil when the status does not name it
+function methods:worker(name)
+	for _, generation in ipairs(self:status().generations) do
+		for _, entry in ipairs(generation.workers) do
+			if entry.worker == name then return entry end
+		end
+	end
+end
+
 -- Newest TCP port of a service in the log, which costs no command.
 local function logged_port(self, service)
 	local port

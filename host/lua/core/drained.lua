@@ -4,6 +4,7 @@
 
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("lifecycle")
+local places <const> = require "core.places"
 
 local drained <const> = {}
 
@@ -30,22 +31,6 @@ local function lines()
 	return table.concat(list, "\n")
 end
 
--- Workers write the same; each under a name of its own first.
-local function write_file(name, text)
-	local temporary <const> = ("%s.%d"):format(name, prosody.worker or 1)
-	local file, err = io.open(temporary, "w")
-	if not file then
-		return nil, err
-	end
-	local ok, why = file:write(text)
-	local closed, close_err = file:close()
-	if not (ok and closed) then
-		os.remove(temporary)
-		return nil, why or close_err
-	end
-	return os.rename(temporary, name)
-end
-
 local written -- what this worker has written last
 local counts  -- given by follow
 local at_once = false -- several changes are one
@@ -61,7 +46,7 @@ local function write()
 		ok, err = os.remove(name)
 		ok = ok or err and err:find("No such file", 1, true)
 	else
-		ok, err = write_file(name, text)
+		ok, err = places.replace(name, text, prosody.worker or 1) -- each worker writes the same
 	end
 	if not ok then
 		log("warn", "what is drained would not outlive a crash: %s", tostring(err))

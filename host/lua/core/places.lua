@@ -107,4 +107,30 @@ function places.make_folder(path)
 	return nil, err
 end
 
+--- Writes a small file whole: who reads it meanwhile has the old text or the new one. It is there
+-- after a crash of this process, not of the machine (that is util.storefile's).
+-- @param path of the file
+-- @param text
+-- @param mark optional: what makes the name of the file beside it ours, where several processes
+--   write the same path
+-- @return true; or nil and a message, and the old file is as it was
+function places.replace(path, text, mark)
+	local scratch <const> = ("%s.%s"):format(path, mark or "tmp")
+	local file, err = io.open(scratch, "w")
+	if not file then
+		return nil, err
+	end
+	local ok, why = file:write(text)
+	local closed, close_err = file:close()
+	if ok and closed then
+		ok, why = os.rename(scratch, path)
+		closed = ok
+	end
+	if not closed then
+		os.remove(scratch)
+		return nil, why or close_err
+	end
+	return true
+end
+
 return places

@@ -5,6 +5,7 @@ local datetime <const> = require "util.datetime"
 local json <const> = require "util.json"
 local json_fields <const> = require "core.json_fields"
 local log <const> = require "util.logger".init("lifecycle")
+local places <const> = require "core.places"
 
 local report <const> = {}
 
@@ -102,21 +103,6 @@ function report.build(stop)
 	}, "report")
 end
 
-local function write_file(path, text)
-	local temporary = path .. ".tmp"
-	local file, err = io.open(temporary, "w")
-	if not file then
-		return nil, err
-	end
-	local ok, write_err = file:write(text, "\n")
-	local closed, close_err = file:close()
-	if not (ok and closed) then
-		os.remove(temporary)
-		return nil, write_err or close_err
-	end
-	return os.rename(temporary, path)
-end
-
 --- Tells the report: one line in the log, and the file of `shutdown_report` if there is one.
 -- @param built the object of build()
 -- @param path file, or nil
@@ -125,7 +111,7 @@ function report.publish(built, path)
 	local text = json.encode(built)
 	log("info", "shutdown report: %s", text)
 	if path then
-		local ok, err = write_file(path, text)
+		local ok, err = places.replace(path, text .. "\n")
 		if not ok then
 			log("error", "shutdown_report: %s", err)
 		end

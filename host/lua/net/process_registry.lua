@@ -65,14 +65,12 @@ function registry.add(child)
 	end
 	local path = file_of(child.name)
 	local ok, err = places.make_folder(folder_of())
-	local file
 	if ok then
-		file, err = io.open(path .. ".tmp", "w")
+		ok, err = places.replace(path, ("%d %d %s\n"):format(child.pid, started, boot_id()))
 	end
-	local text = ("%d %d %s\n"):format(child.pid, started, boot_id())
-	if not file or not file:write(text) or not file:close() or not os.rename(path .. ".tmp", path) then
+	if not ok then
 		log("error", "%s cannot be written, so nobody will adopt %s: %s", path, child.name,
-			tostring(err or "write failed"))
+			tostring(err))
 	end
 end
 
