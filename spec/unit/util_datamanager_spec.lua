@@ -54,7 +54,7 @@ describe("util.datamanager", function ()
 		assert.same(nasty, dm.load("u", "h", "s"))
 		assert.is_true(dm.store("u", "h", "s", { 1 }))
 		assert.same({ 1 }, dm.load("u", "h", "s"))
-		assert.is_nil(process.read_file(dm.getpath("u", "h", "s") .. "~"))
+		assert.same({ "u.dat" }, require "util.storefile".names(dir .. "/data/h/s"))
 	end)
 
 	it("keeps no file of an empty store", function ()

@@ -37,10 +37,11 @@ local function sync_folder(path)
 	end
 end
 
---- Replaces a file: a temp file beside it (`PATH~`), fsync, rename.
+--- Replaces a file: a temp file beside it (`PATH~PID`: other workers, or another generation, may
+-- write the same one), fsync, rename.
 -- @return true; or nil, message, errno; the old file is untouched then
 function storefile.write(path, text)
-	local scratch = path .. "~"
+	local scratch = ("%s~%d"):format(path, (sys.ids()))
 	local fd, err, code = open_to_write(scratch, fcntl.O_TRUNC)
 	if not fd then
 		return nil, err, code
