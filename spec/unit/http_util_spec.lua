@@ -55,6 +55,19 @@ describe("util.http", function ()
 		end
 		assert.is_nil(http.parse_forwarded(nil))
 	end)
+
+	it("reads a long Forwarded in a time that grows with its length alone", function ()
+		local function seconds(pairs)
+			local text <const>, start <const> = ("a=;"):rep(pairs) .. "a=", os.clock()
+			for _ = 1, 40000 // pairs do
+				assert.same(1, #http.parse_forwarded(text))
+			end
+			return os.clock() - start
+		end
+		seconds(100)
+		local short <const> = seconds(100)
+		assert.is_true(seconds(20000) < 10 * short + 0.1) -- was 100 times that
+	end)
 end)
 
 describe("net.http.codes", function ()

@@ -101,24 +101,25 @@ function http.normalize_path(path, is_dir)
 	return path:sub(1, 1) == "/" and path or "/" .. path
 end
 
--- One pair of a Forwarded element: name, value, the text behind it.
-local function take_pair(text)
-	local name, rest = text:match("^%s*([^%s=;,\"]+)=(.*)$")
+-- One pair of a Forwarded element, at a position: name, value, the position behind it.
+local function take_pair(text, at)
+	local name, from = text:match("^%s*([^%s=;,\"]+)=()", at)
 	if not name then
 		return nil
 	end
-	if rest:sub(1, 1) ~= '"' then
-		local value, behind = rest:match("^([^%s;,\"]*)(.*)$")
+	if text:sub(from, from) ~= '"' then
+		local value, behind = text:match("^([^%s;,\"]*)()", from)
 		return name:lower(), value, behind
 	end
-	local value, at = {}, 2
-	while at <= #rest do
-		local c = rest:sub(at, at)
+	local value = {}
+	at = from + 1
+	while at <= #text do
+		local c = text:sub(at, at)
 		if c == '"' then
-			return name:lower(), concat(value), rest:sub(at + 1)
+			return name:lower(), concat(value), at + 1
 		elseif c == "\\" then
 			at = at + 1
-			c = rest:sub(at, at)
+			c = text:sub(at, at)
 		end
 		value[#value + 1] = c
 		at = at + 1
@@ -132,17 +133,17 @@ function http.parse_forwarded(text)
 	if type(text) ~= "string" then
 		return nil
 	end
-	local list, element = {}, {}
+	local list, element, at = {}, {}, 1
 	while true do
-		local name, value, rest = take_pair(text)
+		local name, value, behind = take_pair(text, at)
 		if not name then
 			return nil
 		end
 		element[name] = value
 		local mark
-		mark, text = rest:match("^%s*([;,]?)(.*)$")
+		mark, at = text:match("^%s*([;,]?)()", behind)
 		if mark == "" then
-			if text ~= "" then
+			if at <= #text then
 				return nil
 			end
 			list[#list + 1] = element

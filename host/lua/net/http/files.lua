@@ -60,8 +60,9 @@ local mt <const> = { __index = methods }
 function methods:send_directory(event, path, full)
 	local request, response <const> = event.request, event.response
 	if full:sub(-1) ~= "/" then
-		local encoded = urlencode(request.path):gsub("%%2f", "/")
-		response.headers.location = encoded .. "/"
+		local encoded <const>, query <const> = urlencode(request.path):gsub("%%2f", "/"),
+			request.url.query
+		response.headers.location = encoded .. "/" .. (query and "?" .. query or "")
 		return 301
 	end
 	for _, name in ipairs(self.index_files) do

@@ -2,8 +2,9 @@
 
 local routes <const> = {}
 
--- Resolved lists of paths that only wildcards match; more are forgotten together.
-local most <const> = 10000
+-- Resolved lists of paths that no route names outright: so many, and so many bytes of names, which
+-- clients make up, are remembered. More are forgotten together.
+local most <const>, most_bytes <const> = 10000, 1024 * 1024
 
 local function is_wildcard(event)
 	return event:sub(-2) == "/*"
@@ -66,13 +67,13 @@ end
 function routes.install(events, changed)
 	tell(events, changed)
 	local handlers <const>, event_map <const> = events._handlers, events._event_map
-	local guesses, count = {}, 0
+	local guesses, count, bytes = {}, 0, 0
 
 	local function forget()
 		for event in pairs(guesses) do
 			rawset(handlers, event, nil)
 		end
-		guesses, count = {}, 0
+		guesses, count, bytes = {}, 0, 0
 	end
 
 	setmetatable(handlers, {
@@ -82,10 +83,10 @@ function routes.install(events, changed)
 			end
 			local list = resolve(event_map, event)
 			if not event_map[event] then
-				if count >= most then
+				if count >= most or bytes >= most_bytes then
 					forget()
 				end
-				guesses[event], count = true, count + 1
+				guesses[event], count, bytes = true, count + 1, bytes + #event
 			end
 			rawset(handlers, event, list)
 			return list
