@@ -5,6 +5,7 @@
 module:depends("http")
 
 local files <const> = require "net.http.files"
+local storefile <const> = require "util.storefile"
 
 local usual <const> = {
 	html = "text/html", htm = "text/html", txt = "text/plain", css = "text/css",
@@ -49,7 +50,8 @@ local function mime_types()
 end
 
 local defaults <const> = {
-	path = module:get_option_path("http_files_dir", module:get_option_path("http_path")),
+	path = module:get_option_path("http_files_dir",
+		module:get_option_path("http_path", nil, "config"), "config"),
 	cache_size = module:get_option_integer("http_files_cache_size", 128, 1),
 	cache_max_file_size = module:get_option_integer("http_files_cache_max_file_size", 4096, 0),
 	index_files = module:get_option_array("http_index_files", { "index.html", "index.htm" }),
@@ -78,5 +80,9 @@ if not defaults.path then
 	module:log("warn", "http_files_dir is not set: nothing is served")
 	module:set_status("warn", "http_files_dir is not set")
 else
+	if storefile.kind(defaults.path) ~= "directory" then
+		module:log_status("warn", "http_files_dir %s is not a folder: its files are 404",
+			defaults.path)
+	end
 	module:provides("http", { route = { ["GET /*"] = files.serve(defaults) } })
 end

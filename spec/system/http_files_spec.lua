@@ -73,9 +73,26 @@ describe("mod_http_files", function ()
 	it("leads folders to their slash, and lists none", function ()
 		local status, _, headers = get "/files/sub"
 		assert.same({ 301, "/files/sub/" }, { status, headers.location })
+		status, _, headers = get "/files/sub?a=b%20c"
+		assert.same({ 301, "/files/sub/?a=b%20c" }, { status, headers.location })
 		assert.equal(403, (get "/files/sub/"))
 		assert.equal(404, (get "/files/nothing"))
 		assert.equal(404, (get "/files/a%20b.txt/"))
+	end)
+
+	it("looks for a relative folder beside the config, and says if there is none", function ()
+		local own <const> = daemon.start { config = [[
+			modules_enabled = { "http_files" }; http_files_dir = "pages"
+			http_ports = { 0 }; http_interfaces = { "127.0.0.1" }
+		]] }
+		local folder <const> = own.dir .. "/pages"
+		assert.truthy(own:log():find("http_files_dir " .. folder .. " is not a folder", 1, true))
+		process.run { argv = { "mkdir", folder } }
+		process.write_file(folder .. "/index.html", "beside")
+		local c <const> = assert(client.tcp("127.0.0.1", own:port "http"))
+		c:send "GET /files/ HTTP/1.0\r\n\r\n"
+		assert.truthy(c:read_all(5):find("\r\n\r\nbeside", 1, true))
+		own:stop()
 	end)
 
 	it("never leaves its folder", function ()
