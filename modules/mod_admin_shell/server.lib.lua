@@ -87,14 +87,6 @@ local function shutdown(_, reason, code)
 	return true, "Shutdown initiated"
 end
 
-local function report()
-	local last <const> = lifecycle.report()
-	if not last then
-		return nil, "no stop has ended in this worker"
-	end
-	return true, ("%s, exit %d, %.1f s"):format(last.result, last.exit, last.seconds), last
-end
-
 -- Waits until nothing is in flight in this worker; an event wakes it, nothing polls.
 local function wait_own_idle(session, service)
 	local sessions <const> = require "core.sessions"
@@ -171,7 +163,6 @@ local rows <const> = {
 	{ "uptime", "how long it has been running", no_args, uptime },
 	{ "memory", "bytes of the process and of Lua", no_args, memory },
 	{ "state", "state, phase, services, modules", no_args, print_status },
-	{ "report", "the report of the last stop", no_args, report },
 	{ "shutdown", "stops the host in phases",
 		{ { name = "reason", optional = true }, { name = "code", type = "integer", optional = true } },
 		shutdown },

@@ -37,6 +37,12 @@ local finish_flags <const> = {
 	{ name = "idle-wait", value = "SECONDS", type = "period", help = "longest wait for sessions" },
 }
 
+-- For who has lost the worker that was asked: nothing is asked again.
+local report_flags <const> = {
+	{ name = "wait", help = "of the stop under way, when it has ended" },
+	{ name = "progress", help = "with --wait, in JSON: the stop object again and again" },
+}
+
 local function answer(done, ok, reason, detail)
 	if ok then
 		return true, done
@@ -56,13 +62,12 @@ local function follow_phases(session, progress)
 			session:event({ left = left }, idle_progress.text(wait))
 		end
 	end
-	local function on_ended(event)
-		last = event.phase -- while it is waited for in another worker it is not told again
+	local unwatch <const> = lifecycle.watch_phases(function (event)
+		last = event.phase
 		session:event({ ended = event.phase, result = event.result, seconds = event.seconds,
 			stop = progress and lifecycle.stop_status() or nil },
-			("%s: %s after %.1f s"):format(event.phase, event.result, event.seconds or 0))
-	end
-	prosody.events.add_handler("shutdown-phase-ended", on_ended, -1000)
+			("%s: %s after %.1f s"):format(event.phase, event.result, event.seconds))
+	end)
 	timer.add_task(look, function ()
 		if ended then
 			return nil
@@ -83,7 +88,7 @@ local function follow_phases(session, progress)
 	end)
 	return function ()
 		ended = true
-		prosody.events.remove_handler("shutdown-phase-ended", on_ended)
+		unwatch()
 	end
 end
 
@@ -158,6 +163,17 @@ local function run_finish(self, flags)
 		lifecycle.finish(flags.reason, "console", flags.idle_wait))
 end
 
+local function run_report(self, flags)
+	local last <const> = lifecycle.report()
+	if flags and flags.wait and lifecycle.stop_status() then
+		async.wait_for(begin_waiting(self.session, flags.progress))
+		return true, "ended"
+	elseif not last then
+		return nil, "no stop has ended in this worker"
+	end
+	return true, ("%s, exit %d, %.1f s"):format(last.result, last.exit, last.seconds), last
+end
+
 --- @return list of commands
 function stop.commands()
 	return {
@@ -167,6 +183,8 @@ function stop.commands()
 			flags = finish_flags, handler = run_finish },
 		{ section = "server", name = "finish", args = {}, flags = finish_flags,
 			desc = "drains, waits for sessions, ends without evicting", handler = run_finish },
+		{ section = "server", name = "report", args = {}, flags = report_flags,
+			desc = "the report of the last stop", handler = run_report },
 	}
 end
 

@@ -11,6 +11,9 @@ local sys <const> = require "host.sys"
 
 local SIGTERM <const> = 15
 
+-- How often a worker is looked for after the one that was asked has died (s).
+local retry_every <const> = 0.05
+
 -- Opens the keeper while it holds the lock; a pid that was taken over by another process is noticed
 -- because the lock is asked again afterwards.
 local function open_keeper(found)
@@ -84,17 +87,41 @@ local function by_signal(ctx, found, keeper, deadline)
 	return verdict(ctx, found, nil)
 end
 
+-- The worker that was asked has died: the next one that speaks for the host knows of the stop, and
+-- is asked for nothing but its end. Nothing tells when it listens: it is tried again for a while.
+-- @return answer; nil if nobody is there to give one
+local function ask_next(ctx, found, keeper, on_part, last)
+	local tries_until <const> = sys.clock() + client.first_answer
+	while sys.clock() < math.min(tries_until, last or math.huge) do
+		local connection <const> = client.connect(found.socket)
+		local answer
+		if connection then
+			connection:request({ "server", "report", "--wait",
+				progress.wanted(ctx) and "--progress" or nil }, ctx.ui:width())
+			answer = connection:answer(on_part, { first = tries_until, last = last })
+			connection:close()
+		end
+		if answer or wait_gone(keeper, sys.clock() + retry_every) then
+			return answer
+		end
+	end
+end
+
 -- Watches the answer to its end, then the keeper to its own.
 local function follow(ctx, found, keeper, connection)
 	local deadlines <const> = control.deadlines(ctx)
 	deadlines.first = math.min(deadlines.first, sys.clock() + client.first_answer)
 	local bars <const> = progress.new(ctx)
 	local answered = false
-	local answer, why = connection:answer(function (part)
+	local function on_part(part)
 		answered = true
 		bars:part(part)
-	end, deadlines)
+	end
+	local answer, why = connection:answer(on_part, deadlines)
 	connection:close()
+	if why == "closed" then
+		answer = ask_next(ctx, found, keeper, on_part, deadlines.last)
+	end
 	bars:close()
 	if not answer and why == "timeout" and not answered and ctx.command.name == "stop" then
 		return by_signal(ctx, found, keeper, deadlines.last)

@@ -4,13 +4,14 @@
 
 local log <const> = require "util.logger".init("lifecycle")
 local peers <const> = require "core.peers"
+local report_sum <const> = require "core.report_sum"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
 
 local barrier <const> = {}
 
-local past <const> = {} -- worker → { phase = true } that it has ended
-local waiting           -- { names (list), go, timer, due }, while this worker waits
+local past <const> = {} -- worker → { phase = { result, seconds } } that it has ended
+local waiting           -- { names (list), record, go, timer, due }, while this worker waits
 
 -- The others have begun a message later, and lame-duck's hooks have a time of their own (s).
 local slack <const> = 1
@@ -33,37 +34,59 @@ local function straggler(names)
 	end
 end
 
---- Whoever waits goes on: a repeated stop, or one that was taken back.
-function barrier.release()
-	local mine <const> = waiting
-	if mine then
-		waiting = nil
-		if mine.timer then
-			timer.stop(mine.timer)
+-- The phase as the host has had it: the worst result of all workers, the longest time.
+local function sum(record)
+	local result, seconds = record.result, record.seconds
+	for _, its in pairs(past) do
+		local theirs <const> = its[record.phase]
+		if theirs then
+			result = report_sum.worse(result, theirs.result)
+			seconds = math.max(seconds, theirs.seconds)
 		end
-		mine.go()
+	end
+	return result, seconds
+end
+
+local function go_on(mine, cut)
+	waiting = nil
+	if mine.timer then
+		timer.stop(mine.timer)
+	end
+	local result, seconds = sum(mine.record)
+	if mine.died then
+		result = report_sum.worse(result, "failed")
+	end
+	mine.go(cut or result, seconds)
+end
+
+--- Whoever waits goes on: a repeated stop, or its time is over.
+function barrier.release()
+	if waiting then
+		go_on(waiting, straggler(waiting.names) and "expired")
 	end
 end
 
 local function look()
 	if waiting and not straggler(waiting.names) then
-		barrier.release()
+		go_on(waiting)
 	end
 end
 
 --- Says that this worker has ended a phase, and goes on when all others have.
 -- @param names list: the phase, and those that follow it in this worker: who has ended one of them
 --   is past it
+-- @param record of the phase here: `phase`, `result`, `seconds`
 -- @param seconds that the phase still had here
--- @param go called once, at once if nobody is waited for
-function barrier.wait(names, seconds, go)
-	peers.tell("phase-ended", names[1])
+-- @param go called once, at once if nobody is waited for: go(result, seconds) of the host's phase
+function barrier.wait(names, record, seconds, go)
+	peers.tell("phase-ended", ("%s %s %.6f"):format(names[1], record.result, record.seconds))
 	local number <const> = straggler(names)
 	if not number then
-		return go()
+		return go(sum(record))
 	end
 	log("debug", "%s is over here; worker %d goes on with it", names[1], number)
-	waiting = { names = names, go = go, due = time.monotonic() + math.max(0, seconds) + slack }
+	waiting = { names = names, record = record, go = go,
+		due = time.monotonic() + math.max(0, seconds) + slack }
 	if seconds < math.huge then
 		waiting.timer = timer.add_task(waiting.due - time.monotonic(), barrier.release)
 	end
@@ -82,17 +105,23 @@ function barrier.reset()
 	for number in pairs(past) do
 		past[number] = nil
 	end
-	barrier.release()
+	if waiting then
+		go_on(waiting, "aborted")
+	end
 end
 
 --- Hears the other workers from here on.
 function barrier.init()
-	peers.on("phase-ended", function (from, name)
+	peers.on("phase-ended", function (from, text)
+		local name <const>, result <const>, seconds <const> = text:match("^(.*) (%S+) (%S+)$")
 		past[from] = past[from] or {}
-		past[from][name] = true
+		past[from][name] = { result = result, seconds = tonumber(seconds) }
 		look()
 	end)
-	peers.on_change(function (number)
+	peers.on_change(function (number, here)
+		if waiting and not here and not is_past(number, waiting.names) then
+			waiting.died = true
+		end
 		past[number] = nil
 		look()
 	end)

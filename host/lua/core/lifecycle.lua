@@ -145,6 +145,7 @@ end
 lifecycle.plan = plan.build
 lifecycle.plan_text = plan.text
 lifecycle.when_ended = stop.when_ended
+lifecycle.watch_phases = require "core.stop_run".watch
 lifecycle.handler_error = stop.handler_error
 lifecycle.items = life.items
 lifecycle.has_service = life.has_service

@@ -123,13 +123,14 @@ local function ends_waited_for(run, list)
 end
 
 --- The phases as the status object shows them.
--- @return list of { phase, state = "ended" | "running" | "waiting", seconds, budget, result }
+-- @return list of { phase, state = "ended" | "running" | "waiting", seconds, budget, result: that of
+--   all workers (`of_all` of the record), where it is known }
 function run_methods:status()
 	local list = {}
 	for _, record in ipairs(self.results) do
 		list[#list + 1] = {
 			phase = record.phase, state = "ended", seconds = record.seconds, budget = record.budget,
-			result = record.result,
+			result = record.of_all or record.result,
 		}
 	end
 	ends_waited_for(self, list)

@@ -20,9 +20,12 @@ local look              -- function while the speaker waits
 local rank <const> = { clean = 0, failed = 1, expired = 2 }
 local exits <const> = { clean = report.CLEAN, failed = report.FAILED, expired = report.EXPIRED }
 
-local function worse(a, b)
+--- Of two results the one that counts. @return a or b
+function report_sum.worse(a, b)
 	return (rank[b] or 0) > (rank[a] or 0) and b or a
 end
+
+local worse <const> = report_sum.worse
 
 local function list_of(value)
 	return type(value) == "table" and value or {}

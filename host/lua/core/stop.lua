@@ -122,6 +122,7 @@ local function conclude(mine, is_host)
 		log("debug", "this worker's part of the report: %s", json.encode(built))
 	end
 	life.leaving(built.exit, last_words(mine, is_host))
+	mine.concluded = true
 	tell_waiters(built)
 	life.stopped(built)
 end
@@ -231,8 +232,11 @@ function stop.is_wrapped_call()
 end
 
 --- Calls fn(report) when the stop has ended, before the connections of class admin close; or
--- fn(nil, "aborted").
+-- fn(nil, "aborted"). At once if it has ended.
 function stop.when_ended(fn)
+	if current and current.concluded then
+		return fn(current.report)
+	end
 	waiters[#waiters + 1] = fn
 end
 

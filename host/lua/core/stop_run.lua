@@ -46,6 +46,28 @@ local function entered(mine, phase)
 	life.tell_keeper(phase.name, stop_run.left(mine))
 end
 
+local watchers <const> = {} -- functions that hear of each phase that is over
+
+--- Hears of each phase of a stop that is over in all workers.
+-- @param fn function({ phase, result, seconds }): the worst result, the longest time
+-- @return function that ends it
+function stop_run.watch(fn)
+	watchers[fn] = true
+	return function ()
+		watchers[fn] = nil
+	end
+end
+
+local function over(record, result, seconds)
+	record.of_all = result
+	for fn in pairs(watchers) do
+		local ok, err = pcall(fn, { phase = record.phase, result = result, seconds = seconds })
+		if not ok then
+			log("error", "a watcher of the stop: %s", tostring(err))
+		end
+	end
+end
+
 local function ended(mine, record)
 	mine.phases[#mine.phases + 1] = record
 	blame.renew()
@@ -60,16 +82,23 @@ local function ended(mine, record)
 		phase = record.phase, seconds = record.seconds, result = record.result,
 		holders = record.holders,
 	})
+	if record.result == "aborted" then -- no other phase begins after it
+		over(record, record.result, record.seconds)
+	end
 end
 
 -- After the last phase of a list nobody is waited for: the teardown or the end follows.
 local function between(mine, phase, go_on)
-	local run = phase.run
+	local run, record = phase.run, mine.phases[#mine.phases]
 	if mine.now_only or run.at >= #run.list then
+		over(record, record.result, record.seconds)
 		return go_on()
 	end
 	local seconds = math.min(phase.deadline - time.monotonic(), stop_run.left(mine))
-	barrier.wait(run:from(phase.name), seconds, go_on)
+	barrier.wait(run:from(phase.name), record, seconds, function (...)
+		over(record, ...)
+		go_on()
+	end)
 end
 
 -- The list with the wait for other generations before the teardown, or at its end.
