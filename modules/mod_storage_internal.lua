@@ -22,6 +22,15 @@ function keyval:users()
 	return datamanager.users(host, self.store, "keyval")
 end
 
+-- Several workers read, change and write: see util.datamanager.
+function keyval:alone(user, fn)
+	return datamanager.alone(user, host, self.store, "dat", fn)
+end
+
+function list:alone(user, fn)
+	return datamanager.alone(user, host, self.store, "list", fn)
+end
+
 -- nil for a user without a list, as with keyval
 function list:get(user)
 	return datamanager.list_load(user, host, self.store)

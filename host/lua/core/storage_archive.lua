@@ -48,9 +48,18 @@ local function unpack_item(item)
 	return stanza.deserialize(plain)
 end
 
--- How many items a user has; counted once, then kept in mind.
-local function count(self, user)
-	local known = self.counts:get(user or "")
+-- One step for all processes, where the list has such a thing.
+local function alone(self, user, fn)
+	if not self.list.alone then
+		return fn()
+	end
+	return self.list:alone(user, fn)
+end
+
+-- How many items a user has; counted once, then kept in mind. Other workers change it, too: who
+-- is about to refuse counts anew.
+local function count(self, user, anew)
+	local known = not anew and self.counts:get(user or "")
 	if known then
 		return known
 	end
@@ -79,8 +88,8 @@ local function without(items, key)
 end
 
 -- The user's items without that of this key; nil if there is none to take out.
-local function replaced(self, user, key, held)
-	local items <const> = key and held > 0 and self.list:get(user) or {}
+local function replaced(self, user, key)
+	local items <const> = key and self.list:get(user) or {}
 	local rest <const> = without(items, key)
 	return #rest < #items and rest or nil
 end
@@ -95,21 +104,15 @@ local function add(self, user, item, held, rest)
 	return ok, err
 end
 
---- Adds an item, or puts it in the place of the one with that key, as the newest.
--- @param key string; nil: a new one
--- @param value a stanza; any plain value where the driver takes it
--- @return the key; or nil, "quota-limit", "unsupported-datatype" or a message
-function archive:append(user, key, value, when, with)
-	local item, err = pack(self, key or new_key(), value, when or now(), with)
-	if not item then
-		return nil, err
+local function append(self, user, key, item)
+	local held, err = count(self, user)
+	if held and held >= self.limit then
+		held, err = count(self, user, true)
 	end
-	local held
-	held, err = count(self, user)
 	if not held then
 		return nil, err
 	end
-	local rest <const> = replaced(self, user, key, held)
+	local rest <const> = replaced(self, user, key)
 	if (rest and #rest or held) >= self.limit then
 		return nil, "quota-limit"
 	end
@@ -119,6 +122,18 @@ function archive:append(user, key, value, when, with)
 		return nil, err
 	end
 	return item.key
+end
+
+--- Adds an item, or puts it in the place of the one with that key, as the newest.
+-- @param key string; nil: a new one
+-- @param value a stanza; any plain value where the driver takes it
+-- @return the key; or nil, "quota-limit", "unsupported-datatype" or a message
+function archive:append(user, key, value, when, with)
+	local item, err = pack(self, key or new_key(), value, when or now(), with)
+	if not item then
+		return nil, err
+	end
+	return alone(self, user, function () return append(self, user, key, item) end)
 end
 
 -- A test of one item, from the parts of a query that look at nothing else.
@@ -220,8 +235,7 @@ function archive:get(user, key)
 	return value, when, with
 end
 
---- Changes an item in its place; when and with stay if they are not given.
-function archive:set(user, key, value, when, with)
+local function change(self, user, key, value, when, with)
 	local items, err = self.list:get(user)
 	if err then
 		return nil, err
@@ -239,6 +253,14 @@ function archive:set(user, key, value, when, with)
 	return save(self, user, items)
 end
 
+--- Changes an item in its place; when and with stay if they are not given.
+function archive:set(user, key, ...)
+	local rest <const> = table.pack(...)
+	return alone(self, user, function ()
+		return change(self, user, key, table.unpack(rest, 1, rest.n))
+	end)
+end
+
 -- What stays when a query is deleted.
 local function remaining(items, query)
 	local rest <const> = {}
@@ -253,12 +275,7 @@ local function remaining(items, query)
 	return rest
 end
 
---- Removes what a query (key, ids, with, start, end) finds, or all but the newest `truncate`.
--- @return count of removed items, or true when all were; or nil and the reason
-function archive:delete(user, query)
-	if not query or next(query) == nil then
-		return save(self, user, nil)
-	end
+local function delete(self, user, query)
 	local items, err = self.list:get(user)
 	if err then
 		return nil, err
@@ -274,6 +291,15 @@ function archive:delete(user, query)
 		return nil, err
 	end
 	return #items - #rest
+end
+
+--- Removes what a query (key, ids, with, start, end) finds, or all but the newest `truncate`.
+-- @return count of removed items, or true when all were; or nil and the reason
+function archive:delete(user, query)
+	if not query or next(query) == nil then
+		return save(self, user, nil)
+	end
+	return alone(self, user, function () return delete(self, user, query) end)
 end
 
 --- @return { counts, earliest, latest, body }, each by partner

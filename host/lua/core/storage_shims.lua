@@ -20,8 +20,7 @@ function map:set(user, key, value)
 	return self:set_keys(user, { [key] = value == nil and remove or value })
 end
 
---- Sets several keys at once; the value `store.remove` removes one.
-function map:set_keys(user, values)
+local function change(self, user, values)
 	local data, err = self.keyval_store:get(user)
 	if data == nil and err then
 		return nil, err
@@ -34,6 +33,16 @@ function map:set_keys(user, values)
 		data[key] = value
 	end
 	return self.keyval_store:set(user, data)
+end
+
+--- Sets several keys at once; the value `store.remove` removes one. Where the driver's stores have
+-- `alone(user, fn)`, it is one step for all processes.
+function map:set_keys(user, values)
+	local keyval <const> = self.keyval_store
+	if not keyval.alone then
+		return change(self, user, values)
+	end
+	return keyval:alone(user, function () return change(self, user, values) end)
 end
 
 local function needs_text(key)

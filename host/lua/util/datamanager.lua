@@ -7,6 +7,7 @@ local listfile <const> = require "util.listfile"
 local log <const> = require "util.logger".init("datamanager")
 local serialize <const> = require "util.serialization".serialize
 local storefile <const> = require "util.storefile"
+local storelock <const> = require "util.storelock"
 
 local datamanager <const> = {}
 
@@ -69,6 +70,16 @@ local getpath <const> = datamanager.getpath
 local function complain(verb, user, host, store, err)
 	log("error", "Cannot %s storage of %s for %s@%s: %s", verb, store, user or "nil", host or "nil",
 		tostring(err))
+end
+
+--- Calls fn() while no other process writes that file: what it reads and then writes is one step.
+-- fn may not wait. @return what fn returns; or nil and a message
+function datamanager.alone(user, host, store, ext, fn)
+	local path = getpath(user, host, store, ext)
+	if storefile.kind(path:match("^(.*)/")) ~= "directory" then
+		getpath(user, host, store, ext, true)
+	end
+	return storelock.alone(path, fn)
 end
 
 -- Callbacks see what is about to be stored --
@@ -169,7 +180,8 @@ end
 --- Adds text to a file of a store.
 -- @return true and its position; or nil, message
 function datamanager.append_raw(user, host, store, ext, text)
-	return storefile.append(getpath(user, host, store, ext, true), text)
+	local path = getpath(user, host, store, ext, true)
+	return storelock.alone(path, storefile.append, path, text)
 end
 
 datamanager.store_raw = storefile.write
@@ -217,11 +229,13 @@ function datamanager.list_shift(user, host, store, first)
 	if math.type(first) ~= "integer" or first < 1 then
 		return nil, "invalid-argument"
 	end
-	local items, err = datamanager.list_load(user, host, store)
-	if not items then
-		return nil, err
-	end
-	return datamanager.list_store(user, host, store, table.move(items, first, #items, 1, {}))
+	return datamanager.alone(user, host, store, "list", function ()
+		local items, err = datamanager.list_load(user, host, store)
+		if not items then
+			return nil, err
+		end
+		return datamanager.list_store(user, host, store, table.move(items, first, #items, 1, {}))
+	end)
 end
 
 -- What there is --

@@ -3,6 +3,7 @@
 local log <const> = require "util.logger".init("datamanager")
 local serialize <const> = require "util.serialization".serialize
 local storefile <const> = require "util.storefile"
+local storelock <const> = require "util.storelock"
 
 local listfile <const> = {}
 
@@ -55,17 +56,29 @@ local function whole(text)
 	return last
 end
 
---- Reads a list; an item at its end that was not written whole is left out.
--- @return list; or nil, message, errno
-function listfile.read(path)
+-- @return list; or nil, message, errno, text
+local function read_whole(path)
 	local text, err, code = storefile.read(path)
 	if not text then
 		return nil, err, code
 	end
 	local items
 	items, err = parse(text, path)
-	if items then
-		return items
+	return items, err, nil, text
+end
+
+--- Reads a list; an item at its end that was not written whole is left out.
+-- @return list; or nil, message, errno
+function listfile.read(path)
+	local items, err, code, text = read_whole(path)
+	if not items and text then
+		-- Perhaps another process is adding an item.
+		storelock.alone(path, function ()
+			items, err, code, text = read_whole(path)
+		end)
+	end
+	if items or not text then
+		return items, err, code
 	end
 	local size = whole(text)
 	items = size < #text and parse(text:sub(1, size), path)
@@ -90,15 +103,18 @@ local function mend(path)
 	return storefile.cut(path, whole(text))
 end
 
---- Adds an item.
--- @return true; or nil and a message
-function listfile.append(path, item)
-	local text = item_text(item)
+local function mend_and_append(path, text)
 	local ok, err = mend(path)
 	if not ok then
 		return nil, err
 	end
 	return storefile.append(path, text)
+end
+
+--- Adds an item.
+-- @return true; or nil and a message
+function listfile.append(path, item)
+	return storelock.alone(path, mend_and_append, path, item_text(item))
 end
 
 return listfile

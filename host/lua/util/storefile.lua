@@ -2,6 +2,7 @@
 -- Under util.datamanager; the form of the texts is its business.
 
 local late <const> = require "util.late"
+local storelock <const> = require "util.storelock"
 local sys <const> = require "host.sys"
 
 local dirent <const> = late "posix.dirent"
@@ -11,10 +12,6 @@ local unistd <const> = late "posix.unistd"
 local storefile <const> = {}
 
 storefile.ENOENT = sys.ENOENT
-
-local function open_to_write(path, how)
-	return fcntl.open(path, fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_CLOEXEC | how, 438) -- 0666
-end
 
 local function write_all(fd, text)
 	local done = 0
@@ -37,36 +34,38 @@ local function sync_folder(path)
 	end
 end
 
---- Replaces a file: a temp file beside it (`PATH~PID`: other workers, or another generation, may
--- write the same one), fsync, rename.
--- @return true; or nil, message, errno; the old file is untouched then
-function storefile.write(path, text)
-	local scratch = ("%s~%d"):format(path, (sys.ids()))
-	local fd, err, code = open_to_write(scratch, fcntl.O_TRUNC)
-	if not fd then
-		return nil, err, code
+local function replace(path, text)
+	local scratch <const>, fd <const> = path .. "~", storelock.scratch(path)
+	local ok, err, code = unistd.ftruncate(fd, 0)
+	if ok then
+		ok, err, code = write_all(fd, text)
 	end
-	local ok
-	ok, err, code = write_all(fd, text)
 	if ok then
 		ok, err, code = unistd.fsync(fd)
 	end
-	unistd.close(fd)
 	if ok then
 		ok, err, code = os.rename(scratch, path)
 	end
 	if not ok then
-		os.remove(scratch)
 		return nil, err, code
 	end
+	storelock.renamed(path)
 	sync_folder(path)
 	return true
 end
 
---- Adds text to the end of a file; a write that fails leaves the file as it was.
+--- Replaces a file: a temp file beside it (`PATH~`), fsync, rename.
+-- @return true; or nil, message, errno; the old file is untouched then
+function storefile.write(path, text)
+	return storelock.alone(path, replace, path, text)
+end
+
+--- Adds text to the end of a file; a write that fails leaves the file as it was. Who has other
+-- writers beside it calls it in a storelock.alone.
 -- @return true and the position where the text begins; or nil, message, errno
 function storefile.append(path, text)
-	local fd, err, code = open_to_write(path, fcntl.O_APPEND)
+	local fd, err, code = fcntl.open(path, fcntl.O_WRONLY | fcntl.O_CREAT | fcntl.O_CLOEXEC
+		| fcntl.O_APPEND, 438) -- 0666
 	if not fd then
 		return nil, err, code
 	end
