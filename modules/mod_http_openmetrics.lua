@@ -4,6 +4,7 @@
 module:set_global()
 module:depends("admin_http")
 
+local inet <const> = require "util.net"
 local ip <const> = require "util.ip"
 local peers <const> = require "core.peers"
 local promise <const> = require "util.promise"
@@ -24,11 +25,14 @@ if cidr then
 	end
 end
 
--- No address: a Unix socket, whose file says who may.
-local function permitted(address)
-	local parsed <const> = address and ip.new_ip(address)
-	return not parsed or allowed_ips:contains(address)
-		or network ~= nil and ip.match(parsed, network, bits)
+-- Over a Unix socket its file says who may. Whom a proxy does not name by an address may not.
+local function permitted(request)
+	if not inet.pton(request.conn:ip() or "") then
+		return true
+	end
+	local parsed <const> = ip.new_ip(request.ip)
+	return allowed_ips:contains(request.ip)
+		or parsed and network and ip.match(parsed, network, bits) or false
 end
 
 -- Set while an answer is made: counts of the other workers.
@@ -111,7 +115,7 @@ local function get_metrics(event)
 	local headers <const> = event.response.headers
 	headers.cache_control = "no-store"
 	headers.content_type = "text/plain; charset=utf-8"
-	if not permitted(event.request.ip) then
+	if not permitted(event.request) then
 		return { status_code = 403, body = "not permitted: openmetrics_allow_ips and "
 			.. "openmetrics_allow_cidr say who may read this\n" }
 	end

@@ -18,6 +18,11 @@ local function blocks_of(trusted)
 	return blocks
 end
 
+-- Some proxies name the port too: 192.0.2.1:4711, [2001:db8::1]:4711.
+local function without_port(text)
+	return text:match("^%[(.+)%]:?%d*$") or text:match("^([%d.]+):%d+$") or text
+end
+
 --- @param trusted set of addresses and CIDR blocks
 -- @return fn(request, ip) → ip of the client, whether it came by TLS
 function proxies.new(trusted)
@@ -34,15 +39,26 @@ function proxies.new(trusted)
 		end
 		return false
 	end
+	-- Who stands behind the proxies that we trust, or nil.
+	local function client_of(text)
+		local named <const> = {}
+		for address in text:gmatch("[^%s,]+") do
+			named[#named + 1] = address
+		end
+		for i = #named, 1, -1 do
+			local address <const> = without_port(named[i])
+			if not is_trusted(address) then
+				return address
+			end
+		end
+	end
 	return function (request, peer)
 		if not is_trusted(peer) then
 			return peer, nil
 		end
-		local headers <const>, found = request.headers, nil
-		for address in (headers.x_forwarded_for or ""):gmatch("[^%s,]+") do
-			found = is_trusted(address) and found or address
-		end
-		return found or peer, headers.x_forwarded_proto == "https" or nil
+		local headers <const> = request.headers
+		return client_of(headers.x_forwarded_for or "") or peer,
+			headers.x_forwarded_proto == "https" or nil
 	end
 end
 
