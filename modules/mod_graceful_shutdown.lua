@@ -1,8 +1,8 @@
 -- The driver of a stop: builds the list of phases and moves through it.
 --
---	shutdown_phases = { "lame-duck", { "stop-accepting", budget = 1 }, …, "quit" }  -- the whole
---	list,
---	    or only entries with before = / after =, which are put into the default list
+--	shutdown_phases = { "lame-duck", { "stop-accepting", budget = 1 }, …, "quit" }
+--	                       -- the whole list; or only entries with before = or after =, which are
+--	                          put into the default list
 --	shutdown_pause = 1     -- most that a phase lingers for stragglers after its work is done
 --	close_spread = 1       -- time over which goodbyes are spread
 --

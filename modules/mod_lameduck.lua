@@ -2,10 +2,10 @@
 -- noticed.
 --
 --	lameduck_period = 3            -- how long; cut short when nothing is in flight and no probe
---	looks lameduck_hook_timeout = 1      -- each hold on lameduck-started, before the period begins
+--	                                  looks
+--	lameduck_hook_timeout = 1      -- each hold on lameduck-started, before the period begins
 --	lameduck_probe_window = 60     -- a readiness probe this recent keeps the period whole
---	lameduck_signals = { "TERM" }  -- only these begin it (default: every signal that means
---	shutdown)
+--	lameduck_signals = { "TERM" }  -- only these begin it; default: all that mean shutdown
 
 module:set_global()
 

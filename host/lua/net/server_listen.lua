@@ -131,9 +131,8 @@ end
 -- @param port number; 0 lets the system choose, see handle:serverport()
 -- @param listeners table of callbacks
 -- @param config optional: read_size, read_timeout, backlog, class, service, module, hold_name,
--- gate (false:
--- shut), unlink (false: never removes its Unix path), privileged_index, follows (true: port 0 is
--- the one that another worker gets)
+-- gate (false: shut), unlink (false: never removes its Unix path), privileged_index, follows (true:
+-- port 0 is the one that another worker gets)
 -- @return server handle; or nil and bind(2)'s words
 function server_listen.listen(addr, port, listeners, config)
 	config = config or {}

@@ -1,9 +1,8 @@
 --- Signals, with Prosody's names (util.signal).
 --
--- In a worker the signals that operators send come over the keeper (PROCESSES.md, Signals):
--- then a handler
--- is only kept here, and who routes them (core.verbs) asks for it. Everywhere else, and for all
--- other signals, a handler is installed in this process.
+-- In a worker the signals that operators send come over the keeper: then a handler is only kept
+-- here, and who routes them (core.verbs) asks for it. Everywhere else, and for all other signals, a
+-- handler is installed in this process.
 
 local info <const> = require "host.info"
 local signals <const> = require "host.signals"
