@@ -2,15 +2,16 @@
 --   lua5.4 contrib/dev/run-tests.lua [FILE_OR_FOLDER …]
 -- Environment: GADWALL (binary), JOBS (2), SPEC_TIMEOUT (120 s a file), KEEP=1 (keep temp folders),
 -- TESTS_FLOOR (fail below that many passed), TAGS (run only these), LOGS (folder for logs).
+-- A file that is named twice (itself and its folder, say) runs once: its log has one name.
 -- The last line is `N passed, M failed, K skipped`; the exit status is 1 if anything failed.
 
--- TESTS_FLOOR (fail below that many passed), TAGS (run only these), LOGS (folder for logs).
 package.cpath = "./.deps/lib/lua/5.4/?.so;" .. package.cpath
 
 local dirent <const> = require "posix.dirent"
 local process <const> = require "spec.support.process"
 local resource <const> = require "posix.sys.resource"
 local stat <const> = require "posix.sys.stat"
+local stdlib <const> = require "posix.stdlib"
 local unistd <const> = require "posix.unistd"
 local wait <const> = require "spec.support.wait"
 
@@ -26,23 +27,25 @@ local function is_dir(path)
 	return info and stat.S_ISDIR(info.st_mode) ~= 0
 end
 
+-- Adds the spec files at and below `path` to `list`, whose keys are also the real paths in it.
 local function find_specs(path, list)
 	if not is_dir(path) then
-		list[#list + 1] = path
-		return list
+		local real <const> = stdlib.realpath(path)
+		if not list[real] then
+			list[real] = true
+			list[#list + 1] = path
+		end
+		return
 	end
 	local names = {}
 	for name in dirent.files(path) do names[#names + 1] = name end
 	table.sort(names)
 	for _, name in ipairs(names) do
 		local below = path .. "/" .. name
-		if name:find("_spec%.lua$") then
-			list[#list + 1] = below
-		elseif name:sub(1, 1) ~= "." and is_dir(below) then
+		if name:find("_spec%.lua$") or name:sub(1, 1) ~= "." and is_dir(below) then
 			find_specs(below, list)
 		end
 	end
-	return list
 end
 
 -- A spec whose first line says "plain lua too" needs no host: it runs in both interpreters.
@@ -194,9 +197,21 @@ local function run_all(queue)
 	return done
 end
 
-local function main(args)
+-- What keeps the whole run from a beginning, or nil.
+local function refusal(args)
 	if not unistd.access(gadwall, "x") then
-		io.stderr:write(("no program %s: run `make test`, or set GADWALL\n"):format(gadwall))
+		return ("no program %s: run `make test`, or set GADWALL"):format(gadwall)
+	end
+	for _, path in ipairs(args) do
+		local readable <const>, why <const> = unistd.access(path, "r")
+		if not readable then return ("%s; name a spec file or a folder of them"):format(why) end
+	end
+end
+
+local function main(args)
+	local why_not <const> = refusal(args)
+	if why_not then
+		io.stderr:write("run-tests: ", why_not, "\n")
 		return false
 	end
 	-- Specs hold thousands of connections; a login often starts with 1024 descriptors.
