@@ -45,23 +45,23 @@ function flat.console(d)
 	end
 end
 
-local function show(what, count, before, after)
-	print(("%d %s: Lua %d → %d KiB, RSS %d → %d KiB, registry %d → %d, refs %d → %d, fds %d → %d")
+local function sizes_text(what, count, before, after)
+	return ("%d %s: Lua %d → %d KiB, RSS %d → %d KiB, registry %d → %d, refs %d → %d, fds %d → %d")
 		:format(count, what, before.lua, after.lua, before.rss, after.rss, before.entries,
-			after.entries, before.refs, after.refs, before.fds, after.fds))
+			after.entries, before.refs, after.refs, before.fds, after.fds)
 end
 
 -- AddressSanitizer keeps freed memory for a while: what is resident says nothing there.
 local sanitized <const> = os.getenv "GADWALL_SLOW"
 
 -- Growth that is allowed: hash tables that double, and nothing that grows with `count`.
-local function compare(before, after)
-	assert(before.pid == after.pid, "another worker")
-	assert(after.fds <= before.fds + 2, "descriptors grew") -- those that ask come and go
-	assert(after.refs <= before.refs + 2, "registry references grew")
-	assert(after.entries <= before.entries + 16, "the registry grew")
-	assert(after.lua <= before.lua + math.max(64, before.lua * 0.03), "Lua memory grew")
-	assert(sanitized or after.rss <= before.rss * 1.15 + 512, "RSS grew")
+local function compare(before, after, text)
+	assert(before.pid == after.pid, "another worker: " .. text)
+	assert(after.fds <= before.fds + 2, "descriptors grew: " .. text) -- those that ask come and go
+	assert(after.refs <= before.refs + 2, "registry references grew: " .. text)
+	assert(after.entries <= before.entries + 16, "the registry grew: " .. text)
+	assert(after.lua <= before.lua + math.max(64, before.lua * 0.03), "Lua memory grew: " .. text)
+	assert(sanitized or after.rss <= before.rss * 1.15 + 512, "RSS grew: " .. text)
 end
 
 -- All at once; where the time is limited (make soak SOAK=N), in parts until it is over.
@@ -88,20 +88,23 @@ local function sizes_at_rest(port)
 	return accept.sizes(port)
 end
 
--- Runs `turn` warm + count times on a new daemon and compares what it holds.
+-- Runs `turn` warm + count times on a new daemon and compares what it holds: → that in words.
 local function measure(what, warm, most, turn)
 	local d <const>, port <const> = flat.start()
 	turn(d, port, warm)
 	local before <const> = sizes_at_rest(port)
 	local count <const> = repeat_turn(turn, d, port, warm, most)
 	local after <const> = sizes_at_rest(port)
-	show(what, count, before, after)
-	compare(before, after)
+	local text <const> = sizes_text(what, count, before, after)
+	compare(before, after, text)
+	return text
 end
 
---- Reloads of a module with a listener, while a connection stays open.
+--- Reloads of a module with a listener, while a connection stays open. Like those below it raises
+--- where something grew.
+---@return string sizes before and after
 function flat.reloads(warm, count)
-	measure("reloads", warm, count, function (d, port, times)
+	return measure("reloads", warm, count, function (d, port, times)
 		local console <const> = flat.console(d)
 		local c <close> = assert(client.tcp("127.0.0.1", port))
 		for number = 1, times do
@@ -117,7 +120,7 @@ end
 
 --- Loads and unloads.
 function flat.loads(warm, count)
-	measure("loads", warm, count, function (d, _, times)
+	return measure("loads", warm, count, function (d, _, times)
 		local console <const> = flat.console(d)
 		for _ = 1, times do
 			console("module load greedy")
@@ -129,7 +132,7 @@ end
 
 --- Connects by two processes.
 function flat.connects(warm, count)
-	measure("connects", warm, count, function (d, port, times)
+	return measure("connects", warm, count, function (d, port, times)
 		local loops <const> = accept.connect_loops(d.dir, port, 2, times // 2)
 		local sums <const> = loops:join(60 + times / 500)
 		assert(sums.answered == times // 2 * 2, ("%d of %d answered"):format(sums.answered, times))
@@ -138,7 +141,7 @@ end
 
 --- Config reloads that change nothing but a value.
 function flat.config_reloads(warm, count)
-	measure("config reloads", warm, count, function (d, _, times)
+	return measure("config reloads", warm, count, function (d, _, times)
 		local console <const> = flat.console(d)
 		for _ = 1, times do console("config reload") end
 		client.close_all()

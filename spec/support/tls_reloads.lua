@@ -59,8 +59,11 @@ end
 --- Reloads the config `count` times, each time with the other of two certificates, by `config
 --- reload` in one session of the console (what `gadwall reload` says there), while clients shake
 --- hands without a pause.
----@return table handshakes, certificates (number of different ones), faults (text; "" = none)
-function tls_reloads.run(count)
+---@param count integer
+---@param over function|nil () → boolean: ends it before
+---@return table reloads, handshakes, certificates (number of different ones), faults (text; "" if
+--- none)
+function tls_reloads.run(count, over)
 	local dir <const> = process.temp_dir()
 	local files <const> = tls.make(dir, "secure")
 	local other <const> = tls.make(dir, "other", { names = { "secure" } })
@@ -75,13 +78,16 @@ function tls_reloads.run(count)
 		]]):format(dir) }
 	local finish <const> = begin_clients(d, d:port("secure"))
 	local console <const> = assert(client.unix(d:socket_path(), 60))
-	for number = 1, count do
+	local reloads = 0
+	while reloads < count and not (over and over()) do
+		reloads = reloads + 1
 		exchange(texts, files)
 		assert(console:send("config reload\n"))
 		local answer <const> = console:expect("^%u%a+: ")
-		assert(answer:find "^OK", ("reload %d: %s"):format(number, answer))
+		assert(answer:find "^OK", ("reload %d: %s"):format(reloads, answer))
 	end
 	local result <const> = finish()
+	result.reloads = reloads
 	client.close_all()
 	process.remove_tree(dir)
 	return result
