@@ -308,6 +308,21 @@ void http_parser_fini(struct http_parser *p)
 	p->stage = HTTP_REFUSED;
 }
 
+/* RFC 9110 15.6.2: a method that llhttp does not know. Judged by the byte at which it is none of
+ * those, so that it is no matter how the input is split; a mere begin of a known one ("GE") stays
+ * 400. */
+static unsigned fault_status(const struct http_parser *p, const char *end)
+{
+	const char *at = llhttp_get_error_pos(&p->ll);
+
+	if (llhttp_get_errno(&p->ll) != HPE_INVALID_METHOD || !at || at >= end || !*at)
+		return 400;
+	return (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') ||
+		       strchr("0123456789!#$%&'*+-.^_`|~", *at)
+		   ? 501
+		   : 400;
+}
+
 /* Gives bytes to llhttp; returns how many it used. */
 static size_t execute(struct http_parser *p, const char *bytes, size_t n)
 {
@@ -321,7 +336,7 @@ static size_t execute(struct http_parser *p, const char *bytes, size_t n)
 		llhttp_resume(&p->ll);
 		return at ? (size_t)(at - bytes) : n;
 	}
-	http_refuse(p, 400, llhttp_get_error_reason(&p->ll));
+	http_refuse(p, fault_status(p, bytes + n), llhttp_get_error_reason(&p->ll));
 	return n;
 }
 

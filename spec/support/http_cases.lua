@@ -32,8 +32,9 @@ case("a lower-case version", "GET / http/1.1\r\n" .. host .. "\r\n")
 case("a version without a dot", "GET / HTTP/11\r\n" .. host .. "\r\n")
 case("another protocol's name", "GET / HTTPS/1.1\r\n" .. host .. "\r\n")
 case("the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-case("a lower-case method", "get / HTTP/1.1\r\n" .. host .. "\r\n")
-case("an unknown method", "FOO / HTTP/1.1\r\n" .. host .. "\r\n")
+case("a lower-case method", "get / HTTP/1.1\r\n" .. host .. "\r\n", 501)
+case("an unknown method", "FOO / HTTP/1.1\r\n" .. host .. "\r\n", 501)
+case("a method that begins as a known one", "GETS / HTTP/1.1\r\n" .. host .. "\r\n", 501)
 case("a method with a colon", "GE:T / HTTP/1.1\r\n" .. host .. "\r\n")
 case("no method", " / HTTP/1.1\r\n" .. host .. "\r\n")
 case("two spaces before the target", "GET  / HTTP/1.1\r\n" .. host .. "\r\n")
@@ -69,7 +70,7 @@ case("more empty lines than a careless client sends", ("\r\n"):rep(20) .. get ..
 case("empty lines of LF", "\n\n" .. get .. host .. "\r\n")
 case("NUL before the request", "\0" .. get .. host .. "\r\n")
 case("TLS", "\22\3\1\2\0\1\0\1\252\3\3")
-case("an answer", "HTTP/1.1 200 OK\r\n\r\n")
+case("an answer", "HTTP/1.1 200 OK\r\n\r\n", 501) -- as far as "HT" it could be a method
 
 -- Host
 case("no Host", get .. "\r\n")

@@ -29,6 +29,35 @@ local function before(a, b)
 	return a.order < b.order
 end
 
+local function meets(path, targets)
+	for _, target in ipairs(targets) do
+		if path == target or is_wildcard(path) and covers(path, target) then
+			return true
+		end
+	end
+	return false
+end
+
+--- The methods for which there are handlers.
+-- @param event_map of util.events
+-- @param targets list of "/path" and "host/path"; nil: of whatever path
+-- @return sorted list, and the set; HEAD is among them where GET is
+function routes.methods(event_map, targets)
+	local set <const>, list <const> = {}, {}
+	for name in pairs(event_map) do
+		local method <const>, path <const> = name:match("^(%S+) (.*)$")
+		if method and (not targets or meets(path, targets)) then
+			set[method] = true
+		end
+	end
+	set.HEAD = set.HEAD or set.GET
+	for method in pairs(set) do
+		list[#list + 1] = method
+	end
+	table.sort(list)
+	return list, set
+end
+
 -- Handlers of all events that match, sorted.
 local function resolve(event_map, event)
 	local list, ranks = {}, {}

@@ -114,13 +114,39 @@ local function fire_for(answer, event, payload)
 	return result
 end
 
+local function target_of(event)
+	return event and event:match(" (.*)$")
+end
+
+-- OPTIONS * asks for the server, not for a path (RFC 9110 9.3.7).
+local function answer_for_server(answer)
+	answer.headers.allow = table.concat(routes.methods(events._event_map), ", ")
+	return handle_result(answer, "")
+end
+
 local function no_host(answer, host, early)
 	if early then
 		return
+	elseif answer.request.path == "*" then
+		return answer_for_server(answer)
 	elseif host then
 		return report(answer, 404, "Unknown host: " .. host)
 	end
 	return report(answer, 400, "Missing or invalid 'Host' header")
+end
+
+-- Nobody has answered: the path is not known, or is for other methods.
+local function not_found(answer, event, own)
+	if answer.request.path == "*" then
+		return answer_for_server(answer)
+	end
+	local list <const>, set <const> = routes.methods(events._event_map,
+		{ target_of(event), target_of(own) })
+	if not list[1] or set[answer.request.method] then
+		return handle_result(answer, 404)
+	end
+	answer.headers.allow = table.concat(list, ", ")
+	return handle_result(answer, 405)
 end
 
 -- early: the body has not come; only who wants it in pieces answers now
@@ -142,7 +168,7 @@ local function handle(request, answer, early)
 		result = fire_for(answer, own, payload)
 	end
 	if result == nil then
-		return not early and handle_result(answer, 404) or nil
+		return not early and not_found(answer, event, own) or nil
 	end
 	return handle_result(answer, result)
 end
