@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -298,51 +299,68 @@ static int l_sys_wait(lua_State *L)
 
 /* Processes ----------------------------------------------------------------------------------- */
 
-/* Whether /proc/locks names `pid` as holder of a flock on this inode: 1, 0, or -1 (cannot tell).
- * Asked there and not by trying the lock: our own try would make a keeper that starts just now
- * fail. */
-static int lock_is_held(const struct stat *st, long pid)
+/* Who holds a flock on this inode, as /proc/locks says; 0: nobody, or not `pid` if that is not 0;
+ * -1: cannot tell. Asked there and not by trying the lock: our own try would make a keeper that
+ * starts just now fail. */
+static long lock_holder(const struct stat *st, long pid)
 {
 	FILE *locks = fopen("/proc/locks", "re");
 	char line[256];
-	int found = 0;
+	long found = 0;
 
 	if (!locks)
 		return -1;
 	while (!found && fgets(line, sizeof line, locks)) {
 		long holder;
+		unsigned major, minor;
 		unsigned long ino;
 
-		found = sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &holder, &ino) == 2 &&
-			holder == pid && ino == (unsigned long)st->st_ino;
+		/* not the device beside a pid: btrfs has another one here than in stat(2) */
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %x:%x:%lu", &holder, &major, &minor,
+			&ino) == 4 &&
+		    ino == (unsigned long)st->st_ino &&
+		    (pid ? holder == pid : makedev(major, minor) == st->st_dev))
+			found = holder;
 	}
 	fclose(locks);
 	return found;
 }
 
-/* flock_test(path) -> pid that is written in the file and holds its lock; nil, "not locked" */
-static int l_sys_flock_test(lua_State *L)
+/* The pid that is written in a file, if that process holds its lock; 0 if not, -1 with errno. */
+static long lock_owner(const char *path)
 {
 	char text[64] = "";
-	int fd = open(luaL_checkstring(L, 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
+	long pid, held;
 	ssize_t n;
-	int held;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return push_error(L, errno);
-	n = read(fd, text, sizeof text - 1);
+	if (fd < 0) /* another user's: who holds it is no secret */
+		return errno == EACCES && stat(path, &st) == 0 ? lock_holder(&st, 0) : -1;
+	n = fstat(fd, &st) < 0 ? -1 : read(fd, text, sizeof text - 1);
 	text[n > 0 ? n : 0] = '\0';
-	held = lock_is_held(&st, strtol(text, NULL, 10));
-	if (held < 0)
-		held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	pid = strtol(text, NULL, 10);
+	held = pid > 0 ? lock_holder(&st, pid) : 0;
+	if (held < 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		held = pid;
 	close(fd);
-	if (!held) {
+	return held > 0 ? held : 0;
+}
+
+/* flock_test(path) -> pid that is written in the file and holds its lock; nil, "not locked"; nil,
+ * why, errno */
+static int l_sys_flock_test(lua_State *L)
+{
+	long pid = lock_owner(luaL_checkstring(L, 1));
+
+	if (pid < 0)
+		return push_error(L, errno);
+	if (pid == 0) {
 		luaL_pushfail(L);
 		lua_pushliteral(L, "not locked");
 		return 2;
 	}
-	lua_pushinteger(L, strtol(text, NULL, 10));
+	lua_pushinteger(L, pid);
 	return 1;
 }
 

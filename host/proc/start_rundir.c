@@ -100,8 +100,10 @@ static int take_lock(void)
 	char pid[24];
 	ssize_t n;
 
-	keeper.lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (keeper.lock < 0)
+	/* flock(2) asks for no right but that to open it: who may read it could keep us out. The
+	 * mode of one that an older version made is mended. */
+	keeper.lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (keeper.lock < 0 || fchmod(keeper.lock, 0600) < 0)
 		return fault(KEEPER_EXIT_UNAVAILABLE, "cannot open the lock");
 	if (flock(keeper.lock, LOCK_EX | LOCK_NB) < 0) {
 		n = pread(keeper.lock, pid, sizeof pid - 1, 0);
@@ -151,6 +153,18 @@ static int open_sock(void)
 	return 0;
 }
 
+/* Everybody may read a PID file, and so lock it: only the process that it names counts. */
+static bool names_a_process(int fd)
+{
+	char text[24];
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	pid_t pid;
+
+	text[n > 0 ? n : 0] = '\0';
+	pid = (pid_t)atoi(text);
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
 /* Written whole under another name, then renamed: a reader sees the old or the new one. */
 static int write_pidfile(void)
 {
@@ -161,7 +175,7 @@ static int write_pidfile(void)
 	if (!path[0])
 		return 0;
 	old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (old >= 0 && flock(old, LOCK_EX | LOCK_NB) < 0) {
+	if (old >= 0 && flock(old, LOCK_EX | LOCK_NB) < 0 && names_a_process(old)) {
 		close(old);
 		log_error("cannot run: the PID file %s is locked by another process", path);
 		return KEEPER_EXIT_UNAVAILABLE;

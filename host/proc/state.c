@@ -32,10 +32,10 @@ unsigned long long state_ticks(pid_t pid)
 	return p ? strtoull(p, NULL, 10) : 0;
 }
 
-static void replace(const char *name, const char *temp, size_t size)
+static void replace(const char *name, const char *temp, size_t size, mode_t mode)
 {
 	int fd =
-	    openat(keeper.dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	    openat(keeper.dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 
 	if (fd < 0 || write(fd, text, size) != (ssize_t)size ||
 	    renameat(keeper.dir, temp, keeper.dir, name) < 0)
@@ -79,13 +79,13 @@ void state_write(void)
 			    host_state_name(w->said), w->restarts);
 	}
 	n += (int)attach_state_lines(text + n, sizeof text - (size_t)n - 1);
-	replace("state", "state.new", (size_t)n);
+	replace("state", "state.new", (size_t)n, 0600); /* it has the nonce */
 	n = snprintf(text, sizeof text,
 	    "pid=%d\nstate=%s\nphase=%s\ngeneration=%u\nworkers=%u\nrestarts=%u\n"
 	    "last_exit=%s\nsince=%.3f\nreason=%s\n",
 	    (int)getpid(), state, phase, keeper.active, living, keeper.restarts, last_exit(),
 	    keeper.since, keeper.reason);
-	replace("gadwall.state", "gadwall.state.new", (size_t)n);
+	replace("gadwall.state", "gadwall.state.new", (size_t)n, 0644);
 }
 
 void state_close(void)

@@ -65,7 +65,7 @@ end
 function instance.folder(socket)
 	local folder <const> = socket:match("^(.*)/[^/]*$") or "."
 	local above <const> = folder:match("^(.*)/user$")
-	return above and read_file(above .. "/lock", 64) and above or folder
+	return above and sys.stat(above .. "/lock") and above or folder
 end
 
 --- The socket that a config leads to, whoever may have started it (root or not).
