@@ -22,6 +22,13 @@ void bundle_keep_fixed(struct settings *s)
 	memcpy(s->pidfile, old->pidfile, sizeof s->pidfile);
 }
 
+const char *bundle_fixed_note(const struct generation *g)
+{
+	bool same = !g || strcmp(g->settings.pidfile, keeper.settings.pidfile) == 0;
+
+	return same ? "" : "; pidfile has changed and needs a stop and a new start";
+}
+
 /* What cannot change in a reload keeps its value; the log says so. */
 static void keep_fixed(struct settings *s)
 {

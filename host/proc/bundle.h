@@ -6,11 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct generation;
 struct settings;
 struct worker;
 
 /* What cannot change while the host runs gets its old value in *s. */
 void bundle_keep_fixed(struct settings *s);
+/* What is to be said of a generation that has become the active one (or NULL): "", or "; " and
+ * which of those its config has changed. */
+const char *bundle_fixed_note(const struct generation *g);
 /* The reader's settings, checked, and its bundle replace the old, here and in every worker. */
 void bundle_take(struct settings *s);
 /* Whether a worker has not been sent the bundle yet, its channel being full. What it is told

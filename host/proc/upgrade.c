@@ -269,7 +269,7 @@ void upgrade_read(const char *why)
 		why = keeper.reader.bundle < 0 ? "the reader handed nothing over"
 					       : settings_read(keeper.reader.settings, &s);
 	if (!why && strcmp(s.runtime_path, keeper.settings.runtime_path) != 0)
-		why = "runtime_path cannot change in an upgrade";
+		why = "runtime_path cannot change in an upgrade: it needs a stop and a new start";
 	if (why) {
 		upgrade_fail(why);
 		return;
@@ -326,14 +326,14 @@ static void keep_previous(void)
 /* Probation is over, and it was good. */
 static void settle(void)
 {
-	char text[120];
+	char text[200];
 
 	keep_previous();
 	if (u->config_file[0])
 		memcpy(keeper.config_file, u->config_file, sizeof keeper.config_file);
 	u->committed++;
-	snprintf(text, sizeof text, "generation %u is active, nobody accepted for %.1f ms",
-	    u->target, u->pause * 1000);
+	snprintf(text, sizeof text, "generation %u is active, nobody accepted for %.1f ms%s",
+	    u->target, u->pause * 1000, bundle_fixed_note(generation_of(u->target)));
 	finish("committed", true, text);
 	retire_other(u->from);
 	reexec_want(false);

@@ -183,7 +183,7 @@ local function diff(self)
 	for _, name in ipairs(names_of(waiting)) do
 		changed[name] = true
 		print_difference(self, "*", name, waiting[name][1], rawget(state.config["*"], name),
-			" (takes effect after: upgrade)")
+			(" (takes effect after: %s)"):format(waiting[name].need))
 	end
 	local names <const> = names_of(changed)
 	return true, count_of(names), names

@@ -111,8 +111,17 @@ end)
 describe("the man pages", function()
 	local now <const> = page:match("## Options(.-)Reserved for later versions")
 
+	local config_page <const> = process.read_file("contrib/man/gadwall.cfg.lua.5")
+
+	it("say of every option what puts a change in force", function()
+		local words <const> = { live = "live", module = "reload the module", upgrade = "upgrade",
+			start = "start" }
+		for name, need in config_page:gmatch("%.It Va ([%l_%d]+) Pq [^\n]*, ([%l ]+)\n") do
+			assert.equal(words[options.row(name).reload], need, name)
+		end
+	end)
+
 	it("list every option of this version, with its default", function()
-		local config_page = process.read_file("contrib/man/gadwall.cfg.lua.5")
 		local documented, known = {}, {}
 		for name, text in config_page:gmatch("%.It Va ([%l_%d]+) Pq (.-)\n%f[.]") do
 			documented[name] = text:match("\nDefault: (.*)%.$") or "–"

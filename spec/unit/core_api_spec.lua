@@ -45,7 +45,7 @@ describe("core.options", function ()
 			seen[row.name] = true
 			assert.is_function(row.type == "enum" and print or option_types[row.type], row.name)
 			assert.is_string(row.doc, row.name)
-			assert.is_truthy(({ live = 1, module = 1, upgrade = 1 })[row.reload], row.name)
+			assert.is_truthy(({ live = 1, module = 1, upgrade = 1, start = 1 })[row.reload], row.name)
 			local default = row.default
 			if default ~= nil and row.type ~= "list" and not row.off then
 				assert.is_truthy(options.parse(row, default) ~= nil, row.name)

@@ -88,14 +88,17 @@ local function is_live(name)
 	return row and row.reload == "live"
 end
 
+-- What is not read again while the process runs → what puts it in force, as words for people.
+local later <const> = { upgrade = "upgrade", start = "stop and a new start" }
+
 --- Which of the changed options take effect later, and by what.
--- @return map name → "upgrade" or "reload of mod_NAME"
+-- @return map name → "upgrade", "stop and a new start" or "reload of mod_NAME"
 function config_reload.deferred(changed)
 	local found = {}
 	for name in pairs(changed) do
 		local row = options.row(name)
-		if row and row.reload == "upgrade" then
-			found[name] = "upgrade"
+		if row and later[row.reload] then
+			found[name] = later[row.reload]
 		elseif not is_live(tostring(name)) then
 			found[name] = readers(name)
 		end
@@ -168,21 +171,24 @@ local function errors_of(state)
 	return list
 end
 
--- Options that only an upgrade puts in force → { value that runs }, once a reload has changed them.
+-- Options that no reload puts in force → { value that runs, need = what does }, once a reload has
+-- changed them.
 local started_with <const> = {}
 
 local function note_waiting(deferred)
 	local global <const> = rawget(config.getconfig(), "*") or {}
 	for name, need in pairs(deferred) do
-		if need == "upgrade" and not started_with[name] then
-			started_with[name] = { rawget(global, name) }
+		local row <const> = options.row(name)
+		if row and later[row.reload] and not started_with[name] then
+			started_with[name] = { rawget(global, name), need = need }
 		end
 	end
 end
 
---- Global options of which this process runs another value than a config has, until an upgrade.
+--- Global options of which this process runs another value than a config has, until an upgrade or a
+-- new start.
 -- @param options_of the config's options, as of configmanager.getconfig()
--- @return { option → { value that runs } }
+-- @return { option → { value that runs, need = words } }
 function config_reload.waiting(options_of)
 	local found <const>, global <const> = {}, rawget(options_of, "*") or {}
 	for name, value in pairs(started_with) do

@@ -1,7 +1,8 @@
 --- Every option of INTERFACES.md 2 as data: read by typed reads, check and the docs; a spec
 -- holds the README against it. Fields: name, type (core.option_types), default, owner, reload
--- ("live", "module": reload the module, "upgrade": a new generation), doc; min, max, above
--- (exclusive), words (enum), off (false allowed), P (Prosody's), hidden (not documented).
+-- ("live", "module": reload the module, "upgrade": a new generation, "start": a new start), doc;
+-- min, max, above (exclusive), words (enum), off (false allowed), P (Prosody's), hidden (not
+-- documented).
 
 local function rows(owner, reload, list)
 	for _, row in ipairs(list) do
@@ -26,7 +27,7 @@ local groups <const> = {
 	rows("boot", "upgrade", {
 		{ "lua_paths", "list", {}, "folders appended to the search for Lua libraries" },
 		{ "data_path", "path", nil, "folder for stores", P = true },
-		{ "runtime_path", "path", nil, "folder for sockets, PID file and state file" },
+		{ "runtime_path", "path", nil, "folder for sockets, PID file and state file", reload = "start" },
 		{ "run_as_root", "boolean", false, "allow root without `user`", P = true },
 		{ "umask", "octal", "027", "file mode mask", P = true },
 		{ "gc", "table", nil, "garbage collector: mode; as measured", P = true, reload = "live" },
@@ -35,7 +36,7 @@ local groups <const> = {
 	}),
 	rows("keeper", "live", {
 		{ "pidfile", "path", "gadwall.pid", "PID file, false = none",
-			P = true, off = true, reload = "upgrade" },
+			P = true, off = true, reload = "start" },
 		{ "user", "string", nil, "workers' user", reload = "upgrade" },
 		{ "group", "string", nil, "workers' group", reload = "upgrade" },
 		{ "prosody_user", "string", nil, "as `user`", P = true, reload = "upgrade", hidden = true },
