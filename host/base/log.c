@@ -8,23 +8,12 @@ enum { MESSAGE_MAX = 2000 };
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
 static char source_word[32] = "gadwall";
-static enum log_level min_level = LOG_LEVEL_INFO;
 static log_sink_fn *sink;
 static void *sink_data;
 
 void log_source(const char *source)
 {
 	snprintf(source_word, sizeof source_word, "%s", source);
-}
-
-void log_min_level(enum log_level level)
-{
-	min_level = level;
-}
-
-bool log_wants(enum log_level level)
-{
-	return level >= min_level;
 }
 
 void log_sink(log_sink_fn *fn, void *data)
@@ -79,10 +68,8 @@ void log_writev(enum log_level level, const char *format, va_list args)
 {
 	char message[MESSAGE_MAX];
 
-	if (level < min_level)
-		return;
 	vsnprintf(message, sizeof message, format, args);
-	if (!sink || !sink(sink_data, level, message))
+	if ((!sink || !sink(sink_data, level, message)) && level > LOG_LEVEL_DEBUG)
 		to_stderr(level, message);
 }
 

@@ -17,13 +17,7 @@ typedef bool log_sink_fn(void *data, enum log_level level, const char *message);
 /* Sets the source word of later lines ("keeper", "g1.1"); `source` is copied (≤ 31 bytes). */
 void log_source(const char *source);
 
-/* Smallest level that is written; default LOG_LEVEL_INFO. */
-void log_min_level(enum log_level level);
-
-/* Whether a line of this level would be written. */
-bool log_wants(enum log_level level);
-
-/* NULL: back to standard error. */
+/* NULL: back to standard error, which hears no debug lines. */
 void log_sink(log_sink_fn *fn, void *data);
 
 /* Control characters in the message are written as \xNN; longer than 2,000 bytes is cut. */

@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,7 +32,6 @@ enum {
 	READFD_MAX = 64 * 1024 * 1024, /* a bundle or a state file is never larger */
 	WAIT_MAX = 64,
 	GROUPS_MAX = 1024,
-	TITLE_MAX = 4096,
 };
 
 int luaopen_host_sys(lua_State *L);
@@ -376,52 +374,6 @@ static int l_sys_pidfd_signal(lua_State *L)
 	return push_result(L, (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0));
 }
 
-/* Where the kernel shows our argument list: [start, end), or NULL. */
-static char *title_area(size_t *size)
-{
-	char text[2048], *p, *end;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	unsigned long at[2] = {0, 0};
-
-	fd_close(&fd);
-	if (n <= 0)
-		return NULL;
-	text[n] = 0;
-	p = strrchr(text, ')'); /* field 2 ends here; arg_start and arg_end are 48 and 49 */
-	for (int field = 2; p && field < 48; field++)
-		p = strchr(p + 1, ' ');
-	for (int i = 0; p && i < 2; i++) {
-		at[i] = strtoul(p, &end, 10);
-		p = end;
-	}
-	if (!p || at[0] == 0 || at[1] <= at[0])
-		return NULL;
-	*size = at[1] - at[0];
-	return (
-	    char *)at[0]; /* NOLINT(performance-no-int-to-ptr): the kernel prints it as number */
-}
-
-/* Replaces what ps shows; cut to the room of the original argument list, which is lost. */
-static int l_sys_set_title(lua_State *L)
-{
-	static char *area;
-	static size_t room;
-	size_t n;
-	const char *text = luaL_checklstring(L, 1, &n);
-
-	if (!area)
-		area = title_area(&room);
-	(void)prctl(PR_SET_NAME, text, 0, 0, 0);
-	if (area && room > 1) {
-		if (room > TITLE_MAX)
-			room = TITLE_MAX;
-		memset(area, 0, room);
-		memcpy(area, text, n < room - 1 ? n : room - 1);
-	}
-	return 0;
-}
-
 static int l_sys_rss(lua_State *L)
 {
 	char text[128];
@@ -487,9 +439,9 @@ static const luaL_Reg functions[] = {{"peercred", l_sys_peercred}, {"peergroups"
     {"isatty", l_sys_isatty}, {"winsize", l_sys_winsize}, {"open", l_sys_open},
     {"connect_unix", l_sys_connect_unix}, {"read", l_sys_read}, {"write", l_sys_write},
     {"wait", l_sys_wait}, {"flock_test", l_sys_flock_test}, {"pidfd_open", l_sys_pidfd_open},
-    {"pidfd_signal", l_sys_pidfd_signal}, {"set_title", l_sys_set_title}, {"rss", l_sys_rss},
-    {"lua_bytes", l_sys_lua_bytes}, {"ids", l_sys_ids}, {"clock", l_sys_clock},
-    {"sha256", l_sys_sha256}, {"exit", l_sys_exit}, {NULL, NULL}};
+    {"pidfd_signal", l_sys_pidfd_signal}, {"rss", l_sys_rss}, {"lua_bytes", l_sys_lua_bytes},
+    {"ids", l_sys_ids}, {"clock", l_sys_clock}, {"sha256", l_sys_sha256}, {"exit", l_sys_exit},
+    {NULL, NULL}};
 
 int luaopen_host_sys(lua_State *L)
 {

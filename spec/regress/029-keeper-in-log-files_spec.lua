@@ -53,6 +53,17 @@ describe("regress: the keeper's lines in the log files", function ()
 		assert.equal(0, count(read(d, "bad.log"), "\tinfo\t"))
 	end)
 
+	it("are there at level debug too, which standard error is spared", function ()
+		local d <const> = daemon.start { config = (config:gsub("info =", "debug =")), fds = false,
+			env = { NOTIFY_SOCKET = "/nonexistent/notify" } }
+		assert.equal(0, (d:run "reload"))
+		wait.until_true(function ()
+			return read(d, "all.log"):find "keeper\tdebug\tthe service manager did not hear RELOADING=1"
+		end, 10, "a debug line of the keeper")
+		assert.is_nil(d:log():find "did not hear")
+		d:stop()
+	end)
+
 	it("follow rotation, a config with other files, and an upgrade", function ()
 		local d <const> = start()
 		has(d, "all.log", "keeper\tinfo\tworker g1%.1 is ready")

@@ -163,16 +163,6 @@ function check.has(faults, code, file)
 	return false
 end
 
---- Whether any fault is an error.
-function check.has_errors(faults)
-	for _, fault in ipairs(faults) do
-		if fault.severity == "error" then
-			return true
-		end
-	end
-	return false
-end
-
 --- Whether a fault keeps the host from running. An option that nobody reads does not, unless it
 -- looks like the misspelling of one that somebody does.
 function check.is_fatal(fault)

@@ -81,17 +81,6 @@ function registry.load_order()
 	return list
 end
 
---- Hosts ("*" first) on which a module is loaded.
-function registry.hosts_with(name)
-	local hosts = {}
-	for _, entry in ipairs(order) do
-		if entry.name == name then
-			table.insert(hosts, entry.host == "*" and 1 or #hosts + 1, entry.host)
-		end
-	end
-	return hosts
-end
-
 --- Hosts on which a global module has a part.
 function registry.parts(name)
 	local hosts = {}

@@ -11,8 +11,8 @@ local registry <const> = require "core.module_registry"
 
 local modulemanager <const> = { loader = module_files.loader }
 
--- What is loaded: get_module, get_modules, is_loaded, get_items, names, load_order, hosts_with,
--- needed, list, is_by_hand, set_by_hand.
+-- What is loaded: get_module, get_modules, is_loaded, get_items, names, load_order, needed, list,
+-- is_by_hand, set_by_hand.
 for name, fn in pairs(registry) do
 	modulemanager[name] = fn
 end

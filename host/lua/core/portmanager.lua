@@ -84,7 +84,8 @@ local function open_service(service, existing)
 	local no_tls = service.encryption == "ssl" and #wanted > 0 and #existing == 0
 		and select(2, port_tls.context(service, wanted[1].interface, wanted[1].port))
 	if no_tls then
-		log("error", "Service '%s' does not listen: %s", service.name, no_tls)
+		log("error", "Service '%s' does not listen: %s (to be without it: %sports = {})",
+			service.name, no_tls, port_address.prefix(service))
 		port_registry.set_status(service, "error", "no TLS: " .. no_tls)
 		return existing
 	end
@@ -256,12 +257,6 @@ function portmanager.renew_tls()
 		port_tls.renew(listener)
 		port_registry.renew(listener)
 	end
-end
-
---- The class of a service, after the option SERVICE_class.
-function portmanager.class_of(name)
-	local service = services[name][1]
-	return service and port_address.class(service) or nil
 end
 
 --- Binds all registered services (the end of the start).

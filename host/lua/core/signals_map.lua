@@ -131,16 +131,4 @@ function signals_map.gives_way(map, signal)
 		and entry.origin == "default"
 end
 
---- The signals whose verb is shutdown in the state serving.
--- @return set: name → true
-function signals_map.stopping_signals(map)
-	local set = {}
-	for signal in pairs(map) do
-		if signals_map.verb(map, signal, "serving") == "shutdown" then
-			set[signal] = true
-		end
-	end
-	return set
-end
-
 return signals_map
