@@ -87,8 +87,18 @@ end
 
 local scheduled
 
+-- Another process may have run them since: the stores know.
+local function forget_times()
+	for host in pairs(active) do
+		for _, task in ipairs(module:context(host):get_host_items("task")) do
+			task.last = nil
+		end
+	end
+end
+
 -- In one worker of the generation in charge only.
 module:singleton("tasks", function ()
+	forget_times()
 	scheduled = scheduled or module:add_timer(initial_delay, check)
 end, function ()
 	if scheduled then

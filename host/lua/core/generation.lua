@@ -16,6 +16,7 @@
 -- lost      no keeper: whoever gets the lock is the service.
 
 local active_lock <const> = require "core.active_lock"
+local active_worker <const> = require "core.active_worker"
 local async <const> = require "util.async"
 local drained <const> = require "core.drained"
 local handover <const> = require "core.handover"
@@ -53,13 +54,14 @@ function generation.is_active()
 	return not joins and successor == nil
 end
 
+--- Whether its workers may run singletons: not from the moment on in which it yields.
+function generation.leads()
+	return generation.is_active() and kept_names == nil
+end
+
 --- Whether the host takes new work although this generation drains: the other one does.
 function generation.answers_for_host()
 	return successor ~= nil and not was_drained
-end
-
-local function is_speaker()
-	return (keeper.hello.worker or 1) == 1
 end
 
 local function lines(text)
@@ -77,17 +79,6 @@ local function own_names(message)
 		return lines(message.text)
 	end
 	return {}
-end
-
-local function take_lock()
-	if not is_speaker() then
-		return
-	end
-	local ok, err, holder = active_lock.take(lock_wait)
-	if not ok then
-		log("error", "cannot take the lock of the active generation: %s%s; no singleton runs here",
-			err, holder and (" by generation %d"):format(holder) or "")
-	end
 end
 
 -- The steps ---------------------------------------------------------------------------------------
@@ -152,7 +143,7 @@ local function go_on(message, reason)
 	local came_back <const> = successor ~= nil
 	joins, successor, retires, kept_names = false, nil, false, nil
 	server_listen.gate(true)
-	take_lock()
+	active_worker.take(lock_wait)
 	local drains = handover.take_drains()
 	if not came_back then
 		drains = drains.saved and drains or drained.read()
@@ -177,12 +168,8 @@ function steps.resume(message)
 	log("warn", "generation %d does not take over: this one goes on", message.generation)
 	kept_names = nil
 	server_listen.gate(true)
-	if not active_lock.held() then
-		take_lock()
-	end
-	if life.state() == "serving" then
-		singletons.begin()
-	end
+	active_worker.take(lock_wait)
+	singletons.begin()
 	prosody.events.fire_event("generation-activated",
 		{ generation = prosody.generation, predecessor = message.generation })
 end
@@ -235,7 +222,7 @@ local others_decide <const> = 1 -- s: other workers of the generation look who h
 local successor_first <const> = 0.5
 
 local function wins_lock()
-	if is_speaker() then
+	if peers.is_speaker() then
 		return active_lock.take() == true
 	end
 	async.sleep(others_decide)

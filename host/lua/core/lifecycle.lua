@@ -226,6 +226,11 @@ function lifecycle.init()
 	actions.init(life)
 	local keeper = verbs.init(life, actions.by_verb)
 	life.init(keeper)
+	if keeper then
+		require "core.active_worker".init(prosody.events, function ()
+			return generation.leads() and (state == "serving" or state == "draining")
+		end)
+	end
 	drained.follow(prosody.events, function ()
 		return generation.is_active() and (state == "serving" or state == "draining")
 	end)

@@ -208,7 +208,8 @@ function life.init()
 		return beat_every
 	end)
 	require "core.refuse".start(prosody.events)
-	require "core.singletons".follow(prosody.events, function () return life.state() end)
+	require "core.singletons".follow(prosody.events, function () return life.state() end,
+		require "core.active_worker".has_right)
 	foreign.complete(prosody.events, function ()
 		local current = stop.current()
 		return current and current.deadline

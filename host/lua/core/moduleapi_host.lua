@@ -41,7 +41,7 @@ api.handover = delegate "handover"
 api.keep_fd = delegate "keep_fd"
 api.kept_fd = delegate "kept_fd"
 
---- Work that runs in one process only: worker 1 of the host that is in charge.
+--- Work that runs in one process only: the lowest worker that lives, of the host that is in charge.
 -- @param name unique in the module
 -- @param start called when the right is ours; may be at once, and again after a stop
 -- @param stop optional: called before another process starts it, and before the module's unload
@@ -49,9 +49,7 @@ function api:singleton(name, start, stop)
 	check("singleton", 1, name, "string")
 	check("singleton", 2, start, "function")
 	check("singleton", 3, stop, "function", true)
-	if (prosody.worker or 1) == 1 then
-		require "core.singletons".add(self, name, start, stop)
-	end
+	require "core.singletons".add(self, name, start, stop)
 end
 
 --- The name of the module's store in the session registry.

@@ -123,8 +123,8 @@ local function ends_waited_for(run, list)
 end
 
 --- The phases as the status object shows them.
--- @return list of { phase, state = "ended" | "running" | "waiting", seconds, budget, result: that of
---   all workers (`of_all` of the record), where it is known }
+-- @return list of { phase, state = "ended" | "running" | "waiting", seconds, budget, result }; a
+--   result is that of all workers where it is known (`of_all` of the record)
 function run_methods:status()
 	local list = {}
 	for _, record in ipairs(self.results) do

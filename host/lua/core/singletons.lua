@@ -1,5 +1,5 @@
---- Work that runs in one process only (`module:singleton`): in worker 1 of the host that is in
--- charge.
+--- Work that runs in one process only (`module:singleton`): in one worker of the host that is in
+-- charge (core/active_worker.lua says in which).
 --
 -- The right is ours while the host serves. A passive host has not got it yet; one that drains,
 -- finishes or stops has given it up, because its successor may have been activated; undrain
@@ -12,6 +12,8 @@ local singletons <const> = {}
 
 local list <const> = {} -- of { module, name, start, stop, running }
 local ours = false
+local serves = function () return true end
+local may = function () return true end -- both given by follow
 
 local function call(entry, what)
 	local fn <const> = entry[what]
@@ -39,9 +41,9 @@ local function stop(entry)
 	end
 end
 
---- The right is ours: everything starts that does not run.
+--- The host serves: everything starts that does not run, if the right is ours.
 function singletons.begin()
-	if not ours then
+	if not ours and serves() and may() then
 		ours = true
 		for _, entry in ipairs(table.move(list, 1, #list, 1, {})) do
 			start(entry)
@@ -111,17 +113,16 @@ end
 --- Follows the lifecycle from here on.
 -- @param events prosody.events
 -- @param state function that tells the state
-function singletons.follow(events, state)
+-- @param has_right optional function: whether this worker is the one
+function singletons.follow(events, state, has_right)
+	serves = function () return state() == "serving" end
+	may = has_right or may
 	events.add_handler("lifecycle-changed", function (event)
 		if event.to ~= "serving" then
 			return singletons.cease()
 		end
 		-- A turn later: a worker that is restarted into a drained host serves for an instant.
-		timer.add_task(0, function ()
-			if state() == "serving" then
-				singletons.begin()
-			end
-		end)
+		timer.add_task(0, singletons.begin)
 	end, 100)
 end
 

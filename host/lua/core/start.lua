@@ -1,7 +1,7 @@
 -- From the first module to "ready": the holds on `server-starting`, and what was asked for
 -- meanwhile.
 
-local active_lock <const> = require "core.active_lock"
+local active_worker <const> = require "core.active_worker"
 local drained <const> = require "core.drained"
 local fire <const> = require "core.fire"
 local holds <const> = require "core.holds"
@@ -60,13 +60,8 @@ end
 --- Takes the right to run singletons, if this worker is the one; before the first of them hears
 -- that the host is ready, or activated.
 function start.become_active()
-	if (prosody.worker or 1) ~= 1 then
-		return
-	end
-	local ok, err, holder = active_lock.take()
-	if not ok then
-		log("error", "cannot take the lock of the active generation: %s%s", err,
-			holder and (" by generation %d"):format(holder) or "")
+	if (prosody.worker or 1) == 1 then -- the others look later whether it is there
+		active_worker.take()
 	end
 end
 
