@@ -106,7 +106,7 @@ end
 
 local function run_parts(state, faults, opts)
 	local report = reporter(state, faults)
-	local modules = check_modules.run(report)
+	local modules = check_modules.run(report, opts.as_root)
 	check_options.run(report, modules)
 	check_ports.run(report, modules, opts)
 	check_tls.run(report, modules)

@@ -2,6 +2,7 @@
 -- theirs. The text is read, never run.
 
 local config <const> = require "core.configmanager"
+local config_file <const> = require "core.config_file"
 local didyoumean <const> = require "util.didyoumean"
 local info <const> = require "host.info"
 local paths <const> = require "util.paths"
@@ -20,16 +21,7 @@ local function plugin_dirs(state)
 	return dirs
 end
 
-local function read(path)
-	local file = io.open(path)
-	local text = file and file:read("a")
-	if file then
-		file:close()
-	end
-	return text
-end
-
---- The text and path of a module's file.
+--- The text and path of a module's file, and what is wrong with its rights (a list).
 local function find(dirs, name, file)
 	file = file or "mod_" .. name .. ".lua"
 	for _, dir in ipairs(dirs) do
@@ -37,9 +29,9 @@ local function find(dirs, name, file)
 			local _, fields = pattern:gsub("%%s", "")
 			local path = fields == 3 and pattern:format(name, name, file)
 				or fields == 2 and pattern:format(name, file) or pattern:format(file)
-			local text = read(dir .. path)
+			local text, judged = config_file.read(dir .. path)
 			if text then
-				return text, dir .. path
+				return text, dir .. path, judged
 			end
 		end
 	end
@@ -119,17 +111,41 @@ local function syntax_fault(report, path, err)
 		message = message or err }
 end
 
+-- What everyone may write anyone can make the host's code. Nothing is said of a group: with a umask
+-- of 002, which many users have, it may write all that they write.
+local function judge_rights(report, path, judged)
+	for _, item in ipairs(judged) do
+		if item.everyone then
+			report.add { file = path, line = 1, code = "unsafe-file", message = item.message,
+				severity = report.as_root and "error" or "warning" }
+		end
+	end
+end
+
+local function visit_library(report, found, dirs, name, lib)
+	local places <const> = { { name, lib .. ".lib.lua" }, { name, lib .. ".lua" },
+		{ lib, lib .. ".lib.lua" } }
+	for _, place in ipairs(places) do
+		local text, path, judged = find(dirs, place[1], place[2])
+		if text then
+			judge_rights(report, path, judged)
+			return note_options(found, text)
+		end
+	end
+end
+
 --- Reads one module and what it depends on.
 local function visit(report, found, dirs, name, missing)
 	if found.seen[name] then
 		return
 	end
 	found.seen[name] = true
-	local text, path = find(dirs, name)
+	local text, path, judged = find(dirs, name)
 	if not text then
 		return missing(name)
 	end
 	found.paths[name] = path
+	judge_rights(report, path, judged)
 	local chunk, err = load(text, "@" .. path, "t", {})
 	if not chunk then
 		return syntax_fault(report, path, err)
@@ -137,11 +153,7 @@ local function visit(report, found, dirs, name, missing)
 	note_options(found, text)
 	note_services(found, name, text)
 	for lib in matches(text, "module", "%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
-		local lib_text = find(dirs, name, lib .. ".lib.lua") or find(dirs, name, lib .. ".lua")
-			or find(dirs, lib, lib .. ".lib.lua")
-		if lib_text then
-			note_options(found, lib_text)
-		end
+		visit_library(report, found, dirs, name, lib)
 	end
 	for needed in matches(text, "module", "%s*:%s*depends%s*%(?%s*[\"']([%w_]+)[\"']") do
 		visit(report, found, dirs, needed, function ()
@@ -186,9 +198,11 @@ end
 
 --- Checks the enabled modules.
 -- @param report see core.check
+-- @param as_root whether the host is started as root
 -- @return what they know: seen, options, words, prefixes, suffixes (sets), services by name,
 --   paths
-function check_modules.run(report)
+function check_modules.run(report, as_root)
+	report.as_root = as_root
 	local found = { seen = {}, options = {}, words = {}, prefixes = {}, suffixes = {}, services = {},
 		paths = {} }
 	local dirs = plugin_dirs(report.state)

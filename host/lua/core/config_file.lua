@@ -24,12 +24,12 @@ end
 --- What is wrong with the rights of a file.
 -- @param info what host.sys.stat_fd says of the opened file
 -- @param opts as_root (bool), uid (of `user`, number or nil)
--- @return list of { severity, message }
+-- @return list of { severity, message, everyone (true: everyone may write it) }
 function config_file.judge(info, opts)
 	local found = {}
 	local mode, owner = info.mode, info.uid
 	if mode & by_others ~= 0 then
-		found[1] = { severity = opts.as_root and "error" or "warning",
+		found[1] = { severity = opts.as_root and "error" or "warning", everyone = true,
 			message = "may be written by everyone (chmod o-w)" }
 	elseif mode & by_group ~= 0 then
 		found[1] = { severity = "warning", message = "may be written by its group (chmod g-w)" }
