@@ -185,7 +185,7 @@ def run_dispatch():
 
 
 def run_growth():
-    return extras.growth(ROUNDS, SECONDS)
+    return extras.growth(ROUNDS, SECONDS, REDO)
 
 
 def run_workers():

@@ -14,17 +14,31 @@ from servers import HERE, Server
 
 BOTH = "0,1"  # both cores: neither server nor load is pinned
 
+
 def most_connections():
     """As many as server and load may have with the file limit that they inherit."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1000
 
 
-def growth(rounds, seconds):
-    """CPU per message of an echo by connections, and how it grows, beside raw libev's."""
+def growth_round(running, n, seconds, redo):
+    """name -> CPU per message of either server with n connections, one after the other; or why
+    there is none."""
+    argv = ["load", "-c", n, "-d", 1, "-t", seconds, "-w", 0.25]
+    for _ in range(redo + 1):
+        found = {name: measure.once(server, argv) for name, server in running.items()}
+        refused = [f"{name} {n}: {r['refused']}" for name, r in found.items()
+            if r["refused"] not in (None, "generator")]  # CPU an answer counts all the same
+        if not refused:
+            return {name: r["us_per"] for name, r in found.items()}, None
+    return None, "; ".join(refused)
+
+
+def growth(rounds, seconds, redo):
+    """CPU per message of an echo by connections, and how it grows, beside raw libev's: the servers
+    are compared within a round, as everywhere, and each goes first in every other one."""
     counts = [n for n in (100, 1000, 10000) if n < most_connections()] + [most_connections()]
-    names = ("raw-libev", "gadwall")
-    running = {name: Server("echo", name) for name in names}
-    found = {name: {n: [] for n in counts} for name in names}
+    running = {name: Server("echo", name) for name in ("raw-libev", "gadwall")}
+    found = {n: [] for n in counts}
     refused = []
     try:
         for server in running.values():
@@ -32,25 +46,31 @@ def growth(rounds, seconds):
                 return {"failed": server.last_words()}
         for _ in range(rounds):
             for n in counts:
-                for name in names:
-                    argv = ["load", "-c", n, "-d", 1, "-t", seconds, "-w", 0.25]
-                    result = measure.once(running[name], argv)
-                    if result["refused"] in (None, "generator"):  # CPU an answer counts all the same
-                        found[name][n].append(result["us_per"])
-                    else:
-                        refused.append(f"{name} {n}: {result['refused']}")
+                us, why = growth_round(running, n, seconds, redo)
+                if us:
+                    found[n].append(us)
+                else:
+                    refused.append(why)
+            running = dict(reversed(running.items()))
     finally:
         for server in running.values():
             server.stop()
+    return growth_report(found, refused)
+
+
+def growth_report(found, refused):
+    """found: number of connections -> rounds, each name -> CPU per message."""
+    counts = list(found)
+    found = {n: rounds for n, rounds in found.items() if rounds}
     print(f"\n## growth: CPU us a message by connections; the file limit allows {counts[-1]}")
     out = {"refused": refused, "us": {}}
-    for name in names:
-        out["us"][name] = {n: st.median(v) for n, v in found[name].items() if v}
+    for name in ("raw-libev", "gadwall"):
+        out["us"][name] = {n: st.median(r[name] for r in rounds) for n, rounds in found.items()}
         print(f"{name:15}" + "".join(f"{n:>9}: {us:6.3f}" for n, us in out["us"][name].items()))
-    raw, ours = (out["us"][n] for n in names)
+    by_raw = {n: st.median(r["gadwall"] / r["raw-libev"] for r in rounds) for n, rounds in found.items()}
     for n in counts[1:]:
-        if all(n in t and counts[0] in t for t in (raw, ours)):
-            ratio = (ours[n] / ours[counts[0]]) / (raw[n] / raw[counts[0]])
+        if n in by_raw and counts[0] in by_raw:
+            ratio = by_raw[n] / by_raw[counts[0]]
             out.setdefault("growth_of_raw", {})[n] = ratio
             print(f"from {counts[0]} to {n}: {ratio:.3f} of raw libev's own growth")
     for line in refused:
