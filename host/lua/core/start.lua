@@ -23,6 +23,7 @@ local loaded, started = false, false
 local ready_at           -- monotonic
 local before = 0         -- seconds for which older generations had been ready
 local kept = {}          -- verb → function, run once after ready
+local taken_back = {}    -- verb → true: what it was before the restart counts no more
 
 --- Joins this file to the machine.
 function start.init(machine)
@@ -50,7 +51,7 @@ end
 -- @param fn function, or nil to forget it
 function start.later(verb, fn)
 	log("info", fn and "%s: waits until the host is ready" or "%s: taken back", verb)
-	kept[verb] = fn
+	kept[verb], taken_back[verb] = fn, fn == nil
 end
 
 local function may_be_ready()
@@ -111,7 +112,7 @@ end
 local function was_draining()
 	local keeper = verbs.keeper()
 	local hello = keeper and keeper.hello or {}
-	if (hello.restarts or 0) == 0 or not hello.runtime_path then
+	if (hello.restarts or 0) == 0 or not hello.runtime_path or taken_back.drain then
 		return false
 	end
 	local file = io.open(hello.runtime_path .. "/gadwall.state")
@@ -122,8 +123,9 @@ local function was_draining()
 	return ("\n" .. text):find("\nstate=draining\n", 1, true) ~= nil
 end
 
+-- Of this worker alone: the others drain, or have heard of an undrain, which comes to this one too.
 local function drain_again()
-	verbs.ask("drain", { reason = "as before the restart", origin = "keeper" }, true)
+	idle.drain("as before the restart", "keeper")
 end
 
 local function tell_started()
@@ -164,7 +166,9 @@ local function ready()
 	drained.change(function ()
 		tell_ready(kept.drain or was_draining() and drain_again or nil)
 		for _, service in ipairs(services) do
-			idle.drain_service(service, "as before the restart", "keeper")
+			if not taken_back["drain " .. service] then
+				idle.drain_service(service, "as before the restart", "keeper")
+			end
 		end
 	end)
 	if not hello.joins then
