@@ -1,5 +1,5 @@
 -- The admin socket: lines from who may run this host, to who answers them (mod_admin_shell).
--- Class admin: it stays to the last phase of a stop. INTERFACES.md 1, Console lines.
+-- Class admin: it stays to the last phase of a stop. modules/README.md, Console.
 
 module:set_global()
 

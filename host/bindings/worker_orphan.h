@@ -6,7 +6,7 @@
  *                    └────────────── refused, EOF ───────────────────┘
  *
  * A timer of the kernel runs from the loss on, so that a loop that hangs ends too; policy (finish
- * after orphan_timeout) is core/orphan.lua's. PROCESSES.md, Who is active; loss of the keeper. */
+ * after orphan_timeout) is core/orphan.lua's. */
 #ifndef BINDINGS_WORKER_ORPHAN_H
 #define BINDINGS_WORKER_ORPHAN_H
 

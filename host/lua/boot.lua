@@ -5,8 +5,8 @@ local role <const> = ...
 local args <const> = { select(2, ...) }
 local info <const> = require "host.info"
 
--- Text only: mutated bytecode can crash the interpreter (facts/reliability.md, E18). The runtime's
--- own is in the binary (info.load_embedded).
+-- Text only: mutated bytecode can crash the interpreter. The runtime's own is in the
+-- binary (info.load_embedded).
 local load_any <const>, loadfile_any <const> = load, loadfile
 function load(chunk, name, _, ...) return load_any(chunk, name, "t", ...) end
 function loadfile(path, _, ...) return loadfile_any(path, "t", ...) end

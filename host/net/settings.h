@@ -1,5 +1,4 @@
-/* network_settings (Prosody 13's epoll keys) and the limits of facts INTERFACES.md section 2, one
- * copy a loop. */
+/* network_settings (Prosody 13's epoll keys) and the limits, one copy a loop. */
 #ifndef NET_SETTINGS_H
 #define NET_SETTINGS_H
 

@@ -1,4 +1,4 @@
-/* The commit: one generation yields, another takes; PROCESSES.md, The accept gate.
+/* The commit: one generation yields, another takes.
  *
  *   YIELD  `from` shuts its gates on what `to` has claimed, stops its singletons, saves its state
  *   TAKE   `to` gets that state and listens on what is new

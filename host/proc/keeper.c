@@ -82,7 +82,7 @@ void keeper_end(int code)
 	keeper.code = code;
 }
 
-/* INTERFACES.md, exit status: the code of shutdown, then expired, then failed, then clean. */
+/* gadwall(8), EXIT STATUS: the code of shutdown, then expired, then failed, then clean. */
 static int rank(int code)
 {
 	return code == 0                      ? 0

@@ -27,7 +27,7 @@ int keeper_run(void);
 void keeper_reap(void);
 /* After a suspend of `late` seconds: no worker is judged by time in which we did not look. */
 void keeper_restart_clocks(double late);
-/* The worse of two exit statuses (INTERFACES.md, Exit status of the host). */
+/* The worse of two exit statuses (gadwall(8), EXIT STATUS). */
 int keeper_worse(int a, int b);
 
 /* ---- generation.c ---- */

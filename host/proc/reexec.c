@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define TRIAL_LIMIT 2.0 /* s; PROCESSES.md, The keeper: memory and re-exec */
+#define TRIAL_LIMIT 2.0 /* s */
 
 extern char **environ;
 

@@ -33,7 +33,7 @@ enum {
 	KEEPER_KNOCKS = 8,   /* connections to keeper.sock that have not said who they are */
 	KEEPER_NAME = 256,
 	WORKER_ABORT_WAIT = 2, /* s, before a SIGKILL */
-	/* sysexits that the keeper itself gives; INTERFACES.md has the whole table */
+	/* sysexits that the keeper itself gives; gadwall(8) has the whole table */
 	KEEPER_EXIT_UNAVAILABLE = 69,
 	KEEPER_EXIT_SOFTWARE = 70,
 	KEEPER_EXIT_OS = 71,

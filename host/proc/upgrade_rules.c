@@ -8,7 +8,7 @@ static const struct upgrade *const u = &keeper.upgrade;
 
 /* ---- the binary ---- */
 
-/* Root runs what root alone can write (PROCESSES.md, Root start and files). */
+/* Root runs what root alone can write. */
 static const char *judge_binary(int fd, const char *path)
 {
 	char folder[SETTINGS_PATH], *slash;

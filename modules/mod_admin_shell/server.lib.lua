@@ -82,7 +82,7 @@ local function uptime()
 end
 
 local function shutdown(_, reason, code)
-	-- In the table at each use: a module may have replaced it (INTERFACES.md 1, Foreign drivers).
+	-- In the table at each use: a module may have replaced it.
 	prosody.shutdown(reason, tonumber(code))
 	return true, "Shutdown initiated"
 end

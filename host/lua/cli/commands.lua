@@ -1,7 +1,7 @@
 --- The command table: words, flags, help. Dispatch, completion, man page and specs read this one.
 --
 -- `handler` is the module below cli/ that runs it; `raw`: what follows the first plain word is not
--- ours to parse. INTERFACES.md section 4 has the rules.
+-- ours to parse.
 
 local commands <const> = {}
 

@@ -1,6 +1,6 @@
 --- Which running host a command means, and what its runtime folder says about it.
--- The order is INTERFACES.md 4; only paths are read from a config, as text, so that a broken config
--- does not stop `stop`, and nothing in it is run with the rights of who types.
+-- Only paths are read from a config, as text, so that a broken config does not stop `stop`, and
+-- nothing in it is run with the rights of who types.
 
 local info <const> = require "host.info"
 local sys <const> = require "host.sys"

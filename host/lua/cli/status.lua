@@ -1,4 +1,4 @@
---- `gadwall status`: the object of INTERFACES.md 5 as text or JSON, once or again and again.
+--- `gadwall status`: core.status's object as text or JSON, once or again and again.
 -- Without an answering worker it says what the keeper's file says.
 
 local control <const> = require "cli.control"

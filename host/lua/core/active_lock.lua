@@ -1,7 +1,7 @@
 --- Who may run singletons: the exclusive lock on RUNTIME/active, held by one worker of the active
 -- generation (core/active_worker.lua) from before its first singleton until after its last. The
 -- file holds the generation's number, so it is the commit record too: what the kernel says of it
--- stays true through SIGKILL, SIGSTOP and the loss of the keeper (PROCESSES.md, Who is active).
+-- stays true through SIGKILL, SIGSTOP and the loss of the keeper.
 
 local async <const> = require "util.async"
 local host_lock <const> = require "host.lock"

@@ -1,4 +1,4 @@
---- The bundle: every text that the config used, in one string (PROCESSES.md "the reader").
+--- The bundle: every text that the config used, in one string.
 --
 -- The reader runs the config over a *recording* source (disk); what it read becomes the bundle,
 -- and all workers of the generation run the config over the bundle instead of the disk. A source

@@ -1,4 +1,4 @@
---- Every fault of a config at once, with its place (INTERFACES.md 5, `check --json`).
+--- Every fault of a config at once, with its place.
 
 local bundle <const> = require "core.bundle"
 local check_limits <const> = require "core.check_limits"

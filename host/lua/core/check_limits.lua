@@ -12,7 +12,7 @@ local secret_file <const> = require "core.secret_file"
 
 local check_limits <const> = {}
 
--- The phases that exist without any module's help, with their budgets (INTERFACES.md 2).
+-- The phases that exist without any module's help, with their budgets.
 local budgets <const> = { ["lame-duck"] = 3, ["stop-accepting"] = 1, ["close-clients"] = 10,
 	["stop-services"] = 6, quit = 5 }
 

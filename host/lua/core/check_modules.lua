@@ -218,7 +218,7 @@ function check_modules.run(report, as_root)
 	return found
 end
 
--- What a stop is without them (INTERFACES.md 1, Who drives a stop).
+-- What a stop is without them.
 local stops_without <const> = {
 	graceful_shutdown = "a stop closes connections without a goodbye",
 	lameduck = "a stop leaves load balancers no time to go elsewhere",

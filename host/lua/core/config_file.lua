@@ -1,5 +1,5 @@
 --- Reading config files: never blocks on a FIFO or device, has a size limit, judges the opened
--- descriptor. Rules: PROCESSES.md "Root start and files".
+-- descriptor.
 
 local sys <const> = require "host.sys"
 

@@ -1,4 +1,4 @@
---- The words of the config language (Prosody's, facts/prosody-api.md 2.6) for one file.
+--- The words of the config language (Prosody's) for one file.
 -- An option is set by assigning a global; everything that is wrong becomes a fault with its
 -- place, and loading goes on where it can, so that `check` names all faults at once.
 

@@ -1,4 +1,4 @@
---- The config in force (Prosody's core.configmanager, facts/prosody-api.md 2.6).
+--- The config in force (Prosody's core.configmanager).
 -- build() makes a new state beside the one in force, apply() swaps; so a bad file changes
 -- nothing.
 

@@ -1,4 +1,4 @@
---- Every event that the runtime and our own modules fire (INTERFACES.md 3), as data: the
+--- Every event that the runtime and our own modules fire, as data: the
 -- isolation of handlers, the docs and a spec read it. mode "all": every handler runs, whatever
 -- the others return; "first": the first answer that is not nil counts and ends the round.
 

@@ -1,5 +1,5 @@
 --- The global namespace of a worker: locked after the start, `require` that does not pollute it,
--- functions that can be looked into (facts/prosody-api.md 2.2, 2.4).
+-- functions that can be looked into.
 
 local globals <const> = {}
 

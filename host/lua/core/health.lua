@@ -1,5 +1,5 @@
 --- Whether the host is healthy, in one place for everybody who says so: HTTP answers, agent-check,
--- `status`, metrics. The words are those of the lifecycle (INTERFACES.md 5, Health bodies).
+-- `status`, metrics. The words are those of the lifecycle.
 
 local array <const> = require "util.array"
 local checks <const> = require "core.health_checks"

@@ -1,4 +1,4 @@
---- The order in which the documented JSON objects show their fields (INTERFACES.md 5), as data: a
+--- The order in which the documented JSON objects show their fields, as data: a
 -- list of names; under a name stands the list for what that field holds.
 
 local json <const> = require "util.json"

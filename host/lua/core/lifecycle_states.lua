@@ -6,7 +6,7 @@ local states <const> = {}
 --- All states, in the order of a life.
 states.names = { "starting", "passive", "serving", "draining", "finishing", "stopping", "stopped" }
 
---- legal[from][to] is true; everything else is refused (INTERFACES.md 1, Legal moves).
+--- legal[from][to] is true; everything else is refused.
 states.legal = {
 	starting = { serving = true, passive = true, stopping = true },
 	passive = { serving = true, stopping = true },
@@ -26,7 +26,7 @@ states.prosody_word = {
 }
 
 --- What the verb does in the state: "run", "noop" (done already, no error), "later" (kept until
--- ready), or the kebab-case reason of the refusal (PROCESSES.md, Two verbs at once).
+-- ready), or the kebab-case reason of the refusal.
 states.verbs = {
 	drain = {
 		starting = "later", passive = "passive", serving = "run", draining = "noop",

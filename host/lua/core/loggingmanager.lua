@@ -1,4 +1,4 @@
---- Which log line goes where (Prosody's core.loggingmanager, facts/prosody-api.md 2.7).
+--- Which log line goes where (Prosody's core.loggingmanager).
 
 local config <const> = require "core.configmanager"
 local log_keeper <const> = require "core.log_keeper"

@@ -136,7 +136,7 @@ end
 
 --- Schedules module.ready(): at once in a running host; in a starting one when all modules are
 -- loaded and all listeners listen, and then a promise that it returns holds readiness
--- (INTERFACES.md, Readiness; Prosody 13 calls it a moment later and ignores the promise).
+-- (Prosody 13 calls it a moment later and ignores the promise).
 function module_instance.ready(env)
 	if not module_instance.has_method(env, "ready") then
 		return

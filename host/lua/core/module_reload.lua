@@ -1,4 +1,4 @@
---- Reloading a module so that a failure changes nothing (INTERFACES.md 1, Module reload).
+--- Reloading a module so that a failure changes nothing.
 --
 --   syntax of the new file     wrong: the old instance is not touched
 --   old: save()                raises: "save-state-failed", unless force_module_reload

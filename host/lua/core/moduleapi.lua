@@ -1,4 +1,4 @@
---- The table behind `module` (Prosody's core.moduleapi, facts/prosody-api.md 2.1). Options,
+--- The table behind `module` (Prosody's core.moduleapi). Options,
 -- items and metrics, and what only this host has, are in core.moduleapi_options, _items and
 -- _host.
 

@@ -1,4 +1,4 @@
---- module: what this host adds (INTERFACES.md 6), cron, stores, and words of XMPP that do
+--- module: what this host adds, cron, stores, and words of XMPP that do
 -- nothing here.
 
 local check <const> = require "core.arguments".check

@@ -1,5 +1,4 @@
---- module: items, providers, dependencies, shared tables, status and metrics
--- (facts/prosody-api.md 2.1).
+--- module: items, providers, dependencies, shared tables, status and metrics.
 
 local check <const> = require "core.arguments".check
 

@@ -1,4 +1,4 @@
---- module:get_option*: typed reads of the config (facts/prosody-api.md 2.1).
+--- module:get_option*: typed reads of the config.
 -- A value of the wrong type is logged with the place where it was set, and counts as not set.
 
 local config <const> = require "core.configmanager"

@@ -1,6 +1,5 @@
---- Loading, unloading and reloading modules (Prosody's core.modulemanager, facts/prosody-api.md
--- 2.2). A loaded module is its environment: globals that it sets are its public functions,
--- `env.module` is its api.
+--- Loading, unloading and reloading modules (Prosody's core.modulemanager). A loaded module
+-- is its environment: globals that it sets are its public functions, `env.module` is its api.
 
 local instances <const> = require "core.module_instance"
 local log <const> = require "util.logger".init("modulemanager")

@@ -64,7 +64,7 @@ local function with_unit(text)
 end
 
 --- Seconds. "2 days", 90, "1.5h"; "never", false and negative numbers are math.huge (Prosody 13),
--- and so is "unlimited" (worker_timeout in PROCESSES.md).
+-- and so is "unlimited" (of worker_timeout).
 function option_types.period(value)
 	value = option_types.scalar(value)
 	if value == false or value == "never" or value == "unlimited" then

@@ -12,7 +12,7 @@ for _, row in ipairs(rows) do
 	by_name[row.name] = row
 end
 
---- All rows, in the order of INTERFACES.md 2.
+--- All rows, in the order of options_table.
 options.list = rows
 
 --- Suffixes of options that exist for every service: SERVICE_ports and so on.

@@ -1,4 +1,4 @@
---- Every option of INTERFACES.md 2 as data: read by typed reads, check and the docs; a spec
+--- Every option as data: read by typed reads, check and the docs; a spec
 -- holds the README against it. Fields: name, type (core.option_types), default, owner, reload
 -- ("live", "module": reload the module, "upgrade": a new generation, "start": a new start), doc;
 -- min, max, above (exclusive), words (enum), off (false allowed), P (Prosody's), hidden (not

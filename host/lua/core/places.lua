@@ -1,5 +1,4 @@
---- Where a config's runtime files are (INTERFACES.md 2: runtime_path, data_path, pidfile,
--- admin_socket).
+--- Where a config's runtime files are (runtime_path, data_path, pidfile, admin_socket).
 
 local config <const> = require "core.configmanager"
 local paths <const> = require "util.paths"

@@ -1,5 +1,4 @@
---- Which addresses a service listens on, from the config (facts/prosody-api.md 2.5), and their
--- names for the keeper.
+--- Which addresses a service listens on, from the config, and their names for the keeper.
 
 local config <const> = require "core.configmanager"
 local option_types <const> = require "core.option_types"

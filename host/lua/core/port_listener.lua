@@ -119,7 +119,7 @@ function port_listener.differs(service, list)
 	return next(open) ~= nil
 end
 
---- A service with its listeners and counts (INTERFACES.md 5, `services`).
+--- A service with its listeners and counts (`services` of `status --json`).
 function port_listener.describe(name, service, list)
 	local total = { connections = 0, accepted = 0, refused = 0 }
 	local listeners = {}

@@ -1,4 +1,4 @@
---- Services and their listeners (Prosody's core.portmanager, facts/prosody-api.md 2.5).
+--- Services and their listeners (Prosody's core.portmanager).
 -- During the start services are only registered; open_all() binds them together, so that all
 -- that fails can be named at once. While a module is reloaded its listeners are parked: open,
 -- and taken over by the new instance.
@@ -289,7 +289,7 @@ function portmanager.sync()
 	end
 end
 
---- Services for status and console (INTERFACES.md 5).
+--- Services for status and console.
 -- @return list of { service, module, class, vital, listeners, connections, accepted, refused }
 function portmanager.list()
 	local list = {}

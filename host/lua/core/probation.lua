@@ -1,7 +1,7 @@
 --- Health checks that judge a new generation (`probation = true`): three failures in a row of a
 -- check that passed in the older one when that yielded bring the older one back. A check that
 -- failed there too says something of the world, not of the upgrade: a database that is away is no
--- reason to go back. The result travels in the beat (PROCESSES.md, Probation).
+-- reason to go back. The result travels in the beat.
 
 local health_checks <const> = require "core.health_checks"
 

@@ -1,5 +1,5 @@
 --- The reader: runs the config once, lists every fault, hands settings and bundle to the keeper,
--- ends (PROCESSES.md, The keeper does not read the config).
+-- ends.
 
 local EX_NOPERM <const>, EX_CONFIG <const> = 77, 78
 
@@ -47,7 +47,7 @@ local function refuse(faults, code)
 	return code
 end
 
---- Root without a user to become is refused (INTERFACES.md 1, Root).
+--- Root without a user to become is refused.
 local function root_fault(as_root, out, file)
 	if not as_root or out.user_uid or out.run_as_root then
 		return nil

@@ -9,7 +9,7 @@ local places <const> = require "core.places"
 
 local report <const> = {}
 
---- sysexits.h words that INTERFACES.md 1 gives a stop.
+--- Exit statuses of a stop (gadwall(8), EXIT STATUS).
 report.CLEAN, report.FAILED, report.EXPIRED = 0, 70, 75
 
 -- Enough to see the pattern; a handler that fails for each of 10,000 connections must not fill a
@@ -81,7 +81,7 @@ local function phase_records(stop)
 	return list, holders
 end
 
---- Builds the report object of INTERFACES.md 5.
+--- Builds the report object.
 -- @param stop the record: reason, code, origin, verb, evict, generation, at (real time of the
 --   begin), seconds, phases, errors, lost, hurried
 -- @return table, ready for json.encode

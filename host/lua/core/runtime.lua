@@ -1,4 +1,4 @@
---- The table `prosody` of a worker (facts/prosody-api.md 2.4) and the globals beside it.
+--- The table `prosody` of a worker and the globals beside it.
 
 local events <const> = require "util.events"
 local globals <const> = require "core.globals"

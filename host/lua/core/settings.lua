@@ -1,5 +1,4 @@
---- What the reader tells the keeper: a flat table of checked values (PROCESSES.md, the reader;
--- proc/settings.h).
+--- What the reader tells the keeper: a flat table of checked values (proc/settings.h).
 
 local config <const> = require "core.configmanager"
 local options <const> = require "core.options"

@@ -1,4 +1,4 @@
---- Metrics of the worker (Prosody's core.statsmanager, facts/prosody-api.md 2.8).
+--- Metrics of the worker (Prosody's core.statsmanager).
 
 local config <const> = require "core.configmanager"
 local log <const> = require "util.logger".init("stats")

@@ -1,4 +1,4 @@
---- The object that `status --json` prints (INTERFACES.md 5), and numbers for console commands.
+--- The object that `status --json` prints, and numbers for console commands.
 -- Unknown is null, never absent; seconds are numbers, times are RFC 3339.
 
 local array <const> = require "util.array"

@@ -215,8 +215,7 @@ function stop_run.fire_phase(mine, phase)
 	fire.held("shutdown/" .. phase.name, phase.event, error_noter(mine))
 end
 
---- The last phase of every list: the host's own teardown, in the order of INTERFACES.md, Phase
--- quit.
+--- The last phase of every list: the host's own teardown (core/teardown.lua).
 -- @param mine the stop's record
 -- @param budget seconds for the flush, or nil: `shutdown_deadline` of network_settings, even when
 --   the stop has nothing left

@@ -1,4 +1,4 @@
--- The object "stop" of `status --json` (INTERFACES.md 5): how far a stop is and who holds it.
+-- The object "stop" of `status --json`: how far a stop is and who holds it.
 
 local array <const> = require "util.array"
 local datetime <const> = require "util.datetime"

@@ -1,4 +1,4 @@
--- The last phase (INTERFACES.md 1, Phase quit): final events, modules, the flush of every queue.
+-- The last phase: final events, modules, the flush of every queue.
 --
 -- It runs for every kind of stop, also when a foreign driver leaves the loop by itself; then only
 -- the events are left to do.

@@ -91,7 +91,7 @@ function upgrades.watch(fn)
 	end
 end
 
---- The upgrade under way and the last outcome, for status (INTERFACES.md 5); unknown is null.
+--- The upgrade under way and the last outcome, for status; unknown is null.
 function upgrades.status()
 	local m <const> = newest
 	local object <const> = { state = null, number = null, from = null, target = null, left = null,

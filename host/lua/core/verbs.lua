@@ -17,8 +17,7 @@ local time <const> = require "util.time"
 
 local verbs <const> = {}
 
--- A storm of stop requests is one request (PROCESSES.md, Signals); with a keeper it counts them
--- itself.
+-- A storm of stop requests is one request; with a keeper it counts them itself.
 local storm <const> = 1
 
 local life              -- core/lifecycle.lua, given by init

@@ -1,4 +1,4 @@
---- A worker's life, top to bottom (facts/prosody-api.md 2.9 for the order).
+--- A worker's life, top to bottom: Prosody's order.
 
 local EX_UNAVAILABLE <const>, EX_SOFTWARE <const>, EX_CONFIG <const> = 69, 70, 78
 

@@ -1,6 +1,5 @@
 --- Names, asked without waiting: net.adns as modules know it from Prosody with libunbound, over
 -- c-ares (host.resolver). A and AAAA go through /etc/hosts and the search list.
--- @see facts/dependencies-and-users.md 1.4
 
 local dns <const> = require "util.dns"
 local errors <const> = require "util.error"

@@ -1,5 +1,5 @@
---- Child processes (INTERFACES.md 1, Child processes): started with the descriptors 0, 1, 2 and the
--- variables that are named, in a group of their own, watched by pidfd.
+--- Child processes: started with the descriptors 0, 1, 2 and the variables that are named, in a
+-- group of their own, watched by pidfd.
 --
 --   running ── exits ──> ended                       event process-exited, wait() resolves
 --      │                   ^

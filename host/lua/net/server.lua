@@ -1,6 +1,6 @@
 --- net.server: Prosody's interface (epoll backend) over host.net. Handles are C objects, see
 -- net/server_handle.lua.
--- @see facts/prosody-api.md 1.2 for arguments and quirks
+-- @see doc/net.server.lua of Prosody for arguments
 
 local host_loop <const> = require "host.loop"
 local host_net <const> = require "host.net"

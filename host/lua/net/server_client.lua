@@ -1,5 +1,4 @@
 --- The connecting half of net.server: addclient and wrapclient.
--- @see facts/prosody-api.md 1.2 for arguments and quirks
 
 local host_datagram <const> = require "host.datagram"
 local host_net <const> = require "host.net"

@@ -1,5 +1,4 @@
 --- Listening sockets of net.server: names, the keeper's dup, the accept gate.
--- Who binds, and in which order: PROCESSES.md.
 
 local host_loop <const> = require "host.loop"
 local datagram <const> = require "net.datagram"

@@ -1,7 +1,6 @@
 --- Sockets that whoever started us has passed (LISTEN_FDS, as systemd does), adopted by address or
 -- by name. They stay the giver's: closing a listener lets go of the socket, it is never shut down
 -- and its path never removed, so that what waits in it waits for the next who serves it.
--- @see facts/prosody-api.md 1.9
 
 local host_sys <const> = require "host.sys"
 local net <const> = require "util.net"

@@ -1,5 +1,4 @@
 --- TLS on handles: what Prosody's methods and LuaSec's socket offer, over host.tls.
--- @see facts/prosody-api.md 1.3 and 1.8
 
 local tls_luasec <const> = require "net.tls_luasec"
 

@@ -1,5 +1,4 @@
 --- TLS contexts under the name and with the contract of Prosody 13's LuaSec adapter.
--- @see facts/prosody-api.md 1.8
 --
 -- host.tls is required by what needs it: with it comes OpenSSL (host/base/late.h), and a process
 -- that speaks no TLS is to do without.

@@ -1,6 +1,5 @@
 --- Numbers and names of DNS, and parsers of record data (RFC 1035, 2782, 6698, 9460). Text from
 -- the net is escaped as in zone files (RFC 1035 5.1), so that no log line or comparison is fooled.
--- @see facts/prosody-api.md 2.11: net.adns
 
 local hex <const> = require "util.hex".encode
 

@@ -1,4 +1,4 @@
---- Loggers and sinks, with Prosody's names (facts/prosody-api.md 2.7).
+--- Loggers and sinks, with Prosody's names.
 -- A logger knows its source; a sink is `fn(source, level, format, ...)`. Formatting happens in
 -- the sink, so a message that nobody wants costs one table look-up.
 

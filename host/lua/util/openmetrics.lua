@@ -1,5 +1,4 @@
---- Metric families, metrics and their registry (facts/prosody-api.md 2.8), rendered as
--- OpenMetrics text.
+--- Metric families, metrics and their registry, rendered as OpenMetrics text.
 
 local time <const> = require "util.time"
 

@@ -1,5 +1,4 @@
---- Finds and loads module files in the plugin folders (Prosody's util.pluginloader,
--- facts/prosody-api.md 2.2).
+--- Finds and loads module files in the plugin folders (Prosody's util.pluginloader).
 
 local envload <const> = require "util.envload".envload
 

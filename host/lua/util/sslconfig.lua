@@ -1,5 +1,4 @@
 --- Collects TLS settings from several tables; later ones win field by field, flags add up.
--- @see facts/prosody-api.md 1.8
 
 local paths <const> = require "util.paths"
 

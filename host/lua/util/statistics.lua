@@ -1,5 +1,4 @@
---- The "internal" statistics provider: values in memory, read by whoever asks
--- (facts/prosody-api.md 2.8).
+--- The "internal" statistics provider: values in memory, read by whoever asks.
 
 local openmetrics <const> = require "util.openmetrics"
 local time <const> = require "util.time"

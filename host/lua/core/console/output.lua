@@ -2,7 +2,7 @@
 --
 -- Plain: "| text", "! text" for errors, then "OK: …", "Error: …" or "Result: …".
 -- JSON: {"output":"…"}, {"error":"…"}, then {"ok":…,"result":…,"exit":…}.
--- INTERFACES.md 1, Console lines.
+-- modules/README.md, Console.
 
 local json <const> = require "util.json"
 local promise <const> = require "util.promise"

@@ -1,4 +1,4 @@
---- HTTP serving, Prosody's handler interface (facts/prosody-api.md 2.13).
+--- HTTP serving, Prosody's handler interface.
 --
 -- Handlers are events "METHOD host/path" and "METHOD /path" (any host), "/*" at the end stands for
 -- everything below. They get { request, response } and return nil (404), true (will answer
