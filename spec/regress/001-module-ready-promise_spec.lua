@@ -1,4 +1,4 @@
--- INTERFACES.md, Readiness: "returns a promise from `module.ready`". It was called after READY, and
+-- "Returns a promise from `module.ready`". It was called after READY, and
 -- its promise was ignored.
 local daemon <const> = require "spec.support.daemon"
 

@@ -1,5 +1,5 @@
 -- mod_http looked with # at a set: "an HTTP service that is drained by itself" said nothing of it
--- in its answers (INTERFACES.md 1, Draining a service: "its HTTP answers carry Connection: close").
+-- in its answers, which have to carry Connection: close.
 local daemon <const> = require "spec.support.daemon"
 
 describe("an HTTP service that is drained by itself", function ()

@@ -1,6 +1,6 @@
 --- Requests that are none, by RFC 9112, 9110 and 3986, and that some servers take for one or two:
--- name, bytes, status. Written from the RFCs; the classes are those of Http11Probe and of the
--- CVEs in facts/reliability.md (incidents 24).
+-- name, bytes, status. Written from the RFCs; the classes are those of Http11Probe and of
+-- CVEs against other servers.
 
 local cases <const> = {}
 

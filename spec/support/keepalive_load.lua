@@ -4,7 +4,7 @@
 -- whose answer said `Connection: close`, and open another. They end when the service refuses them,
 -- or after SECONDS.
 -- Prints: answered, lost, connections that said close, connections that ended while idle.
--- lost (PROCESSES.md, the counting rule): a request sent on a connection on which no close had
+-- lost: a request sent on a connection on which no close had
 -- arrived and that was not answered in full.
 
 local server <const> = require "net.server"

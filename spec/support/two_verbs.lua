@@ -1,4 +1,4 @@
---- PROCESSES.md, "Two verbs at once": how a host comes into each state, how a verb is asked there.
+--- Two verbs at once: how a host comes into each state, how a verb is asked there.
 -- The cells stand in spec/system/two_verbs*_spec.lua: state → verb → { what happens; function(d) }.
 
 local assert <const> = require "luassert"

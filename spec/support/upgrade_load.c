@@ -7,7 +7,7 @@
  * after PAUSE_MS. If the ports are the same, these too speak HTTP, with `Connection: close`.
  * SIGUSR1 marks the end of a window (its slowest exchange is a pause), SIGTERM or SECONDS the end.
  *
- * The counting rule (PROCESSES.md): lost = a request sent on a connection on which no
+ * The counting rule: lost = a request sent on a connection on which no
  * `Connection: close` had arrived, not answered in full; the end of a connection without an open
  * request is no loss. A connection that was made and never answered is lost too. */
 #include <arpa/inet.h>

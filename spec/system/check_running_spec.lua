@@ -1,4 +1,4 @@
--- PROCESSES.md, check: it does not test the names that the running instance holds.
+-- check does not test the names that the running instance holds.
 local daemon <const> = require "spec.support.daemon"
 
 local text <const> = [[

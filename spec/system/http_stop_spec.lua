@@ -122,8 +122,8 @@ describe("an HTTP service that is left", function ()
 		d:stop()
 	end)
 
-	-- 64 clients that think up to two thirds of the lame-duck period; what they count is the rule of
-	-- PROCESSES.md, Keep-alive connections.
+	-- 64 clients that think up to two thirds of the lame-duck period; what they count:
+	-- support/keepalive_load.lua.
 	local function load_at_stop(d, think)
 		local program <const> = process.spawn {
 			argv = { daemon.binary(), "lua", "spec/support/keepalive_load.lua", tostring(d.http), "64",

@@ -1,4 +1,4 @@
--- DESIGN.md 10: no dumps. Test builds leave this out, so that specs may look into workers that run
+-- No dumps. Test builds leave this out, so that specs may look into workers that run
 -- as somebody else; this one runs the program that people install.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"

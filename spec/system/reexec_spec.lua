@@ -1,5 +1,5 @@
--- The keeper changes itself: the same process runs the binary of a good upgrade, and nobody notices
--- (PROCESSES.md, The keeper: memory and re-exec).
+-- The keeper changes itself: the same process runs the binary of a good upgrade, and nobody
+-- notices.
 local daemon <const> = require "spec.support.daemon"
 local notify_socket <const> = require "spec.support.notify_socket"
 local poll <const> = require "posix.poll"

@@ -1,4 +1,4 @@
--- INTERFACES.md 1, "Who drives a stop": the four rows of the table.
+-- Who drives a stop: with neither of the two modules, with one of them, with both.
 local daemon <const> = require "spec.support.daemon"
 local shutdown <const> = require "spec.support.shutdown"
 

@@ -1,4 +1,4 @@
--- How many handshakes may be under way: TL-02, TL-09, facts/reliability.md 4.5.
+-- How many handshakes may be under way.
 
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"

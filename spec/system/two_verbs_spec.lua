@@ -1,4 +1,4 @@
--- PROCESSES.md, "Two verbs at once": a host that starts, serves or drains.
+-- Two verbs at once: a host that starts, serves or drains.
 local daemon <const> = require "spec.support.daemon"
 local shutdown <const> = require "spec.support.shutdown"
 local two <const> = require "spec.support.two_verbs"

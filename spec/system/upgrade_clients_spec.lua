@@ -1,5 +1,5 @@
 -- Clients notice nothing: keep-alive HTTP and connects over upgrades and rollbacks, counted by an
--- independent process (PROCESSES.md, Keep-alive connections, has the rule). tableflip's
+-- independent process (support/upgrade_load.c has the rule). tableflip's
 -- TestListen/TestFdsListen under load; endless's own test of this asserts nothing.
 local process <const> = require "spec.support.process"
 local upgrade <const> = require "spec.support.upgrade"

@@ -1,5 +1,5 @@
--- Every failure leaves the old generation as it was, and able to upgrade at once. tableflip's list
--- (facts/shutdown-and-upgrade.md 2): TestUpgraderFailures (exec fails, child exits, child hangs,
+-- Every failure leaves the old generation as it was, and able to upgrade at once. tableflip's
+-- list: TestUpgraderFailures (exec fails, child exits, child hangs,
 -- repeated), and what neither it nor endless tests: endless ends its parent when exec fails.
 local daemon <const> = require "spec.support.daemon"
 local failing <const> = require "spec.support.upgrade_failing"

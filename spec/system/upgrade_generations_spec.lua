@@ -1,4 +1,4 @@
--- Several generations at one time (facts/shutdown-and-upgrade.md, rows 57, 58, 65, 104): the cap,
+-- Several generations at one time: the cap,
 -- counters, events, and a low file limit. tableflip refuses this: "parent hasn't exited" (#52).
 local process <const> = require "spec.support.process"
 local upgrade <const> = require "spec.support.upgrade"

@@ -1,4 +1,4 @@
--- An upgrade never closes an idle connection before its time (PROCESSES.md, Keep-alive); sessions
+-- An upgrade never closes an idle connection before its time; sessions
 -- of other services get their goodbye, and not before the time of the old generation is over.
 local upgrade <const> = require "spec.support.upgrade"
 local wait <const> = require "spec.support.wait"

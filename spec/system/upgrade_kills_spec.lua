@@ -1,5 +1,5 @@
--- Either side or the keeper killed or stopped in every state of an upgrade, under connects
--- (facts/reliability.md, 3.4): nobody is refused, the old or the new one serves, the next upgrade
+-- Either side or the keeper killed or stopped in every state of an upgrade, under connects:
+-- nobody is refused, the old or the new one serves, the next upgrade
 -- works, and the keeper has the descriptors that it had. The table: support/upgrade_matrix.lua.
 local matrix <const> = require "spec.support.upgrade_matrix"
 local upgrade <const> = require "spec.support.upgrade"

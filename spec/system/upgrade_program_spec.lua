@@ -1,4 +1,4 @@
--- Which file an upgrade runs: opened once, resolved anew (facts/shutdown-and-upgrade.md, row 62).
+-- Which file an upgrade runs: opened once, resolved anew.
 local daemon <const> = require "spec.support.daemon"
 local failing <const> = require "spec.support.upgrade_failing"
 local process <const> = require "spec.support.process"

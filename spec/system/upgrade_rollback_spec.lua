@@ -1,5 +1,5 @@
 -- Back again: rollback by hand in probation and after it, its binary and its bundle, and what
--- modules hear (PROCESSES.md, Probation; facts/shutdown-and-upgrade.md, rows 63, 70, 71, 74).
+-- modules hear.
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
 local unistd <const> = require "posix.unistd"

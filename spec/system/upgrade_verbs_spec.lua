@@ -1,4 +1,4 @@
--- PROCESSES.md, "Two verbs at once": the columns upgrade and rollback, and the rows of an upgrade
+-- Two verbs at once: the columns upgrade and rollback, and the rows of an upgrade
 -- before its commit and in probation. The other cells: two_verbs_spec.lua, two_verbs_stop_spec.lua.
 local process <const> = require "spec.support.process"
 local two <const> = require "spec.support.two_verbs"

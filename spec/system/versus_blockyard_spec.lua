@@ -1,4 +1,4 @@
--- What blockyard's Drainer gets wrong (facts/shutdown-and-upgrade.md 1.1, Sharp edges, and 2); what
+-- What blockyard's Drainer gets wrong; what
 -- is about its two servers has its specs with the upgrade.
 local admin_http <const> = require "spec.support.admin_http"
 local client <const> = require "spec.support.client"

@@ -1,4 +1,4 @@
--- What github.com/fvbock/endless gets wrong (facts/shutdown-and-upgrade.md 1.3 and 3); its upgrade
+-- What github.com/fvbock/endless gets wrong; its upgrade
 -- has its own specs.
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"

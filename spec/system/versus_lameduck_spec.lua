@@ -1,4 +1,4 @@
--- What toolman.org/net/lameduck gets wrong (facts/shutdown-and-upgrade.md 1.2, Edges).
+-- What toolman.org/net/lameduck gets wrong.
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local shutdown <const> = require "spec.support.shutdown"

@@ -1,5 +1,5 @@
--- What Prosody 0.12 and 13.0 fail at when they stop, and Prosody's own mod_graceful_shutdown
--- (facts/prosody-api.md 4.1 to 4.4, all measured there): one spec for each.
+-- What Prosody 0.12 and 13.0 fail at when they stop, and Prosody's own mod_graceful_shutdown:
+-- one spec for each.
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"

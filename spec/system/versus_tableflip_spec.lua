@@ -1,4 +1,4 @@
--- tableflip's and endless's own tests (facts/shutdown-and-upgrade.md 2), each with an equal or
+-- tableflip's and endless's own tests, each with an equal or
 -- harder one on real hosts. Here are those that had none; the others:
 --
 --   tableflip                                   here

@@ -1,4 +1,4 @@
--- Workers share long-lived connections (PROCESSES.md, workers = N): judged by counts, not by time.
+-- Workers share long-lived connections: judged by counts, not by time.
 local client <const> = require "spec.support.client"
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"

@@ -1,7 +1,7 @@
 local states <const> = require "core.lifecycle_states"
 
 describe("core.lifecycle_states", function ()
-	-- INTERFACES.md 1, Legal moves, written out a second time on purpose.
+	-- The legal moves, written out a second time on purpose.
 	local legal <const> = {
 		["starting serving"] = true, ["starting passive"] = true, ["starting stopping"] = true,
 		["passive serving"] = true, ["passive stopping"] = true,

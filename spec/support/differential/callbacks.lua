@@ -1,4 +1,4 @@
--- Listener callbacks: facts/prosody-api.md 1.4 and 1.5.
+-- Listener callbacks.
 
 local all <const> = { "predrain", "drain" }
 

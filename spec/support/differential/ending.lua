@@ -1,4 +1,4 @@
--- The end of everything: setquitting and loop (facts/prosody-api.md 1.2, 1.5). Runs last.
+-- The end of everything: setquitting and loop. Runs last.
 
 local socket <const> = require "socket"
 

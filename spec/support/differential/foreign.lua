@@ -1,4 +1,4 @@
--- Sockets and descriptors of others: wrapclient, wrapserver, watchfd (facts/prosody-api.md 1.2).
+-- Sockets and descriptors of others: wrapclient, wrapserver, watchfd.
 
 local socket <const> = require "socket"
 local has_unix <const>, unix <const> = pcall(require, "socket.unix")

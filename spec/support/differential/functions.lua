@@ -1,4 +1,4 @@
--- Functions of the module: facts/prosody-api.md 1.2.
+-- Functions of the module.
 
 local socket <const> = require "socket"
 

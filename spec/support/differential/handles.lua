@@ -1,4 +1,4 @@
--- What a handle is, knows and takes: facts/prosody-api.md 1.3.
+-- What a handle is, knows and takes.
 
 return {
 	{ "fields of a connection", function (t)

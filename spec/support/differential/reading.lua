@@ -1,4 +1,4 @@
--- Reading: sizes, partial reads, pauses, limits, timeouts (facts/prosody-api.md 1.3, 1.4, 1.7).
+-- Reading: sizes, partial reads, pauses, limits, timeouts.
 
 local socket <const> = require "socket"
 

@@ -1,4 +1,4 @@
--- TLS: direct and begun later (facts/prosody-api.md 1.2 to 1.4). Needs LuaSec on Prosody's side, so
+-- TLS: direct and begun later. Needs LuaSec on Prosody's side, so
 -- these probes run only when boot.lua is given a certificate.
 
 local function direct(t, on_server, on_client)

@@ -1,4 +1,4 @@
--- add_task and timer: facts/prosody-api.md 1.2, 1.5, 1.7.
+-- add_task and timer.
 
 local socket <const> = require "socket"
 

@@ -1,4 +1,4 @@
--- Writing: queues, holds, timeouts, closing with output (facts/prosody-api.md 1.3, 1.5, 1.7).
+-- Writing: queues, holds, timeouts, closing with output.
 
 local socket <const> = require "socket"
 
