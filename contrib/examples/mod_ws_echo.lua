@@ -39,7 +39,9 @@ local function add_piece(conn, frame)
 	if state.size > max_message then
 		return close(conn, 1009, "message too big")
 	end
-	table.insert(state.pieces, frame.data)
+	if frame.length > 0 then -- of empty ones there is no end
+		table.insert(state.pieces, frame.data)
+	end
 	if not frame.FIN then return end
 	local text <const> = table.concat(state.pieces)
 	if state.opcode == 1 and not utf8.len(text) then

@@ -1,6 +1,6 @@
 -- "Two workers, or two generations, that stored the same thing at one time wrote into one temp
--- file: half of the stores failed with 'No such file or directory', and who read the store meanwhile
--- found a part of one text behind a part of the other."
+-- file: half of the stores failed with 'No such file or directory', and who read meanwhile found a
+-- part of one text behind a part of the other."
 
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"

@@ -1,6 +1,6 @@
--- Listeners keep their identity over upgrades and back. tableflip's TestFdsListen, TestFdsListener,
--- TestFdsPacketConn, TestFdsRemoveUnixSocket and TestAddListener, each here on real hosts and by the
--- socket's inode.
+-- Listeners keep their identity over upgrades and back. tableflip's TestFdsListen,
+-- TestFdsListener, TestFdsPacketConn, TestFdsRemoveUnixSocket and TestAddListener, each here on
+-- real hosts and by the socket's inode.
 local client <const> = require "spec.support.client"
 local fcntl <const> = require "posix.fcntl"
 local posix_socket <const> = require "posix.sys.socket"
