@@ -1,19 +1,22 @@
-/* The keeper's lines in the files of the option `log`, beside standard error.
+/* The keeper's lines in the files and the syslog of the option `log`, beside standard error.
  *
  * A worker opens them, as `user` and never through a link, and gives each one to be kept under the
- * name IPC_LOG_PREFIX GENERATION "/" NUMBER "/" LEVELS "/" ("t" | "-"): LEVELS has bit i for level
- * i, "t" means that lines begin with the time. So they are there when no worker is: after a crash,
- * over a change of the keeper's binary, and from an orphan. Reopened ones come under the same name.
- * Only those of the active generation are written to.
+ * name IPC_LOG_PREFIX GENERATION "/" NUMBER "/" LEVELS "/" HOW: LEVELS has bit i for level i; HOW
+ * is
+ * "-" for a file, "t" and what log_stamp takes for one whose lines begin with the time, "s" and
+ * what log_syslog takes for a socket to the syslog daemon. So they are there when no worker is:
+ * after a crash, over a change of the keeper's binary, and from an orphan. Reopened ones come under
+ * the same name. Only those of the active generation are written to.
  *
- * What is written to has to be a regular file, opened for appending, on a file system that nobody's
- * program and no network stands behind: a write must neither wait for anybody nor mean anything. */
+ * A file that is written to has to be a regular one, opened for appending, on a file system that
+ * nobody's program and no network stands behind: a write must neither wait for anybody nor mean
+ * anything. */
+#include "proc/log_lines.h"
 #include "proc/table.h"
 
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 /* Not in every linux/magic.h. */
 enum { FUSE_MAGIC = 0x65735546, CIFS_MAGIC = (int)0xff534d42, SMB2_MAGIC = (int)0xfe534d42 };
@@ -45,65 +48,58 @@ static bool is_log(int fd)
 	return (st.st_dev != err.st_dev || st.st_ino != err.st_ino) && !may_wait(fd);
 }
 
-/* As the worker's default: "Nov 26 19:47:35 ". The zone is the one of our start. */
-static void put_time(char *to, size_t size)
+/* hex: the pattern of the time, or NULL: without it. */
+static void write_line(int fd, const char *hex, enum log_level level, const char *message)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t now = (time_t)clock_realtime();
-	struct tm tm;
-
-	if (!localtime_r(&now, &tm))
-		memset(&tm, 0, sizeof tm);
-	snprintf(to, size, "%.3s %02d %02d:%02d:%02d ", months + (ptrdiff_t)3 * tm.tm_mon,
-	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
-static void write_line(int fd, bool timed, enum log_level level, const char *message)
-{
-	char line[8192], stamp[32] = "";
+	char line[8192], stamp[128] = "";
 	int n;
 
-	if (timed)
-		put_time(stamp, sizeof stamp);
-	n = snprintf(line, 128, "%skeeper\t%s\t", stamp, log_level_name(level));
+	if (hex)
+		log_stamp(stamp, sizeof stamp, hex);
+	n = snprintf(line, 192, "%skeeper\t%s\t", stamp, log_level_name(level));
 	n += (int)log_escape(line + n, sizeof line - (size_t)n - 1, message);
 	line[n++] = '\n';
 	if (write(fd, line, (size_t)n) < 0)
 		return; /* a full disk must not stop the service; standard error has the line */
 }
 
-/* After "GENERATION/": whether this level is wanted, and with the time. */
-static bool wants(const char *name, enum log_level level, bool *timed_r)
+/* After "GENERATION/": HOW, or NULL if this level is not wanted. */
+static const char *how_of(const char *name, enum log_level level)
 {
 	unsigned number, levels;
-	char timed;
+	int at = 0;
 
-	if (sscanf(name, "%u/%u/%c", &number, &levels, &timed) != 3)
-		return false;
-	*timed_r = timed == 't';
-	return levels & 1U << level;
+	if (sscanf(name, "%u/%u/%n", &number, &levels, &at) != 2 || !at || !(levels & 1U << level))
+		return NULL;
+	return name + at;
+}
+
+static void write_to(int fd, const char *how, enum log_level level, const char *message)
+{
+	if (*how == 's')
+		log_syslog(fd, how + 1, level, message);
+	else if (is_log(fd))
+		write_line(fd, *how == 't' ? how + 1 : NULL, level, message);
 }
 
 static bool to_files(void *data, enum log_level level, const char *message)
 {
 	char prefix[sizeof IPC_LOG_PREFIX + 16];
 	size_t n = (size_t)snprintf(prefix, sizeof prefix, IPC_LOG_PREFIX "%u/", keeper.active);
-	bool timed;
 
 	(void)data;
-	for (const struct held *h = keeper.held; h < keeper.held + KEEPER_HELD; h++)
-		if (h->fd >= 0 && strncmp(h->name, prefix, n) == 0 &&
-		    wants(h->name + n, level, &timed) && is_log(h->fd))
-			write_line(h->fd, timed, level, message);
+	for (const struct held *h = keeper.held; h < keeper.held + KEEPER_HELD; h++) {
+		bool ours = h->fd >= 0 && strncmp(h->name, prefix, n) == 0;
+		const char *how = ours ? how_of(h->name + n, level) : NULL;
+
+		if (how)
+			write_to(h->fd, how, level, message);
+	}
 	return false; /* to standard error as well */
 }
 
 void log_files_open(void)
 {
-	time_t now = time(NULL);
-	struct tm tm;
-
-	tzset(); /* reads and allocates, which is over when the loop begins */
-	(void)localtime_r(&now, &tm);
+	log_lines_open();
 	log_sink(to_files, NULL);
 }

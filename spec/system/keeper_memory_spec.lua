@@ -13,7 +13,8 @@ describe("the keeper", function ()
 		local code, _, err = process.run { timeout = 60, argv = { os.getenv("CC") or "cc", "-shared",
 			"-fPIC", "-D_GNU_SOURCE", "-o", dir .. "/count.so", "spec/support/malloc_count.c" } }
 		assert.equal(0, code, err)
-		local d = daemon.start { fds = false, config = 'log = { info = "*console", debug = "all.log" }',
+		local d = daemon.start { fds = false, config = [[log = { info = "*console", debug = "all.log",
+			{ to = "file", filename = "iso.log", timestamps = "%Y-%m-%d %H:%M:%S%z" }, "*syslog" }]],
 			env = { LD_PRELOAD = dir .. "/count.so", MALLOC_LOG = dir .. "/log" } }
 		process.kill(d:worker_pid(), "KILL")
 		d:wait_log("restarting at once")
@@ -65,6 +66,8 @@ describe("the keeper", function ()
 		assert.is_true(orphans < 560, orphans .. " lines for workers of a keeper that died")
 		local logs = code_lines { "log_files" }
 		assert.is_true(logs < 80, logs .. " lines for log files")
+		local lines = code_lines { "log_lines" }
+		assert.is_true(lines < 100, lines .. " lines for what stands in them")
 	end)
 
 	it("maps no memory that it shares with a worker, and no Lua state", function ()

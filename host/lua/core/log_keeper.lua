@@ -1,5 +1,5 @@
---- The keeper's lines belong in the files of the option `log` too. It opens no file itself: it gets
--- our descriptors, to write to also while no worker lives (proc/log_files.c).
+--- The keeper's lines belong in the files and the syslog of the option `log` too. It opens nothing
+-- itself: it gets our descriptors, to write to also while no worker lives (proc/log_files.c).
 
 local log_keeper <const> = {}
 
@@ -12,14 +12,37 @@ end
 
 local prefix <const> = "keep=/=log/"
 
+-- A longer one does not fit into the name; the keeper then writes its default.
+local pattern_max <const> = 100
+
+local function hex(text)
+	return (text:gsub(".", function (byte) return ("%02x"):format(byte:byte()) end))
+end
+
+-- How the keeper writes a line there.
+local function how(open)
+	local pattern <const> = open.rule.timestamps
+	if open.syslog then
+		return ("s%d.%s"):format(open.syslog.facility, hex(open.syslog.name:sub(1, pattern_max)))
+	elseif pattern == false then
+		return "-"
+	end
+	return "t" .. (type(pattern) == "string" and #pattern <= pattern_max and hex(pattern) or "")
+end
+
 -- As proc/log_files.c reads it.
-local function name_of(number, rule, wanted_levels)
+local function name_of(number, open, wanted_levels)
 	local mask = 0
-	for level in pairs(wanted_levels(rule.levels)) do
+	for level in pairs(wanted_levels(open.rule.levels)) do
 		mask = mask | (bits[level] or 0)
 	end
-	return ("%s%d/%d/%d/%s"):format(prefix, prosody.generation or 1, number, mask,
-		rule.timestamps == false and "-" or "t")
+	return ("%s%d/%d/%d/%s"):format(prefix, prosody.generation or 1, number, mask, how(open))
+end
+
+-- Not connected: the daemon may be started anew.
+local function syslog_socket()
+	local socket <const> = require "posix.sys.socket"
+	return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0)
 end
 
 -- One that this generation has given before is offered to each of its workers.
@@ -41,8 +64,19 @@ local function given(held_by)
 	return names
 end
 
+local function give_open(held_by, name, open)
+	if open.file then
+		return give(held_by, name, require "posix.stdio".fileno(open.file))
+	end
+	local fd <const> = syslog_socket()
+	if fd then
+		give(held_by, name, fd)
+		require "host.sys".close(fd)
+	end
+end
+
 --- Gives the keeper the open files in place of those before.
--- @param files list of { file, rule } (core/log_sinks.lua)
+-- @param files list of { rule, and file or syslog } (core/log_sinks.lua)
 -- @param wanted_levels function(criteria of a rule) → set of level names
 function log_keeper.tell(files, wanted_levels)
 	local held_by <const> = keeper()
@@ -51,9 +85,9 @@ function log_keeper.tell(files, wanted_levels)
 	end
 	local old <const> = given(held_by)
 	for number, open in ipairs(files) do
-		local name <const> = name_of(number, open.rule, wanted_levels)
+		local name <const> = name_of(number, open, wanted_levels)
 		old[name] = nil
-		give(held_by, name, require "posix.stdio".fileno(open.file))
+		give_open(held_by, name, open)
 	end
 	for name in pairs(old) do
 		held_by.unhold(name)

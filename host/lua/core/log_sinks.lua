@@ -107,7 +107,7 @@ local function open_log(path)
 	return require "posix.stdio".fdopen(fd, "a")
 end
 
---- Files that the sinks of this round have open, closed by close_files.
+--- What the sinks of this round have open, closed by close_files, and where syslog lines go.
 local open_files = {}
 
 function log_sinks.file(config)
@@ -134,22 +134,26 @@ function log_sinks.close_files()
 	open_files = {}
 	return function ()
 		for _, open in ipairs(files) do
-			open.file:close()
+			if open.file then
+				open.file:close()
+			end
 		end
 	end
 end
 
---- The files that are written to.
--- @return list of { file (handle), rule (what it was made from) }
+--- The files that are written to, and syslog.
+-- @return list of { rule (what it was made from), and file (handle) or syslog }, the latter
+--   { facility (number), name }
 function log_sinks.files()
 	return open_files
 end
 
 function log_sinks.syslog(config)
 	local syslog <const> = require "posix.syslog"
-	local facility = "LOG_" .. (config.syslog_facility or "daemon"):upper()
-	syslog.openlog(config.syslog_name or "gadwall", syslog.LOG_PID or 1,
-		syslog[facility] or syslog.LOG_DAEMON or 24)
+	local word = "LOG_" .. (config.syslog_facility or "daemon"):upper()
+	local facility, name = syslog[word] or syslog.LOG_DAEMON or 24, config.syslog_name or "gadwall"
+	syslog.openlog(name, syslog.LOG_PID or 1, facility)
+	open_files[#open_files + 1] = { syslog = { facility = facility, name = name }, rule = config }
 	local priorities <const> = { debug = syslog.LOG_DEBUG, info = syslog.LOG_INFO,
 		warn = syslog.LOG_WARNING, error = syslog.LOG_ERR }
 	return function (source, level, message, ...)
