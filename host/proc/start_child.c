@@ -70,6 +70,22 @@ __attribute__((noreturn)) static void die(const char *step)
 	_exit(KEEPER_EXIT_OS);
 }
 
+/* A path that was an upgrade's may be another by now, so it is named; a script cannot be run from a
+ * descriptor that its interpreter would not have. */
+__attribute__((noreturn)) static void die_of_binary(void)
+{
+	char name[32], path[300];
+	const char *why = errno == ENOENT ? "a script, or its loader is missing" : strerror(errno);
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/self/fd/%d", CHILD_BINARY);
+	n = readlink(name, path, sizeof path);
+	log_error("cannot start: %.*s cannot be run: %s (see upgrade_binary; 'gadwall reload' "
+		  "applies a new one)",
+	    n > 0 ? (int)n : 1, n > 0 ? path : "?", why);
+	_exit(KEEPER_EXIT_OS);
+}
+
 static int (*first_reader)(int argc, char **argv);
 
 void start_child_reader(int (*reader)(int argc, char **argv))
@@ -108,5 +124,5 @@ void start_child(const struct role *role, int channel)
 	if (!is_worker && !keeper.loaded && first_reader)
 		run_first_reader(n, argv);
 	syscall(SYS_execveat, CHILD_BINARY, "", argv, environ, AT_EMPTY_PATH);
-	die("execveat");
+	die_of_binary();
 }

@@ -78,7 +78,7 @@ const char *upgrade_refusal(void)
 	}
 	if (u->state != UPGRADE_NONE) {
 		snprintf(text, sizeof text, "already upgrading (generation %u, state %s)",
-		    u->target, upgrade_state_name(u->state));
+		    u->target ? u->target : keeper.highest + 1, upgrade_state_name(u->state));
 		return text;
 	}
 	if (!has_descriptors()) {

@@ -22,11 +22,12 @@ describe("an upgrade that fails", function ()
 		fails(d, "failed in check: .*/next: not executable")
 		stat.chmod(f .. "/text", 493)
 		fails(d, "failed in check: the program cannot be run, the log has the reason")
-		d:wait_log "execveat: Exec format error"
+		d:wait_log "cannot start: .*/text cannot be run: Exec format error"
 		process.write_file(f .. "/script", "#!/bin/sh\nexit 0\n")
 		stat.chmod(f .. "/script", 493)
 		upgrade.link(f .. "/script", d.next)
 		fails(d, "failed in check: ")
+		d:wait_log "cannot start: .*/script cannot be run: a script, or its loader is missing"
 		assert(process.run { argv = { "sh", "-c", "head -c 4096 \"$1\" > \"$2\" && chmod 755 \"$2\"",
 			"sh", daemon.binary(), f .. "/cut" } } == 0)
 		upgrade.link(f .. "/cut", d.next)

@@ -11,7 +11,7 @@ methods.__index = methods
 --- Most seconds that any command waits for a first answer, unless --timeout says otherwise.
 client.first_answer = 5
 
-local eagain <const> = 11
+local eagain <const>, econnreset <const> = 11, 104
 
 --- @param path of the socket
 -- @return connection; nil, message, errno
@@ -74,7 +74,7 @@ local function fill(self)
 	if text then
 		self.buffer = self.buffer .. text
 	elseif errno ~= eagain then
-		return nil, why
+		return nil, errno == econnreset and "closed" or why
 	end
 	return true
 end

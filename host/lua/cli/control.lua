@@ -16,6 +16,7 @@ function control.find(ctx, verb)
 		return nil, ctx.ui:refuse(exit.failed, verb, fault, "name another file with -c")
 	end
 	found.pid = instance.pid(found)
+	ctx.instance = found
 	return found
 end
 
@@ -70,12 +71,30 @@ function control.finish(ctx, answer)
 		tostring(client.value(answer.error)), client.value(answer.result))
 end
 
+-- Most seconds between the end of the console and that of the keeper.
+local end_of_host <const> = 1
+
+-- Whether the host that was found has ended, or does so now.
+local function has_ended(ctx)
+	local found <const>, deadline <const> = ctx.instance, sys.clock() + end_of_host
+	while instance.pid(found) == found.pid do
+		if sys.clock() > deadline then
+			return false
+		end
+		sys.wait({}, 0.02)
+	end
+	return true
+end
+
 --- Says why no answer came.
 -- @param begun whether some part of it came @return exit status
 function control.no_answer(ctx, verb, why, begun)
 	if begun and why == "timeout" then
 		return ctx.ui:refuse(exit.timeout, verb, "it has not come to its end in time",
 			"it goes on; 'gadwall status' shows how far it is")
+	end
+	if why ~= "timeout" and has_ended(ctx) then
+		return ctx.ui:refuse(exit.not_running, verb, "not running", "it ended before it answered")
 	end
 	if why == "closed" then
 		return ctx.ui:refuse(exit.failed, verb, "the connection was closed before the answer",

@@ -9,10 +9,12 @@ local json_fields <const> = require "core.json_fields"
 local progress <const> = require "cli.progress"
 local sys <const> = require "host.sys"
 
-local SIGTERM <const> = 15
+local SIGTERM <const>, ESRCH <const> = 15, 3
 
 -- How often a worker is looked for after the one that was asked has died (s).
 local retry_every <const> = 0.05
+-- Most seconds from the end of the console to that of the keeper.
+local last_moment <const> = 0.5
 
 -- Opens the keeper while it holds the lock; a pid that was taken over by another process is noticed
 -- because the lock is asked again afterwards.
@@ -76,8 +78,8 @@ end
 -- The worker is silent: the keeper is asked in the way that always works.
 local function by_signal(ctx, found, keeper, deadline)
 	ctx.ui:note(("the worker does not answer; SIGTERM goes to the keeper (pid %d)"):format(found.pid))
-	local ok, err = sys.pidfd_signal(keeper, SIGTERM)
-	if not ok then
+	local ok, err, errno = sys.pidfd_signal(keeper, SIGTERM)
+	if not ok and errno ~= ESRCH then
 		return ctx.ui:refuse(exit.failed, "stop", tostring(err), "use the uid that runs it, or root")
 	elseif ctx.opts.no_wait then
 		return ctx.ui:done("SIGTERM was sent")
@@ -162,6 +164,10 @@ local function refused(ctx, verb, found, keeper, code, err)
 	if code then
 		return code
 	elseif verb == "stop" and not is_instant(ctx.opts) then
+		-- In the last moment of a stop nobody listens any more.
+		if wait_gone(keeper, sys.clock() + last_moment) then
+			return verdict(ctx, found, nil)
+		end
 		local timeout <const> = ctx.opts.timeout
 		return by_signal(ctx, found, keeper, timeout and sys.clock() + timeout or nil)
 	end
