@@ -3,6 +3,7 @@
 local certmanager <const> = require "core.certmanager"
 local config <const> = require "core.configmanager"
 local paths <const> = require "util.paths"
+local secret_file <const> = require "core.secret_file"
 
 local kinds <const> = { host = "string", port = "number", path = "string", username = "string",
 	password_file = "string", database = "number", tls = "any" }
@@ -27,7 +28,7 @@ local function resolved(path)
 	return path and paths.resolve_relative_path(prosody.paths.config, path)
 end
 
--- Its first line.
+-- Its first line. Others who may read it are worth a word.
 local function read_password(path)
 	local handle <const>, err = io.open(path)
 	local text <const> = handle and handle:read("l")
@@ -36,6 +37,10 @@ local function read_password(path)
 	end
 	if not text or text == "" then
 		error("redis.password_file: " .. (err or path .. " has no password in its first line"), 0)
+	end
+	local sound <const>, fault <const> = secret_file.read(path)
+	if not sound then
+		module:log("warn", "redis.password_file %s: %s", path, fault)
 	end
 	return text
 end

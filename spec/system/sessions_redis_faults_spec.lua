@@ -101,12 +101,15 @@ describe("a host whose Redis", function ()
 		local with <const> = ("redis = { path = %q, password_file = %q }"):format(r.path, file)
 		local a <const> = host(r.path, with)
 		heard(a, "store%-up")
+		a:wait_log "redis%.password_file .*/password: others may use it %(mode 644; chmod o= it%)"
 		process.write_file(file, "guess\n")
+		require "posix.sys.stat".chmod(file, 384) -- 0600
 		local b <const> = host(r.path, with)
 		heard(b, "store%-down WRONGPASS")
 		assert.is_true(registry.echoes(b))
 		assert.equal(5, (b:run("status")))
 		b:wait_log("the store does not answer: WRONGPASS")
+		assert.is_nil(b:log():find("others may use it", 1, true))
 	end)
 
 	it("is never there starts, serves and stops as if there were none", function ()
