@@ -38,6 +38,14 @@ local function syslogd(path)
 	end
 end
 
+local function start_with(dev, rule)
+	return daemon.start { fds = false, allow = { "signal 9" },
+		wrap = { "unshare", "-m", "sh", "-c", in_own_dev, dev }, config = ([[
+			modules_enabled = { "admin_socket", "admin_shell" }
+			log = { info = "*console", { to = "syslog", %s } }
+		]]):format(rule) }
+end
+
 describe("regress: the keeper's lines", function ()
 	after_each(daemon.finish_all)
 
@@ -63,13 +71,8 @@ describe("regress: the keeper's lines", function ()
 		if not can_unshare then pending("needs root and unshare") return end
 		local dev <const> = process.temp_dir()
 		local fd, hears = syslogd(dev .. "/log")
-		local d <const> = daemon.start { fds = false, allow = { "signal 9" },
-			wrap = { "unshare", "-m", "sh", "-c", in_own_dev, dev },
-			config = [[
-				modules_enabled = { "admin_socket" }
-				log = { info = "*console", { to = "syslog", levels = { min = "info" },
-					syslog_name = "duck", syslog_facility = "local3" } }
-			]] }
+		local d <const> = start_with(dev, [[levels = { min = "info" }, syslog_name = "duck",
+			syslog_facility = "local3"]])
 		hears "<158>[^\n]*duck%[%d+%]: worker: gadwall "
 		hears "<158>%u%l%l [ %d]%d %d%d:%d%d:%d%d duck%[%d+%]: keeper: worker g1%.1 is ready"
 		unistd.close(fd)
@@ -78,7 +81,26 @@ describe("regress: the keeper's lines", function ()
 		process.kill(d:worker_pid(), "KILL")
 		hears "<156>[^\n]*duck%[%d+%]: keeper: worker g1%.1 ended: signal 9"
 		d:signal "TERM"
-		hears "keeper: ended with status 0" -- first: a daemon that does not read stops the worker
+		hears "keeper: ended with status 0"
+		assert.equal(0, d:wait_exit(20))
+		unistd.close(fd)
+		process.remove_tree(dev)
+	end)
+
+	-- "syslog(3) waits: no beat for 10.0 s: SIGABRT", again and again.
+	it("and the workers' are lost where its daemon does not read, and nothing else", function ()
+		if not can_unshare then pending("needs root and unshare") return end
+		local dev <const> = process.temp_dir()
+		local fd <const>, hears = syslogd(dev .. "/log")
+		local d <const> = start_with(dev, [[levels = { min = "debug" }]])
+		for _ = 1, 10 do -- more lines than the kernel keeps
+			assert.equal(0, (d:run("reload")))
+		end
+		assert.equal("0", d:state().restarts)
+		hears "gadwall%[%d+%]: "
+		assert.equal(0, (d:run("reload")))
+		hears "gadwall%[%d+%]: log: %d+ lines before this one are lost"
+		d:signal "TERM"
 		assert.equal(0, d:wait_exit(20))
 		unistd.close(fd)
 		process.remove_tree(dev)

@@ -39,12 +39,6 @@ local function name_of(number, open, wanted_levels)
 	return ("%s%d/%d/%d/%s"):format(prefix, prosody.generation or 1, number, mask, how(open))
 end
 
--- Not connected: the daemon may be started anew.
-local function syslog_socket()
-	local socket <const> = require "posix.sys.socket"
-	return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0)
-end
-
 -- One that this generation has given before is offered to each of its workers.
 local function give(held_by, name, fd)
 	local offered <const> = held_by.take(name)
@@ -64,17 +58,6 @@ local function given(held_by)
 	return names
 end
 
-local function give_open(held_by, name, open)
-	if open.file then
-		return give(held_by, name, require "posix.stdio".fileno(open.file))
-	end
-	local fd <const> = syslog_socket()
-	if fd then
-		give(held_by, name, fd)
-		require "host.sys".close(fd)
-	end
-end
-
 --- Gives the keeper the open files in place of those before.
 -- @param files list of { rule, and file or syslog } (core/log_sinks.lua)
 -- @param wanted_levels function(criteria of a rule) → set of level names
@@ -87,7 +70,7 @@ function log_keeper.tell(files, wanted_levels)
 	for number, open in ipairs(files) do
 		local name <const> = name_of(number, open, wanted_levels)
 		old[name] = nil
-		give_open(held_by, name, open)
+		give(held_by, name, open.syslog and open.syslog.fd or require "posix.stdio".fileno(open.file))
 	end
 	for name in pairs(old) do
 		held_by.unhold(name)

@@ -136,28 +136,32 @@ function log_sinks.close_files()
 		for _, open in ipairs(files) do
 			if open.file then
 				open.file:close()
+			else
+				require "host.sys".close(open.syslog.fd)
 			end
 		end
 	end
 end
 
 --- The files that are written to, and syslog.
--- @return list of { rule (what it was made from), and file (handle) or syslog }, the latter
---   { facility (number), name }
+-- @return list of { rule (what it was made from), and file (handle) or syslog (of log_syslog) }
 function log_sinks.files()
 	return open_files
 end
 
 function log_sinks.syslog(config)
 	local syslog <const> = require "posix.syslog"
-	local word = "LOG_" .. (config.syslog_facility or "daemon"):upper()
-	local facility, name = syslog[word] or syslog.LOG_DAEMON or 24, config.syslog_name or "gadwall"
-	syslog.openlog(name, syslog.LOG_PID or 1, facility)
-	open_files[#open_files + 1] = { syslog = { facility = facility, name = name }, rule = config }
+	local facility = syslog["LOG_" .. (config.syslog_facility or "daemon"):upper()]
+		or syslog.LOG_DAEMON or 24
+	local way <const>, err = require "core.log_syslog".open(facility, config.syslog_name or "gadwall")
+	if not way then
+		return log_sinks.nowhere(), "syslog: " .. tostring(err)
+	end
+	open_files[#open_files + 1] = { syslog = way, rule = config }
 	local priorities <const> = { debug = syslog.LOG_DEBUG, info = syslog.LOG_INFO,
 		warn = syslog.LOG_WARNING, error = syslog.LOG_ERR }
 	return function (source, level, message, ...)
-		syslog.syslog(priorities[level], label(source) .. ": " .. one_line(format(message, ...)))
+		way.send(priorities[level], label(source) .. ": " .. one_line(format(message, ...)))
 	end
 end
 
