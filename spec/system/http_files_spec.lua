@@ -68,6 +68,11 @@ describe("mod_http_files", function ()
 		get "/files/index.html"
 		process.write_file(dir .. "/www/index.html", "<p>changed</p>")
 		assert.equal("<p>changed</p>", select(2, get "/files/index.html"))
+		-- of the same length and within one second: it was served from memory for ever
+		for i = 10, 40 do
+			process.write_file(dir .. "/www/index.html", "<p>" .. i .. "</p>")
+			assert.equal("<p>" .. i .. "</p>", select(2, get "/files/index.html"))
+		end
 	end)
 
 	it("leads folders to their slash, and lists none", function ()

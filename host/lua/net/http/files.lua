@@ -95,7 +95,11 @@ function methods:send_file(event, full, info, etag)
 	end
 	local data <const> = file:read("a") or ""
 	file:close()
-	self.cache:set(full, { data = data, etag = etag, content_type = response.headers.content_type })
+	-- Times of files are whole seconds: what has just changed may change again and look the same.
+	if os.time() - info.changed > 1 then
+		self.cache:set(full,
+			{ data = data, etag = etag, content_type = response.headers.content_type })
+	end
 	return response:send(data)
 end
 
