@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,6 +123,13 @@ static void on_abort(int signo)
 	raise(signo); /* SA_RESETHAND: the default action, after this handler */
 }
 
+/* Those that a write sends when it fails: its error tells enough. A handler, not SIG_IGN: that one
+ * would be inherited by what a module starts. */
+static bool is_error(int signo)
+{
+	return signo == SIGPIPE || signo == SIGXFSZ;
+}
+
 static int is_mapped(int signo)
 {
 	for (int state = 0; state < HOST_STATES; state++)
@@ -133,11 +141,8 @@ static int is_mapped(int signo)
 	case SIGQUIT:
 	case SIGTERM:
 	case SIGUSR1:
-	case SIGUSR2:
-	case SIGPIPE: /* a handler, not SIG_IGN: that one would be inherited by what a module starts
-		       */
-		return 1;
-	default: return 0;
+	case SIGUSR2: return 1;
+	default: return is_error(signo);
 	}
 }
 
@@ -158,7 +163,7 @@ int worker_signals_start(struct ev_loop *loop)
 	quiet.sa_handler = ignore;
 	for (int signo = 1; signo < SETTINGS_SIGNALS; signo++)
 		if (signo != SIGKILL && signo != SIGSTOP && is_mapped(signo))
-			(void)sigaction(signo, signo == SIGPIPE ? &quiet : &sa, NULL);
+			(void)sigaction(signo, is_error(signo) ? &quiet : &sa, NULL);
 	last.sa_handler = on_abort;
 	(void)sigaction(SIGABRT, &last, NULL);
 	ev_io_init(&watcher, on_readable, pipe_fds[0], EV_READ);

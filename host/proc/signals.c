@@ -231,7 +231,7 @@ static bool is_quiet(int signo)
 {
 	return keeper.settings.signals[signo][keeper.state] == VERB_NONE &&
 	       (signo == SIGPIPE || signo == SIGWINCH || signo == SIGURG || signo == SIGTTIN ||
-		   signo == SIGTTOU);
+		   signo == SIGTTOU || signo == SIGXFSZ);
 }
 
 static void receive(const struct signalfd_siginfo *si)

@@ -34,6 +34,27 @@ describe("ports", function ()
 		assert.matches("change echo_ports = { … } %(.-gadwall.cfg.lua:3%)", log)
 	end)
 
+	it("are on the interface that the service or its listener names, if the config names none",
+	function ()
+		local d = daemon.start { modules = {
+			item = [[module:provides("net", { default_port = 0, listener = {},
+				default_interface = "127.0.0.1" })]],
+			listener = [[module:provides("net", { default_port = 0, listener = {
+				default_interface = "127.0.0.1" } })]],
+		}, config = [[
+			modules_enabled = { "item", "listener", "admin_socket", "admin_shell" }
+		]] }
+		local found = 0
+		for _, each in ipairs(d:status().services) do
+			for _, listener in ipairs(each.class == "client" and each.listeners or {}) do
+				assert.equal("127.0.0.1", listener.address)
+				found = found + 1
+			end
+		end
+		assert.equal(2, found)
+		d:stop()
+	end)
+
 	it("follow the options of their service, its class and its interfaces", function ()
 		local port = client.free_port()
 		local d = daemon.start {

@@ -107,6 +107,26 @@ local function open_log(path)
 	return require "posix.stdio".fdopen(fd, "a")
 end
 
+-- Lines that a full disk takes are told on stderr when it begins, and counted in the file when that
+-- takes lines again.
+-- @return fn(line)
+local function counting_writer(file, path)
+	local lost, why = 0, nil
+	local stamp <const> = clock(default_timestamp)
+	return function (line)
+		local ok, err = file:write(lost > 0 and ("\n%s%s\twarn\t%d lines are not here: %s\n"):format(
+			stamp(), label "log", lost, why) or "", line)
+		if ok then
+			lost = 0
+			return
+		end
+		lost, why = lost + 1, err
+		if lost == 1 then
+			io.stderr:write(("log: cannot write to %s: %s\n"):format(path, err))
+		end
+	end
+end
+
 --- What the sinks of this round have open, closed by close_files, and where syslog lines go.
 local open_files = {}
 
@@ -125,7 +145,7 @@ function log_sinks.file(config)
 	-- Without a buffer a line is one write, however long: workers append to the same file, and what
 	-- is longer than the buffer of "line" would be torn.
 	file:setvbuf(config.buffer_mode == "full" and "full" or "no")
-	return line_sink(config, function (line) file:write(line) end, one_line)
+	return line_sink(config, counting_writer(file, path), one_line)
 end
 
 --- Closes the files of the sinks that are no longer in use.

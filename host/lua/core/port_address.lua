@@ -47,11 +47,10 @@ function port_address.interfaces(service)
 			return as_list(value), name
 		end
 	end
+	-- Prosody looks into the listener only.
 	local listener = service.listener or {}
-	if not private and listener.default_interface then
-		return as_list(listener.default_interface)
-	end
-	return default_interfaces(private)
+	local default = service.default_interface or listener.default_interface
+	return default and not private and as_list(default) or default_interfaces(private)
 end
 
 --- @return list of ports as written, the option that named them

@@ -24,7 +24,8 @@ signals_map.defaults = {
 -- Signals that no process can catch, or that the host needs for itself.
 local reserved <const> = {
 	SIGKILL = "cannot be caught", SIGSTOP = "cannot be caught", SIGCHLD = "belongs to the host",
-	SIGPIPE = "belongs to the host", SIGSEGV = "means a fault", SIGBUS = "means a fault",
+	SIGPIPE = "belongs to the host", SIGXFSZ = "belongs to the host",
+	SIGSEGV = "means a fault", SIGBUS = "means a fault",
 	SIGFPE = "means a fault", SIGILL = "means a fault", SIGABRT = "ends a hung worker",
 }
 
