@@ -4,6 +4,7 @@
 
 local async <const> = require "util.async"
 local datetime <const> = require "util.datetime"
+local unistd <const> = require "posix.unistd"
 
 module:set_global()
 
@@ -50,31 +51,73 @@ local function is_due(task, now)
 	return not task.last or task.last + task.period * 0.995 <= now
 end
 
+-- A task that waits may be under way while an upgrade or a drain gives the tasks to another one:
+-- it is work in flight, and the other process knows of it by a mark in the store.
+local under_way
+
+local function mark_of(task)
+	return task.id .. " runs in"
+end
+
+-- Whether an older generation, or the worker that had the tasks before, is at it and still lives.
+local function runs_elsewhere(times, task)
+	local pid <const> = times:get(nil, mark_of(task))
+	return math.type(pid) == "integer" and pid ~= unistd.getpid()
+		and unistd.access("/proc/" .. pid) ~= nil
+end
+
+local function begin_run(times, task)
+	local run <const> = { times = times, task = task, done = module:begin("task " .. task.id) }
+	under_way = run
+	-- One that does not wait is over before this.
+	run.timer = module:add_timer(0, function ()
+		run.marked = times:set(nil, mark_of(task), unistd.getpid())
+	end)
+end
+
+-- @param last when it ran; nil: it failed @return true, or nil and why it cannot be kept
+local function end_run(last)
+	local run <const> = under_way
+	under_way = nil
+	run.timer:stop()
+	run.done()
+	if not last and not run.marked then
+		return true
+	end
+	return run.times:set_keys(nil, { [run.task.id] = last,
+		[mark_of(run.task)] = run.marked and run.times.remove or nil })
+end
+
 local function run_task(job)
 	local task <const>, now <const> = job.task, os.time()
 	local times <const> = active[job.host]
 	if not times then
 		return
 	end
-	task.last = task.last or times:get(nil, task.id)
-	if not is_due(task, now) then
+	-- Another process may have run it since we had the tasks.
+	task.last = times:get(nil, task.id) or task.last
+	if not is_due(task, now) or runs_elsewhere(times, task) then
 		return
 	end
 	module:log("debug", "%s: running task %s, last run %s", job.host, task.id,
 		task.last and datetime.datetime(task.last) or "never")
+	begin_run(times, task)
 	task:run(now)
 	task.last = now
-	local ok, err = times:set(nil, task.id, now)
+	local ok, err = end_run(now)
 	if not ok then
 		module:log("error", "%s: when %s ran cannot be kept: %s", job.host, task.id, tostring(err))
 	end
 end
 
 local runner <const> = async.runner(run_task, { error = function (_, err)
+	if under_way then
+		end_run(nil)
+	end
 	module:log("error", "A task failed: %s", tostring(err))
 end })
 
-local function check()
+local function look()
 	for host in pairs(active) do
 		for _, task in ipairs(module:context(host):get_host_items("task")) do
 			if task.id then
@@ -82,6 +125,10 @@ local function check()
 			end
 		end
 	end
+end
+
+local function check()
+	look()
 	return check_delay * (1 - spread + 2 * spread * math.random())
 end
 
@@ -95,6 +142,13 @@ local function forget_times()
 		end
 	end
 end
+
+-- What an older generation was at is done, or has died with it.
+module:hook("predecessor-stopped", function ()
+	if scheduled then
+		look()
+	end
+end)
 
 -- In one worker of the generation in charge only.
 module:singleton("tasks", function ()
