@@ -80,11 +80,13 @@ function cors.new(of, item)
 	local methods_text, headers_text <const> = listed(methods), listed(how.headers)
 	local max_age <const> = ("%d"):format(how.max_age)
 	local function add(event)
-		local origin <const> = event.request.headers.origin
+		local origin <const>, headers <const> = event.request.headers.origin, event.response.headers
+		if how.origins or origin then -- a cache must not give one site's answer to another
+			headers.vary = headers.vary and headers.vary .. ", Origin" or "Origin"
+		end
 		if how.origins and not how.origins:contains(origin) then
 			return
 		end
-		local headers <const> = event.response.headers
 		headers.access_control_allow_methods = methods_text
 		headers.access_control_allow_headers = headers_text
 		headers.access_control_max_age = max_age
