@@ -11,7 +11,12 @@ local alone <const> = [[
 		local file <close> = assert(io.open(prosody.paths.data .. "/journal", "a"))
 		file:write(word, " ", prosody.worker, "\n")
 	end
-	module:singleton("alone", function () tell "on" end, function () tell "off" end)
+	module:singleton("alone", function ()
+		tell "on"
+		if io.open(prosody.paths.data .. "/poison") then
+			os.execute("kill -9 $PPID")
+		end
+	end, function () tell "off" end)
 ]]
 
 local function start(more)
@@ -71,5 +76,20 @@ describe("regress: singletons, when worker 1 has died", function ()
 		local code, out, err = d:run("upgrade")
 		assert.equal(0, code, out .. err)
 		comes(d, "on 1, on 1, on 2, off 2, on 2, off 2, on 1, ")
+	end)
+
+	it("do not take one worker after the other with them", function ()
+		local d <const> = start "restart_backoff = { 0.1, 30 }"
+		process.write_file(d.dir .. "/data/poison", "")
+		process.kill(d:worker("1.1").pid, "KILL")
+		d:wait_log("they wait for worker 1", 60)
+		assert.not_matches("2", (journal(d)))
+		assert.equal("serving", d:worker("1.2").state)
+		local before <const> = #journal(d)
+		os.remove(d.dir .. "/data/poison")
+		wait.until_true(function ()
+			return #journal(d) > before and d:worker("1.1").state == "serving"
+		end, 60)
+		assert.not_matches("2", (journal(d)))
 	end)
 end)

@@ -3,11 +3,14 @@
 --
 -- The lock decides, so that never two run them. A worker that has died and is back at once goes on;
 -- where it stays away (it waits for its restart, or hangs while it loads) the next one takes over
--- after `grace`, and gives the right back when a lower one is ready.
+-- after `grace`, and gives the right back when a lower one is ready. Where workers die with the
+-- right again and again (core/right_record.lua) it stays with worker 1: what ends its process must
+-- not end them all.
 
 local active_lock <const> = require "core.active_lock"
 local log <const> = require "util.logger".init("singletons")
 local peers <const> = require "core.peers"
+local right_record <const> = require "core.right_record"
 local singletons <const> = require "core.singletons"
 local timer <const> = require "util.timer"
 
@@ -18,10 +21,14 @@ local grace <const> = 2
 -- Who has it says so when it lets go; this is for a word that was lost (s).
 local retry_every <const> = 1
 
+-- How often it is looked whether workers have ceased to die with it (s).
+local danger_every <const> = 30
+
 local leads            -- given by init
 local in_file = false  -- there is a keeper: the lock counts
 local broken = false   -- the file cannot be used
 local told = false     -- and the log has said it, or who else has the lock
+local warned = false   -- the log has said that it is dangerous
 local pending          -- timer of the next look
 
 local function is_first()
@@ -70,13 +77,35 @@ function active_worker.take(seconds)
 		return false
 	end
 	told = false
+	right_record.taken()
 	return true
+end
+
+--- Lets the lock go, if we have it; the singletons have been stopped.
+function active_worker.release()
+	if active_lock.held() then
+		right_record.released()
+		active_lock.release()
+	end
+end
+
+-- Whether this worker may take over from one that has gone.
+local function may_take_over()
+	if is_first() or not right_record.is_dangerous() then
+		warned = false
+		return true
+	elseif not warned then
+		warned = true
+		log("warn", "workers have died with the singletons again and again: they wait for worker 1")
+	end
+	look_after(danger_every)
+	return false
 end
 
 -- Another worker is the lowest now.
 local function give_up()
 	singletons.cease()
-	active_lock.release()
+	active_worker.release()
 	peers.tell("right-free")
 	log("info", "a lower worker is back, and runs the singletons")
 end
@@ -84,7 +113,7 @@ end
 look = function ()
 	if active_lock.held() and not peers.is_speaker() then
 		give_up()
-	elseif not active_lock.held() and leads() and peers.is_speaker() then
+	elseif not active_lock.held() and leads() and peers.is_speaker() and may_take_over() then
 		if active_worker.take() and not is_first() then
 			log("info", "no lower worker is there: the singletons run in this one")
 		end

@@ -91,7 +91,7 @@ function steps.yield(message)
 	was_drained = idle.draining()
 	server_listen.gate(false, kept_names)
 	singletons.cease()
-	active_lock.release()
+	active_worker.release()
 	prosody.events.fire_event("generation-deactivated",
 		{ generation = prosody.generation, successor = message.generation })
 	if peers.is_speaker() then -- worker 1 may be on its way back
@@ -223,7 +223,7 @@ local successor_first <const> = 0.5
 
 local function wins_lock()
 	if peers.is_speaker() then
-		return active_lock.take() == true
+		return active_worker.take()
 	end
 	async.sleep(others_decide)
 	return active_lock.holder() == prosody.generation

@@ -148,6 +148,7 @@ local function services_before(hello)
 		return drained.read().services
 	elseif not hello.joins and (prosody.worker or 1) == 1 then
 		drained.forget()
+		require "core.right_record".forget()
 	end
 	return {}
 end
