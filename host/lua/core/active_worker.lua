@@ -25,6 +25,7 @@ local retry_every <const> = 1
 local danger_every <const> = 30
 
 local leads            -- given by init
+local several = false  -- more than one worker: a start of one writes no record
 local in_file = false  -- there is a keeper: the lock counts
 local broken = false   -- the file cannot be used
 local told = false     -- and the log has said it, or who else has the lock
@@ -77,14 +78,18 @@ function active_worker.take(seconds)
 		return false
 	end
 	told = false
-	right_record.taken()
+	if several then
+		right_record.taken()
+	end
 	return true
 end
 
 --- Lets the lock go, if we have it; the singletons have been stopped.
 function active_worker.release()
 	if active_lock.held() then
-		right_record.released()
+		if several then
+			right_record.released()
+		end
 		active_lock.release()
 	end
 end
@@ -125,8 +130,9 @@ end
 -- @param events prosody.events
 -- @param fn function that tells whether this generation is the service, and this worker serves or
 --   drains
-function active_worker.init(events, fn)
-	leads, in_file = fn, true
+-- @param workers of the generation
+function active_worker.init(events, fn, workers)
+	leads, in_file, several = fn, true, workers > 1
 	peers.on("right-free", look)
 	peers.on_speaker(function (speaks)
 		if not speaks then

@@ -229,7 +229,7 @@ function lifecycle.init()
 	if keeper then
 		require "core.active_worker".init(prosody.events, function ()
 			return generation.leads() and (state == "serving" or state == "draining")
-		end)
+		end, keeper.hello.workers or 1)
 	end
 	drained.follow(prosody.events, function ()
 		return generation.is_active() and (state == "serving" or state == "draining")
