@@ -91,7 +91,7 @@ describe("on gadwall and on Prosody, a module", function ()
 					GET = { headers = { content_type = "image/x-icon" }, body = "\0\1icon" },
 				} })
 			]] },
-		}, function (_, port)
+		}, function (host, port)
 			local got = {}
 			for _, path in ipairs { "/index/", "/index", "/index/files/", "/index/files/x", "/index/later",
 				"/index/table", "/favicon.ico", "/index/none" } do
@@ -101,8 +101,9 @@ describe("on gadwall and on Prosody, a module", function ()
 			end
 			local r = both.curl(port, "/index/echo", "--data-binary", "a=b")
 			got.echo = { r.status, r.body }
+			-- The one difference that is meant: 405 with Allow where Prosody has 404.
 			r = both.curl(port, "/index/later", "-X", "PUT")
-			got.put = r.status
+			assert.equal(host.keeper_pid and 405 or 404, r.status)
 			return got
 		end)
 		assert.equal("a&b.txt\nc.txt", seen["/index/files/"][2])
