@@ -11,30 +11,35 @@ local default_buckets <const> = {
 	sizes = { 1024, 4096, 32768, 131072, 1048576, 4194304, 33554432, 134217728, 1073741824 },
 }
 
+-- It is made before there is a log.
+local function complain(text, ...)
+	text = text:format(...)
+	require "util.timer".add_task(0, function () log("error", "%s", text) end)
+end
+
 --- Makes the provider that the option `statistics` names.
 -- @return an object with metric_registry, or nil when statistics are off
 local function make_provider()
 	local name = config.get("*", "statistics")
-	if name == nil then
+	if name == nil or name == true then
 		name = "internal"
 	elseif name == false then
 		return nil
 	end
+	name = tostring(name)
 	local library = name:sub(1, 1) == ":" and name:sub(2) or
 		({ internal = "util.statistics", statsd = "util.statsd" })[name]
 	if not library then
-		log("error", "Unrecognized statistics provider '%s', statistics will be disabled", name)
+		complain("Unrecognized statistics provider '%s', statistics will be disabled", name)
 		return nil
 	end
-	local ok, provider = pcall(require, library)
-	local made, err
-	if ok then
-		made, err = provider.new(config.get("*", "statistics_config"))
+	local ok, made, err = pcall(function ()
+		return require(library).new(config.get("*", "statistics_config"))
+	end)
+	if not ok or not made then
+		complain("Error loading statistics provider '%s': %s", name, tostring(err or made))
 	end
-	if not made then
-		log("error", "Error loading statistics provider '%s': %s", name, tostring(err or provider))
-	end
-	return made
+	return ok and made or nil
 end
 
 local provider <const> = make_provider()

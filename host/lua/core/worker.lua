@@ -113,6 +113,8 @@ local function on_slow(seconds, traceback, what)
 		{ module = module, event = what, seconds = seconds, traceback = traceback })
 end
 
+local logging = false -- whether log lines go anywhere
+
 --- 2. Where log lines go; from here on everything is logged.
 local function start_logging(hello)
 	local log_sinks <const> = require "core.log_sinks"
@@ -126,6 +128,7 @@ local function start_logging(hello)
 	end
 	require "core.loggingmanager".start(prosody.events)
 	require "host.info".log_to(require "util.logger".init)
+	logging = true
 end
 
 --- 4. Managers, in the order in which they hook their events.
@@ -300,8 +303,11 @@ return function (file)
 	prosody.main_thread = async.runner(function (fn) return fn() end, {
 		error = function (_, err)
 			log("error", "Error in the main thread: %s", tostring(err))
+			if not logging then
+				io.stderr:write(("gadwall: error before the log was open: %s\n"):format(tostring(err)))
+			end
 			if prosody.state == "starting" then
-				fail(EX_SOFTWARE)
+				fail(EX_SOFTWARE, tostring(err):match("^[^\n]*"))
 			end
 		end,
 	})
