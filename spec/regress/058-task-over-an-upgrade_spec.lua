@@ -1,6 +1,6 @@
--- "A task of mod_cron that waited when an upgrade came was cut off by the end of its generation, and
--- run by the new one, perhaps while the old one still was at it. A process that had the tasks again
--- after another ran again what that one had run."
+-- "A task of mod_cron that waited when an upgrade came was cut off by the end of its generation,
+-- and run by the new one, perhaps while the old one still was at it. A process that had the tasks
+-- again after another ran again what that one had run."
 
 local daemon <const> = require "spec.support.daemon"
 local process <const> = require "spec.support.process"
