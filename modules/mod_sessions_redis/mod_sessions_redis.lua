@@ -216,11 +216,13 @@ module:hook("server-stopping", function (event)
 		return
 	end
 	local release <const> = event:hold("leave the session registry", 2 * options.timeout)
+	local leaves <const> = event.evict == false and #stores_of_ours(true) > 0
 	leave(event.evict ~= false, function (why)
 		registry.set_backend(nil)
 		if why then
-			module:log("info", "the store was not told that we leave (%s): our lease ends in %g s",
-				why, lease)
+			module:log(leaves and "warn" or "info", "the store was not told that we leave (%s): our lease "
+				.. "ends in %g s%s", why, lease,
+				leaves and ", and a successor may get none of our entries" or "")
 		end
 		release()
 	end)
