@@ -19,7 +19,7 @@ describe("regress: files that take no more", function ()
 	after_each(daemon.finish_all)
 
 	it("end neither worker nor keeper, and the lost lines are counted", function ()
-		local d <const> = daemon.start { modules = { talker = talker },
+		local d <const> = daemon.start { fds = false, modules = { talker = talker },
 			wrap = { "prlimit", "--fsize=65536:65536" },
 			allow = { "Cannot write storage", "cannot write to" }, config = [[
 			modules_enabled = { "talker", "admin_socket", "admin_shell" }
