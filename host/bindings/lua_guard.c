@@ -1,6 +1,5 @@
 #include "bindings/lua_guard.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "bindings/lua_host.h"
 
@@ -21,7 +20,9 @@ static struct {
 	sig_atomic_t seen; /* serial at the last tick */
 	int ticks;         /* how often in a row */
 	int slow_ticks, timeout_ticks;
-	double period, started;
+	double period;
+	volatile sig_atomic_t ticking;
+	void (*between)(void);
 	timer_t timer;
 	bool have_timer;
 	timer_t own_timer; /* of host.guard.within */
@@ -93,13 +94,15 @@ static void on_tick(int signo)
 {
 	(void)signo;
 	if (guard_call.depth == 0) {
-		guard_call.asleep = guard.period > 0;
+		guard.ticking = 0;
+		guard_call.wake = guard.period > 0;
 		set_timer(0);
 		return;
 	}
 	if (guard.seen != guard_call.serial) {
 		guard.seen = guard_call.serial;
 		guard.ticks = 0;
+		guard_call.wake = 1;
 		return;
 	}
 	guard.ticks++;
@@ -146,7 +149,7 @@ void guard_limits(double slow, double timeout)
 		least = timeout;
 	if (least <= 0) {
 		guard.period = 0;
-		guard_call.asleep = 0;
+		guard_call.wake = 0;
 		return;
 	}
 	guard.period = least / 2 > 1 ? 1 : least / 2;
@@ -154,7 +157,13 @@ void guard_limits(double slow, double timeout)
 	guard.timeout_ticks = timeout > 0 ? (int)(timeout / guard.period + 0.5) : 0;
 	if (!guard.have_timer)
 		guard.have_timer = make_timer(&guard.timer);
-	guard_call.asleep = guard.have_timer;
+	guard.ticking = 0; /* in another period */
+	guard_call.wake = guard.have_timer;
+}
+
+void guard_between(void (*fn)(void))
+{
+	guard.between = fn;
 }
 
 void guard_label(const char *label)
@@ -184,9 +193,13 @@ const char *guard_what(void)
 
 void guard_wake(void)
 {
-	guard_call.asleep = 0;
-	guard.started = clock_monotonic();
-	set_timer(guard.period);
+	guard_call.wake = 0;
+	if (!guard.ticking) {
+		guard.ticking = 1;
+		set_timer(guard.period);
+	}
+	if (guard.between)
+		guard.between();
 }
 
 static void report_slow(lua_State *L)

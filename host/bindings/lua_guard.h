@@ -11,14 +11,15 @@ extern struct guard_call {
 	lua_State *volatile current;   /* the coroutine that runs */
 	volatile sig_atomic_t depth;   /* nested protected calls */
 	volatile sig_atomic_t serial;  /* of the outermost call */
-	volatile sig_atomic_t asleep;  /* the timer is to tick and does not */
+	volatile sig_atomic_t wake;    /* guard_wake is due: the timer stands or has ticked */
 	volatile sig_atomic_t slow;    /* the outermost call has been seen slow */
 	volatile sig_atomic_t expired; /* 1 + how often it has been raised */
 	const char *volatile label;    /* see guard_label */
 	const char *callback;          /* see guard_callback */
 } guard_call;
 
-/* private: starts the timer; ends an outermost call of which there is something to tell */
+/* private: starts the timer if it stands still, and does what guard_between says; ends an outermost
+ * call of which there is something to tell */
 void guard_wake(void);
 void guard_end(lua_State *L);
 
@@ -31,7 +32,7 @@ static inline lua_State *guard_enter(lua_State *L)
 	guard_call.current = L;
 	if (guard_call.depth++ == 0) {
 		guard_call.serial++;
-		if (guard_call.asleep)
+		if (guard_call.wake)
 			guard_wake();
 	}
 	return previous;
@@ -71,8 +72,11 @@ static inline void guard_unwind(lua_State *L, lua_State *previous, int depth)
  * is the outermost. false: one before was over its time, so that call has to end now. */
 static inline bool guard_again(void)
 {
-	if (guard_call.depth == 1)
+	if (guard_call.depth == 1) {
 		guard_call.serial++;
+		if (guard_call.wake)
+			guard_wake();
+	}
 	return guard_call.depth > 1 || (!guard_call.slow && !guard_call.expired);
 }
 
@@ -103,6 +107,12 @@ int guard_resume(lua_State *L, lua_State *co, int n);
 /* Replaces coroutine.resume, wrap and close by forms that say which coroutine runs. */
 void guard_track_coroutines(lua_State *L);
 
+/* Time limits of a callback, in seconds; 0: none. */
 void guard_limits(double slow, double timeout);
+
+/* fn is called between two callbacks, about as often as the limits' timer ticks while there are
+ * many (half of the lesser limit, at most 1 s; never without limits): what has to be done also in
+ * a long turn. It must not run Lua. */
+void guard_between(void (*fn)(void));
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "bindings/lua_collector.h"
+#include "bindings/lua_guard.h"
 #include "bindings/worker_orphan.h"
 #include "bindings/worker_peers.h"
 #include "net/tls_tickets.h"
@@ -42,7 +43,7 @@ static struct {
 	struct ev_loop *loop;
 	ev_io read, write;
 	ev_timer beat;
-	double beat_due;
+	double beat_due, beaten; /* when the timer is to fire; the last beat */
 	struct queue *out, *in;
 	uint32_t next_id;
 } io;
@@ -363,18 +364,31 @@ int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r)
 
 /* ---- beats ---- */
 
+static void beat(double now)
+{
+	FAILPOINT("worker-beat");
+	c->lag = now > io.beat_due ? now - io.beat_due : 0;
+	io.beaten = now;
+	(void)channel_tell(
+	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
+}
+
 static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	beat(clock_monotonic());
+	io.beat_due = io.beaten + w->repeat;
+	lua_collector_beat();
+}
+
+/* A turn of many slow callbacks, none of them over its time, is no worker that hangs. */
+static void beat_between(void)
 {
 	double now = clock_monotonic();
 
-	(void)loop;
-	(void)events;
-	FAILPOINT("worker-beat");
-	c->lag = now > io.beat_due ? now - io.beat_due : 0;
-	io.beat_due = now + w->repeat;
-	lua_collector_beat();
-	(void)channel_tell(
-	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
+	if (ev_is_active(&io.beat) && now >= io.beaten + io.beat.repeat)
+		beat(now);
 }
 
 static double beat_interval(void)
@@ -390,7 +404,9 @@ void channel_start_beats(void)
 		return;
 	ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
 	ev_set_priority(&io.beat, EV_MAXPRI);
-	io.beat_due = clock_monotonic() + beat_interval();
+	io.beaten = clock_monotonic();
+	io.beat_due = io.beaten + beat_interval();
+	guard_between(beat_between);
 	ev_timer_start(io.loop, &io.beat);
 	ev_unref(io.loop);
 }
