@@ -208,6 +208,9 @@ static void report_slow(lua_State *L)
 	const char *named = guard_call.label ? guard_call.label : guard_call.callback;
 	const char *label = named ? named : "callback";
 
+	if (!guard.trace[0]) /* no instruction of Lua has run since it was seen */
+		strcpy(guard.trace, "in C code, until its end");
+
 	guard_call.slow = 0;
 	if (guard.on_slow == LUA_NOREF) {
 		log_warn("%s took about %.2f s; it was here: %s", label, seconds, guard.trace);

@@ -416,7 +416,7 @@ static int l_half_close(lua_State *L)
 {
 	struct lua_conn *lc = lua_check_handle(L, 1, LUA_HANDLE_CONN);
 
-	lua_pushboolean(L, lc->c.io.fd >= 0 && shutdown(lc->c.io.fd, SHUT_WR) == 0);
+	lua_pushboolean(L, conn_half_close(&lc->c) == 0);
 	return 1;
 }
 

@@ -172,6 +172,11 @@ int conn_write(struct conn *conn, const void *bytes, size_t n);
 /* Sends what waits, then closes; disconnect gets `why` (static storage or NULL). */
 void conn_close(struct conn *conn, const char *why);
 
+/* Nothing more will be sent, and the peer is told: under TLS by its close_notify, then by the end
+ * of the stream. What the peer sends is still read. What is queued has to have gone. 0; -1 with
+ * errno. */
+int conn_half_close(struct conn *conn);
+
 /* Closes now, without disconnect. */
 void conn_destroy(struct conn *conn);
 

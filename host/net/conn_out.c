@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* ---- the cork ----
  * One buffer for the loop holds what the callback wrote to one connection. A second connection that
@@ -183,6 +184,17 @@ void conn_flush_last(struct conn *c)
 {
 	if (!c->failed && !conn_holds_back(c) && conn_queued(c))
 		conn_push(c);
+}
+
+int conn_half_close(struct conn *c)
+{
+	if (c->state == CONN_CLOSED) {
+		errno = EBADF;
+		return -1;
+	}
+	if (conn_transport(c)->bye)
+		conn_transport(c)->bye(c);
+	return shutdown(c->io.fd, SHUT_WR);
 }
 
 /* ---- the flush lists ---- */

@@ -258,7 +258,7 @@ static void tls_bye(struct conn *c)
 {
 	struct tls *t = tls_of(c);
 
-	if (!t->done || t->dead)
+	if (!t->done || t->dead || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
 		return;
 	ERR_clear_error();
 	SSL_shutdown(t->ssl);

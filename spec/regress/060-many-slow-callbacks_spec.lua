@@ -3,7 +3,7 @@
 
 local daemon <const> = require "spec.support.daemon"
 
--- Each callback is far below callback_timeout; all of them together are more than two worker_timeouts.
+-- Each callback is far below callback_timeout; together they are more than two worker_timeouts.
 local slow <const> = [[
 	local clock <const> = require "util.time".monotonic
 	module:provides("net", { name = "slow", listener = {

@@ -12,7 +12,7 @@ local longest <const> = 2 -- seconds
 local listener <const> = {}
 
 local function stop_sending(conn)
-	if conn:ssl() or not host_http.half_close(conn) then
+	if not host_http.half_close(conn) then
 		conn:close()
 		return
 	end
