@@ -32,8 +32,8 @@ describe("regress: the lock of a runtime folder", function ()
 	after_each(function ()
 		if stranger then stranger:destroy() end
 		daemon.finish_all()
-		process.remove_tree(dir)
-		stranger = nil
+		if dir then process.remove_tree(dir) end
+		dir, stranger = nil, nil
 	end)
 
 	-- A host that has run, with its files still there.
