@@ -15,11 +15,7 @@
  * stop the world: 28 ms at 24 MiB, 700 ms at 200 MiB, where the incremental mode's longest pause is
  * 50 to 90 ms. So LARGE is what a major collection may cost. To go over marks the whole heap at
  * once, 0.4 ms a MiB; SMALL keeps the two apart. More garbage a cycle instead (pause = 1000) is
- * slower: what is allocated is in no cache any more. For that reason a minor collection comes after
- * a twentieth of the heap and not, as in Lua, after a fifth: what 4 MiB allocate until then,
- * 200 KiB, stays in the cache. It takes as many instructions, and of the misses of a cache of
- * 512 KiB are left: 0.15 of 5.0 a request of HTTP, 15 of 26 with 4,000 connections, 0.01 of 0.44
- * a line.
+ * slower: what is allocated is in no cache any more.
  *
  * Nobody looks at a clock for it: a sentinel, garbage from its birth, is finalized once in each
  * cycle, and the first cycle starts the timer that counts the others. The collector pauses behind
@@ -55,18 +51,16 @@ enum {
 	MUCH = 100 << 10, /* bytes from the first cycle to the first look: worth the switch */
 	MANY = 1,         /* further cycles between two looks: worth it too */
 	BACK = 2,         /* cycles at rest: more than the rest's own, work has come back */
-	FEW = 4,          /* fewer minor collections between two looks: is this a rest? */
+	FEW = 1,          /* fewer minor collections between two looks: is this a rest? */
 	GONE = 256,       /* connections that have closed: worth a rest, see lua_collector_beat */
 	QUIET = 4,        /* looks in a row that say so end the generational mode */
 	/* of the incremental mode, chosen by contrib/bench/gc.lua */
 	PAUSE = 150,
 	SPEED = 200,
 	STEP = 13,
-	/* of the generational mode */
-	MINOR = 5,
+	/* of the generational mode: Lua's own */
+	MINOR = 20,
 	MAJOR = 100,
-	/* of a config that asks for that mode, with a heap of any size: Lua's own */
-	MINOR_ASKED = 20,
 };
 
 static struct {
@@ -288,7 +282,7 @@ int luaopen_host_collector(lua_State *L)
 	lua_set_integer(L, "pause", PAUSE);
 	lua_set_integer(L, "speed", SPEED);
 	lua_set_integer(L, "step_size", STEP);
-	lua_set_integer(L, "minor_threshold", MINOR_ASKED);
+	lua_set_integer(L, "minor_threshold", MINOR);
 	lua_set_integer(L, "major_threshold", MAJOR);
 	lua_setfield(L, -2, "defaults");
 	return 1;
