@@ -21,8 +21,8 @@ static struct {
 	int ticks;         /* how often in a row */
 	int slow_ticks, timeout_ticks;
 	double period;
-	volatile sig_atomic_t ticking;
-	void (*between)(void);
+	volatile sig_atomic_t ticking; /* the timer runs */
+	void (*between)(void);         /* see guard_between */
 	timer_t timer;
 	bool have_timer;
 	timer_t own_timer; /* of host.guard.within */
@@ -208,10 +208,9 @@ static void report_slow(lua_State *L)
 	const char *named = guard_call.label ? guard_call.label : guard_call.callback;
 	const char *label = named ? named : "callback";
 
+	guard_call.slow = 0;
 	if (!guard.trace[0]) /* no instruction of Lua has run since it was seen */
 		strcpy(guard.trace, "in C code, until its end");
-
-	guard_call.slow = 0;
 	if (guard.on_slow == LUA_NOREF) {
 		log_warn("%s took about %.2f s; it was here: %s", label, seconds, guard.trace);
 	} else if (lua_checkstack(L, 8)) {

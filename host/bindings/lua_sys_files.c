@@ -138,6 +138,9 @@ void lua_add_sys_files(lua_State *L)
 
 	luaL_setfuncs(L, functions, 0);
 	lua_set_integer(L, "EACCES", EACCES);
+	lua_set_integer(L, "EAGAIN", EAGAIN);
+	lua_set_integer(L, "ECONNRESET", ECONNRESET);
 	lua_set_integer(L, "EINTR", EINTR);
 	lua_set_integer(L, "ENOENT", ENOENT);
+	lua_set_integer(L, "ESRCH", ESRCH);
 }

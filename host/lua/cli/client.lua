@@ -11,8 +11,6 @@ methods.__index = methods
 --- Most seconds that any command waits for a first answer, unless --timeout says otherwise.
 client.first_answer = 5
 
-local eagain <const>, econnreset <const> = 11, 104
-
 --- @param path of the socket
 -- @return connection; nil, message, errno
 function client.connect(path)
@@ -36,7 +34,7 @@ function methods:send(text)
 		local n, err, errno = sys.write(self.fd, text)
 		if n then
 			text = text:sub(n + 1)
-		elseif errno == eagain then
+		elseif errno == sys.EAGAIN then
 			sys.wait({}, 0.01)
 		else
 			return nil, err
@@ -73,8 +71,8 @@ local function fill(self)
 	local text, why, errno = sys.read(self.fd)
 	if text then
 		self.buffer = self.buffer .. text
-	elseif errno ~= eagain then
-		return nil, errno == econnreset and "closed" or why
+	elseif errno ~= sys.EAGAIN then
+		return nil, errno == sys.ECONNRESET and "closed" or why
 	end
 	return true
 end

@@ -9,7 +9,7 @@ local json_fields <const> = require "core.json_fields"
 local progress <const> = require "cli.progress"
 local sys <const> = require "host.sys"
 
-local SIGTERM <const>, ESRCH <const> = 15, 3
+local SIGTERM <const> = 15
 
 -- How often a worker is looked for after the one that was asked has died (s).
 local retry_every <const> = 0.05
@@ -79,7 +79,7 @@ end
 local function by_signal(ctx, found, keeper, deadline)
 	ctx.ui:note(("the worker does not answer; SIGTERM goes to the keeper (pid %d)"):format(found.pid))
 	local ok, err, errno = sys.pidfd_signal(keeper, SIGTERM)
-	if not ok and errno ~= ESRCH then
+	if not ok and errno ~= sys.ESRCH then
 		return ctx.ui:refuse(exit.failed, "stop", tostring(err), "use the uid that runs it, or root")
 	elseif ctx.opts.no_wait then
 		return ctx.ui:done("SIGTERM was sent")

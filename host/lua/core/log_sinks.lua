@@ -107,8 +107,8 @@ local function open_log(path)
 	return require "posix.stdio".fdopen(fd, "a")
 end
 
--- Lines that a full disk takes are told on stderr when it begins, and counted in the file when that
--- takes lines again.
+-- That the file takes no line (the disk is full) is told on stderr, once; how many are missing
+-- stands in the file when it takes lines again.
 -- @return fn(line)
 local function counting_writer(file, path)
 	local lost, why = 0, nil

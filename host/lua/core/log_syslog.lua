@@ -18,7 +18,6 @@ local longest <const> = 8192
 -- The kernel keeps 10 lines for the daemon (net.unix.max_dgram_qlen); so long, in such steps, the
 -- next one is tried again (s).
 local most_wait <const>, step <const> = 0.02, 0.001
-local eagain <const> = 11
 
 local function open()
 	local fd <const>, err = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0)
@@ -50,7 +49,7 @@ function log_syslog.open(facility, name)
 			os.date "%b %e %H:%M:%S", name, pid, text:sub(1, longest))
 		local tries = lost == 0 and most_wait // step or 0
 		local sent, _, errno = socket.sendto(fd, line, address)
-		while not sent and errno == eagain and tries > 0 do
+		while not sent and errno == sys.EAGAIN and tries > 0 do
 			tries = tries - 1
 			sys.wait({}, step)
 			sent, _, errno = socket.sendto(fd, line, address)
