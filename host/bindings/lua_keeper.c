@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -219,10 +220,10 @@ static int l_state(lua_State *L)
 {
 	int state = host_state_of(luaL_checkstring(L, 1));
 	const char *phase = luaL_optstring(L, 2, ""), *reason = luaL_optstring(L, 3, "");
+	char begin[32]; /* the keeper takes no more of its name */
 	double left = luaL_optnumber(L, 4, 0);
 
 	luaL_argcheck(L, state >= 0 && state <= HOST_STOPPED, 1, "not a state");
-	luaL_argcheck(L, strlen(phase) < 32, 2, "longer than 31 bytes");
 	if (!(left >= 0 && left <= 1e9))
 		left = 0;
 	c->state = (enum host_state)state;
@@ -230,8 +231,9 @@ static int l_state(lua_State *L)
 		FAILPOINT("worker-serving");
 	if (state == HOST_STOPPING)
 		FAILPOINT("worker-stop");
+	snprintf(begin, sizeof begin, "%s", phase);
 	return push_sent(
-	    L, channel_tell(IPC_STATE, 0, "ufss", (uint32_t)state, left, phase, reason));
+	    L, channel_tell(IPC_STATE, 0, "ufss", (uint32_t)state, left, begin, reason));
 }
 
 static uint32_t opt_count(lua_State *L, const char *key, uint32_t old)

@@ -108,12 +108,6 @@ static void end_reload(const char *why)
 		log_info("reload: the new config goes to the workers");
 	answer(why);
 	bundle_look();
-	if (r->again) {
-		r->again = r->later = false;
-		fd_close(&r->faults);
-		if (reload_start() < 0)
-			answer(strerror(errno));
-	}
 }
 
 void reload_run_kept(void)
@@ -171,6 +165,11 @@ void reload_died(int status, bool by_signal)
 	fd_close(&r->settings);
 	fd_close(&r->bundle);
 	fd_close(&r->faults);
+	if (r->again) { /* asked for behind a reload's reader, or an aborted upgrade's */
+		r->again = r->later = false;
+		if (reload_start() < 0)
+			answer(strerror(errno));
+	}
 }
 
 double reload_clock(double now)

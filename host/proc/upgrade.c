@@ -262,9 +262,9 @@ void upgrade_read(const char *why)
 {
 	static struct settings s;
 
+	if (!u->reading)
+		return; /* the upgrade that it was for has been aborted */
 	u->reading = false;
-	if (u->state != UPGRADE_CHECK)
-		return;
 	if (!why)
 		why = keeper.reader.bundle < 0 ? "the reader handed nothing over"
 					       : settings_read(keeper.reader.settings, &s);
