@@ -38,10 +38,15 @@ describe("the idle wait of finish", function ()
 		list[3]:close()
 		assert.equal(0, d:wait_exit(20))
 		assert.equal(0, waiting:wait_exit(20))
-		local phase = shutdown.report(d).phases[1]
+		local report = shutdown.report(d)
+		local phase = report.phases[1]
 		assert.equal("idle-wait", phase.phase)
 		assert.equal("clean", phase.result)
 		assert.equal(90, phase.budget)
+		-- It counted the teardown only: "after 0.0 s".
+		assert.is_true(phase.seconds > 0.2 and report.seconds >= phase.seconds)
+		assert.truthy(process.read_file(d.dir .. "/out"):find(
+			("ended clean after %.1f s"):format(report.seconds), 1, true))
 	end)
 
 	it("is ended at once by a stop, by a signal and by undrain", function ()

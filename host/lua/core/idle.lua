@@ -163,10 +163,13 @@ local function wait_over(mine, result)
 	log(result == "clean" and "info" or "warn", "finish: idle wait ended %s, %d in flight", result,
 		left)
 	prosody.events.fire_event("finish-ended", { result = result, sessions = left })
-	life.begin_teardown(mine.reason, mine.origin, result == "expired", mine.unfollow and {
-		phase = "idle-wait", seconds = time.monotonic() - mine.started, result = result,
-		budget = mine.budget < math.huge and mine.budget or nil,
-	})
+	life.begin_teardown {
+		reason = mine.reason, origin = mine.origin, asked = mine.started, expired = result == "expired",
+		waited = mine.unfollow and {
+			phase = "idle-wait", seconds = time.monotonic() - mine.started, result = result,
+			budget = mine.budget < math.huge and mine.budget or nil,
+		},
+	}
 end
 
 -- A worker that could not say how many it has is asked again after this (s).

@@ -216,9 +216,7 @@ function lifecycle.init()
 	life.is_part = function (mine)
 		return mine.verb == "shutdown" and generation.successor() and verbs.has_keeper()
 	end
-	life.begin_teardown = function (reason, origin, expired, waited)
-		stop.begin_finish { reason = reason, origin = origin, expired = expired, waited = waited }
-	end
+	life.begin_teardown = stop.begin_finish
 	idle.init(life)
 	stop.init(life)
 	start.init(life)

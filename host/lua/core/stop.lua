@@ -38,7 +38,7 @@ local function abandoned(event, module, err)
 	for key, value in pairs(mine) do
 		record[key] = value
 	end
-	record.seconds, record.failed = time.monotonic() - mine.started, true
+	record.seconds, record.failed = time.monotonic() - mine.asked, true
 	record.errors = table.move(mine.errors, 1, #mine.errors, 1, {})
 	report.error(record, event, module, err)
 	return json.encode(report.build(record)), life.report_path()
@@ -132,7 +132,7 @@ local function finished(mine)
 		return
 	end
 	mine.ended = true
-	mine.seconds = time.monotonic() - mine.started
+	mine.seconds = time.monotonic() - mine.asked
 	mine.report = report.build(mine)
 	if mine.left_early then
 		report_sum.leave()
@@ -145,10 +145,12 @@ end
 
 local function new_record(args)
 	local now, budget = time.monotonic(), options.period("shutdown_timeout", 25)
+	local asked <const> = args.asked or now
 	local mine = {
 		reason = args.reason, code = args.code, origin = args.origin, verb = args.verb or "shutdown",
 		evict = args.evict ~= false, now_only = args.now or false, signal = args.signal,
-		at = time.now(), started = now, budget = budget, deadline = now + budget,
+		at = time.now() - (now - asked), asked = asked, started = now,
+		budget = budget, deadline = now + budget,
 		phases = {}, errors = {}, hurried = 0, repeated = 0, generation = prosody.generation,
 		expired = args.expired,
 	}
@@ -201,8 +203,8 @@ end
 
 --- Begins the teardown after the idle wait of `finish`: nothing that the service manages is
 -- evicted.
--- @param args table: reason, origin, expired (the idle wait was cut), waited (its record, if there
--- was anything to wait for)
+-- @param args table: reason, origin, asked (monotonic s: when the idle wait began, from which the
+-- report counts), expired (it was cut), waited (its record, if there was anything to wait for)
 function stop.begin_finish(args)
 	args.verb, args.evict = "finish", false
 	current = new_record(args)

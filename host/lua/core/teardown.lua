@@ -38,7 +38,7 @@ end
 -- @param mine the stop's record
 -- @param note_error function(event, module, error)
 function teardown.events(mine, note_error)
-	mine.seconds = time.monotonic() - mine.started
+	mine.seconds = time.monotonic() - mine.asked
 	fire.in_order("server-cleanup", {}, { on_error = note_error })
 	fire.in_order("server-stopped", { report = report.build(mine) }, { on_error = note_error })
 end
