@@ -40,11 +40,20 @@ describe("gadwall", function()
 		code, out = run { "--help" }
 		assert.equal(0, code)
 		assert.matches("\n  stop +ends? the host", (out:gsub("end the", "ends the")))
+		assert.same({ 0, out }, { (run { "help" }), (select(2, run { "help" })) })
+		for _, argv in ipairs { { "new", "--help" }, { "help", "new" }, { "help", "new", "module" } } do
+			code, out = run(argv)
+			assert.equal(0, code)
+			assert.matches("^usage: gadwall new ", out)
+		end
 	end)
 
 	it("names the command, the option or the word that is wrong, and exits 2", function()
 		for line, words in pairs {
 			statu = "unknown command 'statu' %(did you mean 'status'%?%)",
+			["help frob"] = "unknown command 'frob' %(gadwall --help lists them%)",
+			["help statu"] = "did you mean 'status'%?",
+			["help status now"] = "help: unexpected word 'now'",
 			["stop --pln"] = "stop: unknown option '--pln' %(did you mean '--plan'%?%)",
 			["reload a b"] = "reload: unexpected word 'b'",
 			["stop --code x"] = "option '--code': 'x' is not a whole number",

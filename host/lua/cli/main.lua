@@ -17,6 +17,20 @@ local function unknown(word)
 	return usage(("unknown command '%s' (%s)"):format(word, hint))
 end
 
+-- `gadwall help COMMAND`, also for a command of two words (new module).
+local function help(about, more)
+	local text <const> = require "cli.help"
+	local command <const> = commands.by_name[about or ""]
+	if not about or about == "help" or about:find("^%-") then
+		return text.overview(io.stdout)
+	elseif not command then
+		return unknown(about)
+	elseif more and more ~= (command.args or ""):match("^%a+") then
+		return usage(("help: unexpected word '%s' (gadwall help COMMAND)"):format(more))
+	end
+	return text.command(command, io.stdout)
+end
+
 local function without_command(values)
 	local info <const> = require "cli.about"
 	if values.list_failpoints then
@@ -61,9 +75,7 @@ return function(...)
 		return without_command(values)
 	end
 	if word == "help" then
-		local about <const> = commands.by_name[words[1] or ""]
-		local help <const> = require "cli.help"
-		return about and help.command(about, io.stdout) or help.overview(io.stdout)
+		return help(table.unpack(words))
 	end
 	local command <const> = commands.by_name[word]
 	if not command then
