@@ -127,6 +127,35 @@ describe("mod_sessions_redis", function ()
 		assert.equal('{"text":"text 10000"}', r:command("HGET", key, "id10000"))
 	end)
 
+	it("tells of a peer with several workers once, and sums their sessions", function ()
+		local r <const> = redis.start()
+		local a <const>, b <const> = host(r.path), host(r.path, "workers = 3")
+		local id <const>, count = b:status().server_id, 0
+		heard(a, "peer%-joined " .. id:gsub("%-", "%%-") .. " serving")
+		wait.until_true(function () return #r:command("ZRANGE", "gadwall:servers", "0", "-1") == 4 end,
+			20, "all workers")
+		local connections <close> = setmetatable({}, { __close = function (list)
+			for _, c in ipairs(list) do c:close() end
+		end })
+		for i = 1, 9 do
+			connections[i] = b:connect("echo")
+		end
+		wait.until_true(function ()
+			local peers <const>, whole <const> = registry.peers(a)
+			count = #whole.servers
+			return (peers[id] or {}).sessions == 9
+		end, 20, "the sessions of all workers")
+		assert.equal(1, count)
+		-- A worker that dies is no peer that leaves.
+		process.kill(b:status().generations[1].workers[2].pid, "KILL")
+		b:wait_log("worker g1%.2 ended", 20)
+		for _, c in ipairs(connections) do c:close() end
+		b:stop()
+		heard(a, "peer%-left " .. id:gsub("%-", "%%-") .. " stopped")
+		assert.equal(1, #a:log_lines("heard peer%-joined"))
+		assert.equal(1, #a:log_lines("heard peer%-left"))
+	end)
+
 	it("keeps a fixed server_id of two hosts apart", function ()
 		local r <const> = redis.start()
 		local a <const> = host(r.path, 'server_id = "twin"')
