@@ -380,9 +380,19 @@ static int l_workers(lua_State *L)
 
 /* ---- the table ---- */
 
+/* As whom the keeper made the channel; root if that cannot be told, which is the stricter case. */
+static bool keeper_is_root(void)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == 0;
+}
+
 static void push_hello(lua_State *L)
 {
 	lua_newtable(L);
+	lua_set_bool(L, "as_root", keeper_is_root());
 	lua_set_integer(L, "generation", c->generation);
 	lua_set_integer(L, "worker", c->worker);
 	lua_set_integer(L, "workers", c->workers);

@@ -1,5 +1,6 @@
 --- Finding module files and judging their head comments (Prosody 13: `--% requires: a, b`).
 
+local config_file <const> = require "core.config_file"
 local log <const> = require "util.logger".init("modulemanager")
 local pluginloader <const> = require "util.pluginloader"
 
@@ -56,7 +57,27 @@ local function note_override(path)
 	end
 end
 
+local function started_as_root()
+	local ok, keeper <const> = pcall(require, "host.keeper")
+	return ok and keeper.hello.as_root
+end
+
+-- What everyone may write is refused as root, as at the start (core/check_modules.lua); there the
+-- reader has warned of it otherwise.
+local function read(path)
+	local text, judged <const> = config_file.read(path, { as_root = started_as_root() })
+	for _, item in ipairs(text and judged or {}) do
+		if item.everyone and item.severity == "error" then
+			return nil, path .. " " .. item.message
+		elseif item.everyone and prosody.state ~= "starting" then
+			log("warn", "%s %s", path, item.message)
+		end
+	end
+	return text
+end
+
 module_files.loader = pluginloader.init {
+	read = read,
 	load_filter_cb = function (path, text)
 		local metadata = module_files.metadata(text)
 		local reason = refusal(metadata)

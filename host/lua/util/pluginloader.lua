@@ -5,6 +5,8 @@ local envload <const> = require "util.envload".envload
 local loader_methods <const> = {}
 local loader_mt <const> = { __index = loader_methods }
 
+local none <const> = "no such file" -- the reason when a resource is not in any place
+
 local has_host <const>, info <const> = pcall(require, "host.info")
 
 -- Without a runtime around it (a script, a spec) the built-in modules are there.
@@ -27,16 +29,23 @@ local function read_text(path)
 	return text
 end
 
+-- The text, or nil: there is none, the next place is looked at; a reason ends the search.
+function loader_methods:_read(path)
+	return (self._options.read or read_text)(path)
+end
+
 --- Reads the first of several names that exists in a plugin folder.
 -- @param names list of paths relative to a plugin folder
 -- @return text, path, metadata; or nil and the reason
 function loader_methods:load_file(names)
-	local err = "no such file"
+	local err = none
 	for _, dir in ipairs(plugin_dirs()) do
 		for _, name in ipairs(names) do
 			local path = dir .. "/" .. name
-			local text = read_text(path)
-			if text then
+			local text, refused = self:_read(path)
+			if refused then
+				return nil, refused
+			elseif text then
 				local metadata, reason
 				if self._options.load_filter_cb then
 					path, text, metadata, reason = self._options.load_filter_cb(path, text)
@@ -90,16 +99,17 @@ end
 -- (module:require "adhoc" finds adhoc/adhoc.lib.lua).
 function loader_methods:load_code_ext(plugin, resource, extension, env)
 	local text, path, metadata = self:load_resource(plugin, resource .. "." .. extension)
-	if not text and extension == "lib.lua" then
+	if path == none and extension == "lib.lua" then
 		text, path, metadata = self:load_resource(plugin, resource .. ".lua")
-		if not text then
+		if path == none then
 			text, path, metadata = self:load_resource(resource, resource .. "." .. extension)
 		end
 	end
 	return compile(text, path, metadata, env)
 end
 
---- @param options `load_filter_cb(path, text)` → path, text, metadata; nil skips the file
+--- @param options `load_filter_cb(path, text)` → path, text, metadata; nil skips the file.
+-- `read(path)` → text; nil: it is not there; nil and a reason: it is, and nothing may be loaded
 local function init(options)
 	return setmetatable({ _options = options or {} }, loader_mt)
 end
