@@ -27,7 +27,7 @@ static const char *const file_types[16] = {[S_IFREG >> 12] = "file",
 
 static int push_stat(lua_State *L, const struct stat *st)
 {
-	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 9);
 	lua_set_integer(L, "dev", (lua_Integer)st->st_dev);
 	lua_set_integer(L, "ino", (lua_Integer)st->st_ino);
 	lua_set_integer(L, "mode", st->st_mode & 07777);
@@ -35,6 +35,8 @@ static int push_stat(lua_State *L, const struct stat *st)
 	lua_set_integer(L, "gid", st->st_gid);
 	lua_set_integer(L, "size", st->st_size);
 	lua_set_integer(L, "mtime", st->st_mtime);
+	lua_set_integer(
+	    L, "ctime_ns", (lua_Integer)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec);
 	lua_set_string(L, "type", file_types[(st->st_mode & S_IFMT) >> 12]);
 	return 1;
 }

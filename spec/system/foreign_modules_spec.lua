@@ -3,6 +3,7 @@
 
 local both <const> = require "spec.support.both"
 local client <const> = require "spec.support.client"
+local wait <const> = require "spec.support.wait"
 
 -- Lines of a log that have the text, without what stands before the message.
 local function lines(host, text)
@@ -32,7 +33,11 @@ describe("on gadwall and on Prosody", function ()
 				got[path] = { r.status, r.status == 200 and r.body, r.status == 200
 					and r.headers["content-type"], r.headers.location, r.headers["content-length"] ~= nil }
 			end
-			local first = both.curl(port, "/share/a.js")
+			local first
+			wait.until_true(function () -- of a file that is new here there is no date yet
+				first = both.curl(port, "/share/a.js")
+				return first.headers["last-modified"]
+			end, 20, "a date of the file")
 			got.again = both.curl(port, "/share/a.js", "-H",
 				"If-None-Match: " .. (first.headers.etag or "none")).status
 			got.since = both.curl(port, "/share/a.js", "-H",

@@ -4,11 +4,17 @@
 local cache <const> = require "util.cache"
 local log <const> = require "util.logger".init("net.http.files")
 local server <const> = require "net.http.server"
-local stat <const> = require "posix.sys.stat"
+local sys <const> = require "host.sys"
 local urldecode <const> = require "util.http".urldecode
 local urlencode <const> = require "util.http".urlencode
 
 local files <const> = {}
+
+-- What has changed a moment ago may change again and look the same, in size and times: the kernel's
+-- clock for files goes in steps of up to 10 ms, that of some file systems of 2 s, and a date says
+-- whole seconds. Until that cannot happen any more the file is sent without them (RFC 9110,
+-- 8.8.2.2) and kept by nobody, so that neither a client nor we take an old content for the new one.
+local fine_step <const>, coarse_step <const> = 100000000, 2000000000 -- ns
 
 local date_format <const> = "!%a, %d %b %Y %H:%M:%S GMT"
 
@@ -35,23 +41,25 @@ local function below(path)
 end
 
 local function look(path)
-	local info <const> = stat.stat((path:gsub("(.)/+$", "%1")))
-	if not info then
-		return nil
-	end
-	local kind = stat.S_ISDIR(info.st_mode) ~= 0 and "directory"
-		or stat.S_ISREG(info.st_mode) ~= 0 and "file" or "other"
-	return { kind = kind, size = info.st_size, modified = info.st_mtime, changed = info.st_ctime,
-		inode = info.st_ino }
+	return (sys.stat((path:gsub("(.)/+$", "%1"))))
+end
+
+-- @return entity tag, date; each nil while it could be that of another content
+local function validators(info)
+	local age <const> = math.floor(select(2, sys.clock()) * 1e9) - info.ctime_ns
+	local step <const> = info.ctime_ns % 1000000000 ~= 0 and fine_step or coarse_step
+	local etag <const> = age > step
+		and ('"%x-%x-%x"'):format(info.ctime_ns, info.size, info.ino) or nil
+	return etag, age > coarse_step and os.date(date_format, info.mtime) or nil
 end
 
 local function is_known(headers, etag, modified)
 	local wanted <const> = headers.if_none_match
 	if wanted then
-		return wanted == "*" or ("," .. wanted:gsub("[ \t]", ""):gsub("W/", "") .. ",")
+		return wanted == "*" or etag ~= nil and ("," .. wanted:gsub("[ \t]", ""):gsub("W/", "") .. ",")
 			:find("," .. etag .. ",", 1, true) ~= nil
 	end
-	return headers.if_modified_since == modified
+	return modified ~= nil and headers.if_modified_since == modified
 end
 
 local methods <const> = {}
@@ -67,7 +75,7 @@ function methods:send_directory(event, path, full)
 	end
 	for _, name in ipairs(self.index_files) do
 		local found = look(full .. name)
-		if found and found.kind == "file" then
+		if found and found.type == "file" then
 			return self:send(event, path .. name)
 		end
 	end
@@ -82,7 +90,7 @@ end
 
 function methods:send_file(event, full, info, etag)
 	local response <const> = event.response
-	local file <const> = info.kind == "file" and io.open(full, "rb")
+	local file <const> = info.type == "file" and io.open(full, "rb")
 	if not file then
 		log("debug", "Cannot open %s", full)
 		return 403
@@ -95,8 +103,7 @@ function methods:send_file(event, full, info, etag)
 	end
 	local data <const> = file:read("a") or ""
 	file:close()
-	-- Times of files are whole seconds: what has just changed may change again and look the same.
-	if os.time() - info.changed > 1 then
+	if etag then
 		self.cache:set(full,
 			{ data = data, etag = etag, content_type = response.headers.content_type })
 	end
@@ -114,20 +121,19 @@ function methods:send(event, path)
 	local info <const> = look(full)
 	if not info then
 		return 404
-	elseif info.kind == "directory" then
+	elseif info.type == "directory" then
 		return self:send_directory(event, safe, full)
 	elseif safe:sub(-1) == "/" then
 		return 404
 	end
 	local headers <const> = event.response.headers
-	local etag <const> = ('"%x-%x-%x"'):format(info.changed, info.size, info.inode)
-	local modified <const> = os.date(date_format, info.modified)
+	local etag <const>, modified <const> = validators(info)
 	headers.etag, headers.last_modified = etag, modified
 	if is_known(event.request.headers, etag, modified) then
 		return 304
 	end
 	local known <const> = self.cache:get(full)
-	if known and known.etag == etag then
+	if etag and known and known.etag == etag then
 		headers.content_type = known.content_type
 		return event.response:send(known.data)
 	end
