@@ -1,4 +1,5 @@
 /* Workers: start, beats, death, restart, and what they are told. */
+#include "proc/offer.h"
 #include "proc/table.h"
 
 #include <math.h>
@@ -89,37 +90,17 @@ void worker_tell(struct worker *w, enum ipc_type type, uint32_t id, const char *
 	w->waiting = true;
 }
 
-/* Offers the held descriptors, as many as the channel takes; then BEGIN. */
-static void offer_held(struct worker *w)
-{
-	static struct ipc_message m;
-
-	for (; w->held_next < KEEPER_HELD; w->held_next++) {
-		const struct held *h = &keeper.held[w->held_next];
-
-		if (h->fd < 0)
-			continue;
-		ipc_pack(&m, held_is_kept(h->name) ? IPC_KEPT : IPC_HELD, 0, "sd", h->name, h->fd);
-		if (!worker_send(w, &m))
-			return;
-		FAILPOINT("keeper-held");
-	}
-	ipc_pack(&m, IPC_BEGIN, 0, "");
-	if (!worker_send(w, &m))
-		w->held_next--; /* a free place or one sent twice: the next try ends here again */
-	else
-		FAILPOINT("keeper-begin");
-}
-
 void worker_writable(struct worker *w)
 {
-	if (w->held_next < KEEPER_HELD)
-		offer_held(w);
+	bool begun = w->held_next < KEEPER_HELD && offer_held(w);
+
 	if (bundle_unsent(w))
 		bundle_send(w);
 	if (w->held_next == KEEPER_HELD && w->waiting && !bundle_unsent(w) &&
 	    worker_send(w, &w->slot))
 		w->waiting = w->deaf = false;
+	if (begun)
+		offer_peers(w);
 }
 
 void worker_tell_status(struct worker *to)
@@ -154,22 +135,6 @@ static unsigned channel_version(const struct settings *s)
 	unsigned theirs = s->channels ? s->channels : 2;
 
 	return theirs < IPC_VERSION ? theirs : IPC_VERSION;
-}
-
-/* Workers of one generation talk to each other without us: we make the pair and forget it. */
-static void introduce(struct worker *w)
-{
-	int pair[2];
-
-	FOR_WORKERS (other) {
-		if (other == w || other->generation != w->generation || !worker_lives(other) ||
-		    ipc_pair(pair) < 0)
-			continue;
-		worker_tell(w, IPC_PEER, 0, "ud", other->number, pair[0]);
-		worker_tell(other, IPC_PEER, 0, "ud", w->number, pair[1]);
-		close(pair[0]);
-		close(pair[1]);
-	}
 }
 
 static double backoff(const struct worker *w)
@@ -225,8 +190,8 @@ void worker_start(struct worker *w)
 	FAILPOINT("keeper-hello");
 	tickets_tell(w);
 	w->held_next = 0;
-	offer_held(w);
-	introduce(w);
+	if (offer_held(w))
+		offer_peers(w);
 	tell_event(w, "started", 0, 0);
 }
 

@@ -54,6 +54,8 @@ describe("the keeper", function ()
 	end)
 
 	it("has what later parts add in files of their own", function ()
+		local offer = code_lines { "offer" }
+		assert.is_true(offer < 50, offer .. " lines for what a worker gets at its start")
 		local upgrade = code_lines { "commit", "generation", "upgrade", "upgrade_rules" }
 		assert.is_true(upgrade < 850, upgrade .. " lines for upgrades")
 		local bundle = code_lines { "bundle" }
