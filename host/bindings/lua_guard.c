@@ -4,6 +4,7 @@
 #include "bindings/lua_host.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static struct {
 	sig_atomic_t seen; /* serial at the last tick */
 	int ticks;         /* how often in a row */
 	int slow_ticks, timeout_ticks;
-	double period;
+	double slow, timeout, every;   /* s, 0: none; the last: see guard_between */
+	double period;                 /* of the timer (s), 0: it is not needed */
 	volatile sig_atomic_t ticking; /* the timer runs */
 	void (*between)(void);         /* see guard_between */
 	timer_t timer;
@@ -71,7 +73,7 @@ static void expired_hook(lua_State *L, lua_Debug *ar)
 		    ar->currentline, guard.own);
 	else
 		lua_pushfstring(L, "%s:%d: callback took longer than callback_timeout (%f s)",
-		    ar->short_src, ar->currentline, guard.period * guard.timeout_ticks);
+		    ar->short_src, ar->currentline, guard.timeout);
 	lua_error(L);
 }
 
@@ -141,29 +143,45 @@ static bool make_timer(timer_t *timer)
 	return timer_create(CLOCK_MONOTONIC, &ev, timer) == 0;
 }
 
-void guard_limits(double slow, double timeout)
+/* So many ticks that no callback is judged before its time. */
+static int ticks_of(double seconds)
 {
-	double least = slow > 0 ? slow : timeout;
+	return seconds > 0 ? (int)ceil(seconds / guard.period - 0.01) : 0;
+}
 
-	if (timeout > 0 && timeout < least)
-		least = timeout;
+static void choose_period(void)
+{
+	const double wanted[] = {guard.slow, guard.timeout, guard.every};
+	double least = 0;
+
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		if (wanted[i] > 0 && (least <= 0 || wanted[i] < least))
+			least = wanted[i];
+	guard.period = fmin(least / 2, 1);
 	if (least <= 0) {
-		guard.period = 0;
 		guard_call.wake = 0;
 		return;
 	}
-	guard.period = least / 2 > 1 ? 1 : least / 2;
-	guard.slow_ticks = slow > 0 ? (int)(slow / guard.period + 0.5) : 0;
-	guard.timeout_ticks = timeout > 0 ? (int)(timeout / guard.period + 0.5) : 0;
+	guard.slow_ticks = ticks_of(guard.slow);
+	guard.timeout_ticks = ticks_of(guard.timeout);
 	if (!guard.have_timer)
 		guard.have_timer = make_timer(&guard.timer);
 	guard.ticking = 0; /* in another period */
 	guard_call.wake = guard.have_timer;
 }
 
-void guard_between(void (*fn)(void))
+void guard_limits(double slow, double timeout)
+{
+	guard.slow = fmax(slow, 0);
+	guard.timeout = fmax(timeout, 0);
+	choose_period();
+}
+
+void guard_between(void (*fn)(void), double every)
 {
 	guard.between = fn;
+	guard.every = every;
+	choose_period();
 }
 
 void guard_label(const char *label)

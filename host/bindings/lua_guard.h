@@ -110,9 +110,9 @@ void guard_track_coroutines(lua_State *L);
 /* Time limits of a callback, in seconds; 0: none. */
 void guard_limits(double slow, double timeout);
 
-/* fn is called between two callbacks, about as often as the limits' timer ticks while there are
- * many (half of the lesser limit, at most 1 s; never without limits): what has to be done also in
- * a long turn. It must not run Lua. */
-void guard_between(void (*fn)(void));
+/* fn is called between two callbacks while there are many, at least every half of `every` seconds
+ * (0: only as often as the limits' timer ticks) and the time of one callback: what has to be done
+ * also in a long turn. It must not run Lua. */
+void guard_between(void (*fn)(void), double every);
 
 #endif

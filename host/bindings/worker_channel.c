@@ -221,6 +221,73 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 	ev_io_stop(loop, w);
 }
 
+/* ---- beats ---- */
+
+static void beat(double now)
+{
+	FAILPOINT("worker-beat");
+	c->lag = now > io.beat_due ? now - io.beat_due : 0;
+	io.beaten = now;
+	(void)channel_tell(
+	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
+}
+
+static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	beat(clock_monotonic());
+	io.beat_due = io.beaten + w->repeat;
+	lua_collector_beat();
+}
+
+/* A turn of many slow callbacks, none of them over its time, is no worker that hangs. */
+static void beat_between(void)
+{
+	double now = clock_monotonic();
+
+	if (ev_is_active(&io.beat) && now >= io.beaten + io.beat.repeat)
+		beat(now);
+}
+
+static double beat_interval(void)
+{
+	double limit = c->settings.worker_timeout, beat = c->settings.worker_heartbeat;
+
+	return limit > 0 && limit / 4 < beat ? limit / 4 : beat;
+}
+
+/* Without worker_timeout nobody waits for a beat. */
+static double between_interval(void)
+{
+	return c->settings.worker_timeout > 0 ? io.beat.repeat : 0;
+}
+
+void channel_start_beats(void)
+{
+	if (!io.loop || ev_is_active(&io.beat))
+		return;
+	ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
+	ev_set_priority(&io.beat, EV_MAXPRI);
+	io.beaten = clock_monotonic();
+	io.beat_due = io.beaten + beat_interval();
+	guard_between(beat_between, between_interval());
+	ev_timer_start(io.loop, &io.beat);
+	ev_unref(io.loop);
+}
+
+/* The keeper judges by new settings as soon as it has sent them. */
+static void retime_beats(void)
+{
+	if (!io.loop || !ev_is_active(&io.beat))
+		return;
+	beat(clock_monotonic());
+	io.beat.repeat = beat_interval();
+	io.beat_due = io.beaten + io.beat.repeat;
+	ev_timer_again(io.loop, &io.beat);
+	guard_between(beat_between, between_interval());
+}
+
 /* ---- receiving ---- */
 
 /* Room for `count` entries; what was known of them stays until it is said anew. */
@@ -284,6 +351,12 @@ static bool take(struct ipc_message *m)
 	}
 }
 
+static void take_bundle(struct ipc_message *m)
+{
+	c->bundle_error = take_settings(m) < 0 ? errno : 0; /* Lua says so */
+	retime_beats();
+}
+
 static void deliver(struct ipc_message *m)
 {
 	if (c->lost && !orphan_heard(m)) {
@@ -292,7 +365,7 @@ static void deliver(struct ipc_message *m)
 	}
 	if (!take(m)) {
 		if (m->header.type == IPC_BUNDLE)
-			c->bundle_error = take_settings(m) < 0 ? errno : 0; /* Lua says so */
+			take_bundle(m);
 		if (c->on_message)
 			c->on_message(m);
 	}
@@ -360,55 +433,6 @@ int channel_wait(uint32_t id, double seconds, struct ipc_message *m_r)
 		if (io.loop)
 			ev_feed_event(io.loop, &io.read, EV_READ);
 	}
-}
-
-/* ---- beats ---- */
-
-static void beat(double now)
-{
-	FAILPOINT("worker-beat");
-	c->lag = now > io.beat_due ? now - io.beat_due : 0;
-	io.beaten = now;
-	(void)channel_tell(
-	    IPC_BEAT, 0, "uuufs", c->ready, c->sessions, c->in_flight, c->lag, c->failing);
-}
-
-static void on_beat(struct ev_loop *loop, ev_timer *w, int events)
-{
-	(void)loop;
-	(void)events;
-	beat(clock_monotonic());
-	io.beat_due = io.beaten + w->repeat;
-	lua_collector_beat();
-}
-
-/* A turn of many slow callbacks, none of them over its time, is no worker that hangs. */
-static void beat_between(void)
-{
-	double now = clock_monotonic();
-
-	if (ev_is_active(&io.beat) && now >= io.beaten + io.beat.repeat)
-		beat(now);
-}
-
-static double beat_interval(void)
-{
-	double limit = c->settings.worker_timeout, beat = c->settings.worker_heartbeat;
-
-	return limit > 0 && limit / 4 < beat ? limit / 4 : beat;
-}
-
-void channel_start_beats(void)
-{
-	if (!io.loop || ev_is_active(&io.beat))
-		return;
-	ev_timer_init(&io.beat, on_beat, beat_interval(), beat_interval());
-	ev_set_priority(&io.beat, EV_MAXPRI);
-	io.beaten = clock_monotonic();
-	io.beat_due = io.beaten + beat_interval();
-	guard_between(beat_between);
-	ev_timer_start(io.loop, &io.beat);
-	ev_unref(io.loop);
 }
 
 int channel_ready(void)

@@ -68,15 +68,20 @@ void bundle_send(struct worker *w)
 
 static void tell(const struct generation *g)
 {
+	double now = clock_monotonic();
+
 	r->applying = ++keeper.next_id;
 	r->appliers = 0;
-	r->apply_due = clock_monotonic() + APPLY_LIMIT;
+	r->apply_due = now + APPLY_LIMIT;
 	FOR_WORKERS (w) {
 		bool told = w->generation == g->number && worker_lives(w);
 
 		*debt_of(w) = (struct debt){told, told};
-		r->appliers += told;
-		if (told && !w->waiting)
+		if (!told)
+			continue;
+		r->appliers++;
+		w->beat = now; /* the interval since the last may have been longer */
+		if (!w->waiting)
 			bundle_send(w);
 	}
 }

@@ -355,8 +355,11 @@ static void end_hung(struct worker *w, double now, const char *what, double limi
 	upgrade_lost_worker(w, what);
 }
 
+/* Of a beat by the settings of its own generation: an older one beats as they say. */
 static double due(const struct worker *w)
 {
+	const struct generation *g = generation_of(w->generation);
+
 	if (w->state == WORKER_WAITING)
 		return keeper.stopping || commit_holds(w->generation) ? KEEPER_NEVER
 								      : w->restart_at;
@@ -366,8 +369,7 @@ static double due(const struct worker *w)
 		return w->kill_due;
 	if (w->state == WORKER_STARTING)
 		return w->start_due;
-	return keeper.settings.worker_timeout < 0 ? KEEPER_NEVER
-						  : w->beat + keeper.settings.worker_timeout;
+	return g->settings.worker_timeout < 0 ? KEEPER_NEVER : w->beat + g->settings.worker_timeout;
 }
 
 double worker_clock(struct worker *w, double now)
@@ -391,7 +393,7 @@ double worker_clock(struct worker *w, double now)
 	} else if (w->state == WORKER_STARTING) {
 		end_hung(w, now, "not ready", keeper.settings.start_timeout);
 	} else {
-		end_hung(w, now, "no beat", keeper.settings.worker_timeout);
+		end_hung(w, now, "no beat", due(w) - w->beat);
 	}
 	return due(w);
 }

@@ -1,5 +1,6 @@
 -- "A worker with two connections that each had queued twelve lines, of 0.6 to 1 s a callback, was
--- killed by the keeper: it said that it lives only once in a turn."
+-- killed by the keeper: it said that it lives only once in a turn." And still, where slow_callback
+-- and callback_timeout were "never", or longer than worker_timeout.
 
 local daemon <const> = require "spec.support.daemon"
 
@@ -19,11 +20,10 @@ local slow <const> = [[
 describe("regress: a turn of many slow callbacks", function ()
 	after_each(daemon.finish_all)
 
-	it("is no worker that hangs", function ()
+	local function survives(limits)
 		local d <const> = daemon.start { modules = { slow = slow }, allow = { "took" }, config = [[
 				modules_enabled = { "slow" }; slow_ports = { 0 }; interfaces = { "127.0.0.1" }
-				worker_timeout = 2; slow_callback = 0.5
-			]] }
+				worker_timeout = 2; ]] .. limits }
 		local c <const> = d:connect(d:port "slow")
 		c:send(("line\n"):rep(25))
 		for _ = 1, 25 do
@@ -32,5 +32,13 @@ describe("regress: a turn of many slow callbacks", function ()
 		c:close()
 		assert.same({}, d:log_lines "beat")
 		d:stop()
-	end)
+	end
+
+	for what, limits in pairs {
+		["is no worker that hangs"] = "slow_callback = 0.5",
+		["is none without limits of callbacks"] = 'slow_callback = "never"; callback_timeout = "never"',
+		["is none with long ones"] = "slow_callback = 30; callback_timeout = 60",
+	} do
+		it(what, function () survives(limits) end)
+	end
 end)
