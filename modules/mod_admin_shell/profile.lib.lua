@@ -1,5 +1,6 @@
 -- The word profile: where the CPU time goes, by Lua function.
 
+local async <const> = require "util.async"
 local flamegraph <const> = require "core.console.flamegraph"
 local profile <const> = require "core.console.profile"
 local wait <const> = require "core.console.wait"
@@ -22,6 +23,19 @@ local function show(session, result)
 	end
 end
 
+-- Names the files of the other workers. @return who has none, and why; nil if all have
+local function show_others(session, saved, asked, others)
+	local missing <const>, lines <const> = async.wait_for(asked), {}
+	for _, worker in ipairs(others) do
+		if missing[worker] then
+			lines[#lines + 1] = ("worker %d: %s"):format(worker, missing[worker])
+		else
+			session.print(("worker %d: %s-%d.svg"):format(worker, saved, worker))
+		end
+	end
+	return lines[1] and table.concat(lines, "; ")
+end
+
 local function run(self, seconds, path)
 	seconds = seconds or 10
 	if seconds <= 0 or seconds > profile.longest then
@@ -32,7 +46,7 @@ local function run(self, seconds, path)
 	if not finish then
 		return nil, err
 	end
-	local others <const> = profile.tell_others(seconds, path)
+	local asked <const>, others <const> = profile.ask_others(seconds, path)
 	self.session.print(("sampling for %g s"):format(seconds))
 	wait.until_closed(self.session, seconds)
 	local result <const> = finish()
@@ -41,11 +55,13 @@ local function run(self, seconds, path)
 		return nil, why
 	end
 	show(self.session, result)
-	for _, worker in ipairs(others) do
-		self.session.print(("worker %d: %s-%d.svg"):format(worker, saved, worker))
-	end
-	return true, ("%.2f s of CPU time in %g s; see %s.svg and .folded"):format(
+	local text <const> = ("%.2f s of CPU time in %g s; see %s.svg and .folded"):format(
 		result.samples * profile.period, seconds, saved)
+	local missing <const> = show_others(self.session, saved, asked, others)
+	if missing then
+		return nil, text .. ", but not of all workers: " .. missing
+	end
+	return true, text
 end
 
 --- @return list of commands

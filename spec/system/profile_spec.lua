@@ -85,9 +85,27 @@ describe("profile", function ()
 			local other <const> = text:match("| worker ([12]): .*/data/both%-%1%.svg")
 			assert.is_not_nil(other)
 			local path <const> = d.dir .. "/data/both-" .. other
-			wait_until(function () return process.read_file(path .. ".svg") end, 20, "its profile")
+			assert.is_not_nil(process.read_file(path .. ".svg")) -- the answer comes when it is there
 			return process.read_file(path .. ".folded"):find("count_up", 1, true)
 		end, 60, "samples of the second worker")
+		d:stop()
+	end)
+
+	it("names the worker that has not written its own", function ()
+		local d <const> = start "workers = 2; worker_timeout = 300"
+		d:wait_log("worker g1%.2 is ready", 60)
+		local asked <const> = d:console "> return prosody.worker"
+		local other <const> = 3 - tonumber(last(asked):match "%d+")
+		local pid <const> = d:status().generations[1].workers[other].pid
+		process.kill(pid, "STOP")
+		local text <const> = last(d:console("profile 0.1 alone", 30))
+		process.kill(pid, "CONT")
+		assert.matches(("^Error: .*see .*/alone%%.svg.*worker %d: no answer within 4 s"):format(other),
+			text)
+		assert.is_not_nil(process.read_file(d.dir .. "/data/alone.folded"))
+		wait_until(function ()
+			return process.read_file(("%s/data/alone-%d.folded"):format(d.dir, other))
+		end, 30, "the profile of who was late")
 		d:stop()
 	end)
 

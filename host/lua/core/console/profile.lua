@@ -6,6 +6,7 @@
 local flamegraph <const> = require "core.console.flamegraph"
 local log <const> = require "util.logger".init("profile")
 local peers <const> = require "core.peers"
+local promise <const> = require "util.promise"
 local storefile <const> = require "util.storefile"
 local timer <const> = require "util.timer"
 
@@ -13,6 +14,8 @@ local profile <const> = {}
 
 --- Seconds of CPU time between two samples, and the longest profile.
 profile.period, profile.longest = 0.01, 600
+--- How long the other workers are waited for when their time is over (s).
+profile.patience = 4
 
 -- Names for C functions: "string.rep", "conn:write". Handles first, then what is loaded.
 local function c_function_names()
@@ -106,28 +109,44 @@ function profile.save(path, result)
 	return path
 end
 
--- What another worker's console has begun.
-local function join(_, body)
-	local seconds, path = body:match("^(%S+) (.+)$")
+local function failed(why)
+	log("error", "No profile of this worker: %s", why)
+	return "error " .. why
+end
+
+-- What another worker's console has begun. @return promise of "saved" or "error WHY"
+local function join(text)
+	local seconds <const>, path <const> = text:match("^(%S+) (.+)$")
 	local finish, err = profile.begin()
 	if not finish then
-		return log("warn", "No profile of this worker: %s", err)
+		return failed(err)
 	end
-	timer.add_task(tonumber(seconds), function ()
-		local saved, why = profile.save(("%s-%d"):format(path, prosody.worker), finish())
-		if not saved then
-			log("error", "No profile of this worker: %s", why)
-		end
+	return promise.new(function (resolve)
+		timer.add_task(tonumber(seconds), function ()
+			local saved, why = profile.save(("%s-%d"):format(path, prosody.worker), finish())
+			resolve(saved and "saved" or failed(why))
+		end)
 	end)
 end
 
 --- Lets the other workers take profiles of themselves.
--- @return their numbers
-function profile.tell_others(seconds, path)
-	peers.tell("profile", ("%f %s"):format(seconds, path))
-	return peers.others()
+-- @return promise of { worker's number → nil, or why there is no profile of it }; their numbers
+function profile.ask_others(seconds, path)
+	local others <const> = peers.others()
+	local answers <const> = peers.ask("profile", seconds + profile.patience,
+		("%f %s"):format(seconds, path))
+	return answers:next(function (said)
+		local missing <const> = {}
+		for _, worker in ipairs(others) do
+			local answer <const> = said[worker]
+			missing[worker] = not answer
+				and ("no answer within %g s; it writes them when it can"):format(profile.patience)
+				or answer:match("^error (.*)$")
+		end
+		return missing
+	end), others
 end
 
-peers.on("profile", join)
+peers.reply("profile", join)
 
 return profile
