@@ -74,7 +74,33 @@ static void push_name(lua_State *L, struct lua_conn *lc, int which)
 	lua_remove(L, -3);
 }
 
-/* The first value of the peer's pair, of our own if there is no peer; `value` 0 address, 1 port. */
+/* AF_INET or AF_INET6 of a stream over IP, which has a peer with an address, or had one. */
+static int family_of_stream(const struct conn *c)
+{
+	struct sockaddr own = {.sa_family = AF_UNSPEC};
+	socklen_t size = sizeof own;
+
+	if (c->datagram || c->io.fd < 0 || getsockname(c->io.fd, &own, &size) < 0)
+		return AF_UNSPEC;
+	return own.sa_family;
+}
+
+/* The address of a peer that has none. Who has reset his connection before he was asked for is
+ * nobody: our own address would be trusted, where it is asked who may do something. */
+static void push_no_peer(lua_State *L, struct lua_conn *lc)
+{
+	int family = family_of_stream(&lc->c);
+
+	if (family != AF_INET && family != AF_INET6) {
+		push_name(L, lc, OWN);
+		return;
+	}
+	lua_pushstring(L, family == AF_INET ? "0.0.0.0" : "::");
+	lua_pushinteger(L, 0);
+}
+
+/* The first value of the peer's pair, of our own if none can be (Unix, datagrams); `value` 0
+ * address, 1 port. */
 static int either(lua_State *L, int value)
 {
 	struct lua_conn *lc = check(L);
@@ -82,7 +108,7 @@ static int either(lua_State *L, int value)
 	push_name(L, lc, PEER);
 	if (lua_isnil(L, -2)) {
 		lua_pop(L, 2);
-		push_name(L, lc, OWN);
+		push_no_peer(L, lc);
 	}
 	if (value == 0)
 		lua_pop(L, 1);
