@@ -49,6 +49,19 @@ describe("status --json", function()
 		d:stop()
 	end)
 
+	it("does not say of another generation what it cannot know", function ()
+		local d <const> = daemon.start { fds = false, config = config .. "upgrade_probation = 0.1\n" }
+		local c <const> = d:connect(d:port "echo")
+		assert.equal(0, (d:run "upgrade"))
+		local old, new = table.unpack(status(d).generations)
+		if old.generation == 2 then old, new = new, old end
+		-- It had the program of the generation that answers, whatever ran.
+		assert.same({ 1, null, null }, { old.generation, old.binary, old.version })
+		assert.same({ 2, daemon.binary(), "string" }, { new.generation, new.binary, type(new.version) })
+		c:close()
+		d:stop()
+	end)
+
 	it("counts what is open, accepted and in flight", function()
 		local d <const> = daemon.start { config = config }
 		local c <const> = d:connect(d:port "echo")

@@ -111,10 +111,12 @@ end
 local function generations(state, others)
 	local list <const>, by_number <const> = array {}, {}
 	for _, w in ipairs(all_workers(state)) do
-		local entry = by_number[w.generation]
+		local entry, own = by_number[w.generation], w.generation == prosody.generation
 		if not entry then
-			entry = { generation = w.generation, state = known(w.state), binary = info.binary,
-				version = info.version, started = stamp(w.started), workers = array {} }
+			-- Of which program another one is, its workers do not tell.
+			entry = { generation = w.generation, state = known(w.state),
+				binary = known(own and info.binary or nil), version = known(own and info.version or nil),
+				started = stamp(w.started), workers = array {} }
 			by_number[w.generation] = entry
 			list:push(entry)
 		end
