@@ -17,9 +17,16 @@ local storelock <const> = {}
 
 -- Longest wait for another process (s), and the pauses in it. A writer has a file as long as the
 -- disk takes; one that is stopped meanwhile is ended by the keeper, not waited for.
-local patience <const>, pause <const> = 2, { tv_sec = 0, tv_nsec = 500000 }
+--
+-- The wait holds the loop. A store of Prosody's answers before it returns, to callers that are in
+-- no coroutine; and in one, whatever ran during the wait would see, or change, the half of what the
+-- caller does between a get and a set. So it is bounded instead: a file that nobody has got out of
+-- another's hands for so long is asked for only briefly, until it is free again.
+local patience <const>, brief <const> = 2, 0.02
+local pause <const> = { tv_sec = 0, tv_nsec = 500000 }
 
 local ours <const> = {} -- path → descriptor of its scratch file, locked
+local stuck <const> = {} -- scratch file → true: was waited for in vain
 
 -- Where the file system has no locks, it goes on without one.
 local function held_by_another(fd)
@@ -47,12 +54,14 @@ local function try(scratch)
 end
 
 local function wait_for(scratch)
-	local deadline <const> = sys.clock() + patience
+	local deadline <const> = sys.clock() + (stuck[scratch] and brief or patience)
 	while true do
 		local fd, err, code = try(scratch)
 		if fd or err then
+			stuck[scratch] = nil
 			return fd, err, code
 		elseif sys.clock() > deadline then
+			stuck[scratch] = true
 			return nil, ("another process has been writing it for %d s"):format(patience)
 		end
 		posix_time.nanosleep(pause)
