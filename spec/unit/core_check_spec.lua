@@ -132,6 +132,29 @@ lameduck_signals = {}
 		assert.matches("mod_a depends on mod_b_missing", faults[1].message)
 	end)
 
+	it("warns of a depends inside of a block, and passes over one that is none", function ()
+		process.write_file(dir .. "/mod_a.lua", [[
+local http = module:depends "http"
+-- module:depends "gone"
+module:depends("gone_" .. kind)
+if module:get_host_type() == "component" then
+	module:depends "b_missing"
+end
+module:depends("c_missing", true)
+local d = module:depends"d_missing".d
+]])
+		local faults = run(("plugin_paths = { %q }; modules_enabled = { 'a' }"):format(dir))
+		local found = {}
+		for i, fault in ipairs(faults) do
+			found[i] = ("%d %s: %s"):format(fault.line, fault.severity, fault.message)
+		end
+		assert.same({
+			"5 warning: mod_a may depend on mod_b_missing, which is not there",
+			"7 warning: mod_a may depend on mod_c_missing, which is not there",
+			"8 error: mod_a depends on mod_d_missing, which is not there" }, found)
+		assert.is_false(check.is_fatal(faults[1]))
+	end)
+
 	it("names a port that two services want, and one that somebody has", function ()
 		process.write_file(dir .. "/mod_two.lua",
 			"module:provides('net', { default_ports = { 7007 }, listener = {} })")

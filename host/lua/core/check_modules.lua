@@ -134,6 +134,39 @@ local function visit_library(report, found, dirs, name, lib)
 	end
 end
 
+-- Whether a call is made whenever its file is run, by what stands before it on its line; one inside
+-- of a block or a function may never be, and what it wants need not be there.
+local function is_unconditional(before)
+	return before:find("^module") ~= nil or before:find("^[%w_%s,]*=%s*module") ~= nil
+		and not before:find("^%s")
+end
+
+-- A call of depends() whose word begins at `from`: name, whether it is made in any case, line. Nil
+-- if it stands in a comment, or its name is put together.
+local function dependency(text, from)
+	local before <const> = text:sub(text:sub(1, from - 1):match(".*\n()") or 1, from - 1)
+	local name <const>, rest <const> =
+		text:match("^depends%s*%(?%s*[\"']([%w_]+)[\"']%s*([^%s]?%.?)", from)
+	if not name or before:find("--", 1, true) or rest == ".." or not before:find("module%s*:%s*$") then
+		return nil
+	end
+	local _, line <const> = text:sub(1, from):gsub("\n", "")
+	return name, rest:sub(1, 1) ~= "," and is_unconditional(before), line + 1
+end
+
+local function dependencies(text)
+	local pos = 1
+	return function ()
+		repeat
+			local from, to = text:find("depends", pos, true)
+			pos = to and to + 1
+			local name, always, line
+			if from then name, always, line = dependency(text, from) end
+			if name then return name, always, line end
+		until not from
+	end
+end
+
 --- Reads one module and what it depends on.
 local function visit(report, found, dirs, name, missing)
 	if found.seen[name] then
@@ -155,10 +188,12 @@ local function visit(report, found, dirs, name, missing)
 	for lib in matches(text, "module", "%s*:%s*require%s*%(?%s*[\"']([^\"']+)[\"']") do
 		visit_library(report, found, dirs, name, lib)
 	end
-	for needed in matches(text, "module", "%s*:%s*depends%s*%(?%s*[\"']([%w_]+)[\"']") do
+	for needed, always, line in dependencies(text) do
 		visit(report, found, dirs, needed, function ()
-			report.add { file = path, code = "unknown-module",
-				message = ("mod_%s depends on mod_%s, which is not there"):format(name, needed) }
+			report.add { file = path, line = line, code = "unknown-module",
+				severity = always and "error" or "warning",
+				message = ("mod_%s %s on mod_%s, which is not there"):format(name,
+					always and "depends" or "may depend", needed) }
 		end)
 	end
 end
