@@ -63,6 +63,10 @@ function api:provides(kind, item)
 		end
 		item.name = name
 	end
+	local fault <const> = kind == "net" and require "core.port_address".fault(item)
+	if fault then
+		error(("bad argument #2 to 'provides' (a service %s)"):format(fault), 2)
+	end
 	item._provided_by = self.name
 	self:add_item(kind .. "-provider", item)
 end

@@ -5,6 +5,25 @@ local option_types <const> = require "core.option_types"
 
 local port_address <const> = {}
 
+local classes <const> = { client = true, peer = true, admin = true }
+
+--- What is wrong with the item of a service: opening it later would cost the host, not its module.
+-- @return the fault, as the end of "a service "; or nil
+function port_address.fault(service)
+	local listener <const> = service.listener
+	local mode <const> = type(listener) == "table" and type(listener.default_mode)
+	if not mode then
+		return "needs a listener table"
+	elseif mode ~= "nil" and mode ~= "string" and mode ~= "number" then
+		return "has a default_mode that is neither text nor a number"
+	elseif type(service.name) ~= "string" then
+		return "has a name that is no text"
+	elseif service.class ~= nil and not classes[service.class] then
+		return ("has the class '%s', which is not client, peer or admin"):format(
+			tostring(service.class))
+	end
+end
+
 --- "echo_", or "" for a service with an empty config_prefix.
 function port_address.prefix(service)
 	local prefix = service.config_prefix or service.name

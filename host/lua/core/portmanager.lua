@@ -78,8 +78,9 @@ local function open_service(service, existing)
 	local now = {}
 	port_registry.clear_failures(service.name)
 	for _, fault in ipairs(faults) do
-		log("error", "Invalid value in option '%s' of service '%s': %s", fault.option or "?",
-			service.name, tostring(fault.value))
+		log("error", "Invalid value in %s of service '%s': %s", fault.option
+			and ("option '%s'"):format(fault.option) or "the default ports", service.name,
+			tostring(fault.value))
 	end
 	local no_tls = service.encryption == "ssl" and #wanted > 0 and #existing == 0
 		and select(2, port_tls.context(service, wanted[1].interface, wanted[1].port))
@@ -141,9 +142,14 @@ local function take_parked(name, service)
 end
 
 --- Registers a provider of a service; the first of a name is in force and is activated.
--- @param service the item of module:provides("net", …)
+-- @param service the item of module:provides("net", …); one that cannot be opened raises
 function portmanager.register_service(name, service)
 	service.name = service.name or name
+	local fault <const> = port_address.fault(service)
+	if fault then
+		error(("mod_%s: the service '%s' %s"):format(service._source and service._source.name or "?",
+			tostring(name), fault), 2)
+	end
 	local list <const> = services[name]
 	local left = take_parked(name, service)
 	-- What was in force before its reload stays so, beside the same module on another host, too.
