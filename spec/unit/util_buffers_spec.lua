@@ -77,6 +77,8 @@ describe("util.ringbuffer", function ()
 		local b = ringbuffer.new(32)
 		b:write("one\ntwo")
 		assert.equal(4, b:find("\n"))
+		assert.equal(5, b:find("\nt")) -- where the match ends
+		assert.is_nil(b:find(""))
 		assert.same({ "ne", 110 }, { b:sub(2, 3), b:byte(2) })
 		assert.equal("one\n", b:readuntil("\n"))
 		assert.is_nil(b:readuntil("\n"))

@@ -59,6 +59,12 @@ describe("util.format", function ()
 		assert.matches("max table depth", format("%q", { { { { { { 1 } } } } } }))
 	end)
 
+	it("takes any value for a pattern", function ()
+		assert.equal("nil", format(nil))
+		assert.equal("5 [6]", format(5, 6))
+		assert.equal("true", format(true))
+	end)
+
 	it("never raises and never writes a raw control character, whatever it is given", function ()
 		local seed = os.time()
 		math.randomseed(seed)

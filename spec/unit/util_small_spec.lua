@@ -2,8 +2,10 @@ local argparse <const> = require "util.argparse"
 local bits <const> = require "util.bitcompat"
 local hashes <const> = require "util.hashes"
 local hashring <const> = require "util.hashring"
+local hex <const> = require "util.hex"
 local indexedbheap <const> = require "util.indexedbheap"
 local jsonpointer <const> = require "util.jsonpointer"
+local paths <const> = require "util.paths"
 local strbitop <const> = require "util.strbitop"
 local turns <const> = require "spec.support.turns"
 local watchdog <const> = require "util.watchdog"
@@ -135,5 +137,14 @@ describe("util.watchdog", function ()
 		assert.is_nil(called[cancelled])
 		assert.is_nil(called[kept])
 		kept:cancel()
+	end)
+end)
+
+describe("util.paths and util.hex", function ()
+	it("take numbers for text, and join what there is before a nil", function ()
+		assert.equal("a/5/b", paths.join("a", 5, "b"))
+		assert.equal("a", paths.join("a", nil, "b"))
+		assert.equal("3132", hex.encode(12))
+		assert.equal("\18", hex.decode(12))
 	end)
 end)

@@ -65,6 +65,7 @@ end
 local function format(pattern, ...)
 	local args = pack(...)
 	local i = 0
+	if type(pattern) ~= "string" then pattern = tostring(pattern) end
 	local converted = gsub(pattern, "%%([^cdiouxXaAeEfgGpqs%%]*)([cdiouxXaAeEfgGpqs%%]?)",
 		function (flags, option)
 			if option == "%" and flags == "" then return nil end

@@ -1,5 +1,7 @@
 -- Bytes as hexadecimal text; API of Prosody's util.hex.
 
+local gsub <const>, lower <const> = string.gsub, string.lower
+
 local byte_of <const>, text_of <const> = {}, {}
 for i = 0, 255 do
 	local byte, text = string.char(i), ("%02x"):format(i)
@@ -7,12 +9,12 @@ for i = 0, 255 do
 end
 
 local function encode(s)
-	return (s:gsub(".", text_of))
+	return (gsub(s, ".", text_of))
 end
 
 --- The other way round; what is not a pair of digits is skipped, as in Prosody.
 local function decode(s)
-	return (s:lower():gsub("%X*(%x%x)%X*", byte_of))
+	return (gsub(lower(s), "%X*(%x%x)%X*", byte_of))
 end
 
 return { encode = encode, decode = decode, to = encode, from = decode }

@@ -1,5 +1,7 @@
 --- Paths and glob patterns (Prosody's util.paths).
 
+local gsub <const> = string.gsub
+
 local paths <const> = {}
 
 --- Resolves a path against a folder. Absolute and `~` paths stay; `.` components at the front go.
@@ -32,12 +34,13 @@ function paths.glob_to_pattern(glob)
 	end) .. "$"
 end
 
---- Joins components with one slash between them.
+--- Joins components with one slash between them; what comes after a nil is left out.
 function paths.join(first, ...)
 	local out = first
 	for i = 1, select("#", ...) do
 		local part = select(i, ...)
-		out = out:gsub("/+$", "") .. "/" .. part:gsub("^/+", "")
+		if part == nil then break end
+		out = gsub(out, "/+$", "") .. "/" .. gsub(part, "^/+", "")
 	end
 	return out
 end

@@ -11,6 +11,7 @@ end
 
 --- @return bytes written; nil if they do not fit
 function methods:write(data)
+	data = tostring(data)
 	if #data > self:free() then
 		return nil
 	end
@@ -36,14 +37,15 @@ function methods:discard(size)
 	return self:read(size) ~= nil
 end
 
---- @return position of the first `text`, or nil
+--- @return position of the last byte of the first `text`, so that read() takes it too; or nil
 function methods:find(text)
-	return (self._text:find(text, 1, true))
+	local _, last = self._text:find(text, 1, true)
+	return text ~= "" and last or nil
 end
 
 --- Everything up to the end of `text`, or nil.
 function methods:readuntil(text)
-	local _, last = self._text:find(text, 1, true)
+	local last <const> = self:find(text)
 	return last and self:read(last)
 end
 
@@ -54,9 +56,9 @@ function methods:size() return self._size end
 function methods:free() return self._size - #self._text end
 mt.__len = methods.length
 
---- @param size bytes it holds (default 1,024)
+--- @param size bytes it holds (default 4,096)
 function ringbuffer.new(size)
-	size = math.tointeger(size or 1024)
+	size = math.tointeger(size or 4096)
 	if not size or size < 1 then
 		error("bad argument #1 to 'new' (positive size expected)", 2)
 	end
