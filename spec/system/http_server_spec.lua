@@ -52,7 +52,7 @@ describe("an HTTP server", function ()
 
 	it("gives handlers Prosody's request", function ()
 		local _, body = ask("/info?x", "X-A: b\r\n")
-		assert.equal("GET /info 1.1 127.0.0.1 nil b localhost string function true", body)
+		assert.equal("GET /info 1.1 127.0.0.1 false b localhost string function true", body)
 	end)
 
 	it("believes trusted proxies", function ()

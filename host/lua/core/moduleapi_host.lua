@@ -118,8 +118,15 @@ local function no_xmpp(name)
 	end
 end
 
-for _, name in ipairs { "send", "send_iq", "broadcast", "hook_tag", "hook_stanza" } do
+for _, name in ipairs { "send", "broadcast", "hook_tag", "hook_stanza" } do
 	api[name] = no_xmpp(name)
+end
+
+--- @return a rejected promise: callers go on with :next()
+function api:send_iq()
+	no_xmpp("send_iq")(self)
+	return require "util.promise".reject(require "util.error".new { type = "cancel",
+		condition = "feature-not-implemented", text = "this host does not speak XMPP" })
 end
 
 function api.may()

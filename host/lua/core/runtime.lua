@@ -84,6 +84,7 @@ end
 function runtime.build(hello)
 	local prosody = {
 		events = runtime.new_events(), hosts = {}, full_sessions = {}, bare_sessions = {},
+		incoming_s2s = {},
 		process_type = "prosody", platform = "posix", installed = not info.checkout or nil,
 		version = info.version, arg = arg or {}, opts = {}, config_loaded = false,
 		log = logger.init("general"), lock_globals = globals.lock, unlock_globals = globals.unlock,

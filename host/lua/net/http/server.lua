@@ -228,7 +228,7 @@ function computed.secure(request)
 	if request.conn:ssl() then
 		return true
 	end
-	return forwarded and select(2, forwarded(request, request.conn:ip())) or nil
+	return forwarded ~= nil and select(2, forwarded(request, request.conn:ip())) == true
 end
 
 function computed.id()
