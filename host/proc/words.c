@@ -5,6 +5,10 @@
 /* Bounded, so that a worker that floods does not starve the others. */
 enum { WORDS_PER_TURN = 64 };
 
+/* So many descriptors stay free for what the keeper has to be able to do: a start of a worker, a
+ * reader, its files. Nothing is held there. */
+enum { SPARE_FDS = 32 };
+
 static bool on_ready(struct worker *w)
 {
 	const struct generation *g = generation_of(w->generation);
@@ -213,6 +217,16 @@ static bool dispatch(struct worker *w, struct ipc_message *m)
 	}
 }
 
+/* The lowest free number is what a descriptor gets that comes. */
+static bool has_no_room(int got, const struct ipc_message *m)
+{
+	if (got < 0)
+		return errno == EMFILE;
+	return got > 0 && m->nfds > 0 && m->fds[0] >= sysconf(_SC_OPEN_MAX) - SPARE_FDS &&
+	       (m->header.type == IPC_HOLD || m->header.type == IPC_KEEP ||
+		   m->header.type == IPC_CHILD);
+}
+
 void words_readable(struct worker *w)
 {
 	static struct ipc_message m;
@@ -225,6 +239,12 @@ void words_readable(struct worker *w)
 			continue; /* it ended with words of ours unread; its own still come */
 		if (got < 0 && errno == EAGAIN)
 			return;
+		if (has_no_room(got, &m)) {
+			log_error("worker g%u.%u: %s is lost: too many open files in the keeper",
+			    w->generation, w->number, ipc_type_name(m.header.type));
+			ipc_close_fds(&m);
+			continue;
+		}
 		if (got == 0) {
 			/* its death follows, or is brought about: nobody could judge it now */
 			fd_close(&w->channel);
