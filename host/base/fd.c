@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -34,6 +36,25 @@ int fd_repair_stdio(void)
 			return -1;
 	}
 	return 0;
+}
+
+void fd_never_wait(int fd)
+{
+	char path[32];
+	struct stat st;
+	int own;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	if (S_ISSOCK(st.st_mode))
+		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (!S_ISFIFO(st.st_mode) && !isatty(fd))
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own >= 0)
+		(void)dup2(own, fd);
+	fd_close(&own);
 }
 
 size_t fd_raise_limit(void)

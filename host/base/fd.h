@@ -14,6 +14,12 @@ void fd_swap(int *a, int *b);
  * 0, or -1 with errno (no /dev/null). */
 int fd_repair_stdio(void);
 
+/* From here on a write to this standard stream never waits for its reader: where it is a pipe or a
+ * terminal it becomes an open file of ours, so that others who write there notice nothing; a
+ * socket's (the journal's) is O_NONBLOCK for all who have it. What may not be opened anew (it is
+ * another user's) stays as it was, and so does a file. */
+void fd_never_wait(int fd);
+
 /* Raises the soft limit of open files to the hard one; returns the soft limit now in force. */
 size_t fd_raise_limit(void);
 

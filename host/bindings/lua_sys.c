@@ -263,12 +263,14 @@ static int l_sys_write(lua_State *L)
 	return 1;
 }
 
-/* wait({fd, …}, seconds): blocks until one is readable, hung up or in error.
+/* wait({fd, …}, seconds [, writable]): blocks until one is readable (or writable), hung up or in
+ * error.
  * -> list of these descriptors (empty: time is over); nil, "interrupted system call", EINTR */
 static int l_sys_wait(lua_State *L)
 {
 	struct pollfd p[WAIT_MAX];
 	double seconds = luaL_optnumber(L, 2, -1);
+	short events = lua_toboolean(L, 3) ? POLLOUT : POLLIN;
 	int count, k = 0, rc;
 
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -276,7 +278,7 @@ static int l_sys_wait(lua_State *L)
 	luaL_argcheck(L, count <= WAIT_MAX, 1, "too many descriptors");
 	for (int i = 0; i < count; i++) {
 		lua_rawgeti(L, 1, i + 1);
-		p[i] = (struct pollfd){.fd = lua_check_fd(L, -1), .events = POLLIN};
+		p[i] = (struct pollfd){.fd = lua_check_fd(L, -1), .events = events};
 		lua_pop(L, 1);
 	}
 	rc = poll(p, (nfds_t)count,

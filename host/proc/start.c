@@ -156,6 +156,8 @@ int start_open(const struct keeper_opts *opts)
 	note_path();
 	for (int fd = 0; fd < 3; fd++)
 		keeper.terminals |= isatty(fd) ? 1 << fd : 0;
+	fd_never_wait(STDOUT_FILENO);
+	fd_never_wait(STDERR_FILENO);
 	adopt_listen_fds();
 	notify_init();
 	if (files < FILES_MIN) { /* poll(2) refuses more entries than the limit, for one */

@@ -2,6 +2,7 @@
 -- sink`.
 
 local format <const> = require "util.format".format
+local host_sys <const> = require "host.sys"
 
 local log_sinks <const> = {}
 
@@ -67,6 +68,28 @@ local function line_sink(config, write, clean)
 	end
 end
 
+-- Counts the lines that are not taken; how many are missing stands where they are missing, when
+-- lines are taken again.
+-- @param put fn(text) -> true; or nil and why
+-- @param first fn(why): called for the first line that is lost
+-- @return fn(line)
+local function counting_writer(put, first)
+	local lost, why = 0, nil
+	local stamp <const> = clock(default_timestamp)
+	return function (line)
+		local ok, err = put(lost > 0 and ("\n%s%s\twarn\t%d lines are not here: %s\n"):format(
+			stamp(), label "log", lost, why) .. line or line)
+		if ok then
+			lost = 0
+			return
+		end
+		lost, why = lost + 1, err
+		if lost == 1 then
+			first(err)
+		end
+	end
+end
+
 function log_sinks.nowhere()
 	return function () return false end
 end
@@ -78,17 +101,30 @@ local function paint(level, text)
 	return style and "\27[" .. style .. "m" .. text .. "\27[0m" or text
 end
 
+-- A reader that is a little slow is waited for; one that does not read at all, once.
+local patience <const> = 0.05
+
+local stuck = false
+-- One for all sinks and reloads: what it has counted is not forgotten.
+local to_stdout <const> = counting_writer(function (text)
+	local size, err, errno = host_sys.write(1, text)
+	if not size and errno == host_sys.EAGAIN and not stuck then
+		host_sys.wait({ 1 }, patience, true)
+		size, err = host_sys.write(1, text)
+	end
+	stuck = size ~= #text
+	return not stuck, err or "half a line"
+end, function () end)
+
 function log_sinks.stdout(config)
 	local opts = { timestamps = config.timestamps or false, source_width = config.source_width or 20,
 		paint = config.paint }
-	local stdout = io.stdout
-	stdout:setvbuf("line")
-	return line_sink(opts, function (line) stdout:write(line) end,
-		config.many_lines and many_lines or one_line)
+	io.stdout:setvbuf("line")
+	return line_sink(opts, to_stdout, config.many_lines and many_lines or one_line)
 end
 
 function log_sinks.console(config)
-	local tty = require "host.sys".isatty(1) and not os.getenv("NO_COLOR")
+	local tty = host_sys.isatty(1) and not os.getenv("NO_COLOR")
 	return log_sinks.stdout {
 		timestamps = config.timestamps, source_width = config.source_width,
 		paint = tty and paint or nil, many_lines = tty,
@@ -105,26 +141,6 @@ local function open_log(path)
 		return nil, err
 	end
 	return require "posix.stdio".fdopen(fd, "a")
-end
-
--- That the file takes no line (the disk is full) is told on stderr, once; how many are missing
--- stands in the file when it takes lines again.
--- @return fn(line)
-local function counting_writer(file, path)
-	local lost, why = 0, nil
-	local stamp <const> = clock(default_timestamp)
-	return function (line)
-		local ok, err = file:write(lost > 0 and ("\n%s%s\twarn\t%d lines are not here: %s\n"):format(
-			stamp(), label "log", lost, why) or "", line)
-		if ok then
-			lost = 0
-			return
-		end
-		lost, why = lost + 1, err
-		if lost == 1 then
-			io.stderr:write(("log: cannot write to %s: %s\n"):format(path, err))
-		end
-	end
 end
 
 --- What the sinks of this round have open, closed by close_files, and where syslog lines go.
@@ -145,7 +161,9 @@ function log_sinks.file(config)
 	-- Without a buffer a line is one write, however long: workers append to the same file, and what
 	-- is longer than the buffer of "line" would be torn.
 	file:setvbuf(config.buffer_mode == "full" and "full" or "no")
-	return line_sink(config, counting_writer(file, path), one_line)
+	return line_sink(config, counting_writer(function (text) return file:write(text) end,
+		function (why) io.stderr:write(("log: cannot write to %s: %s\n"):format(path, why)) end),
+		one_line)
 end
 
 --- Closes the files of the sinks that are no longer in use.
@@ -157,7 +175,7 @@ function log_sinks.close_files()
 			if open.file then
 				open.file:close()
 			else
-				require "host.sys".close(open.syslog.fd)
+				host_sys.close(open.syslog.fd)
 			end
 		end
 	end
