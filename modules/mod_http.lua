@@ -9,6 +9,7 @@ local config <const> = require "core.configmanager"
 local lifecycle <const> = require "core.lifecycle"
 local server <const> = require "net.http.server"
 local time <const> = require "util.time"
+local console <const> = module:require "console"
 local cors <const> = module:require "cors"
 local proxies <const> = module:require "proxies"
 local urls <const> = module:require "urls"
@@ -154,6 +155,7 @@ local function add_app(of, apps, item)
 	local app <const> = { module = of, hooks = {}, cors = cors.new(of, item) }
 	local seen <const> = {}
 	apps[item] = app
+	console.note(item, of)
 	for key, handler in pairs(item.route) do
 		local name = event_name(host, base, key)
 		if not name then
@@ -176,6 +178,7 @@ end
 local function remove_app(apps, item)
 	local app <const> = apps[item]
 	apps[item] = nil
+	console.note(item, nil)
 	for _, hook in ipairs(app and app.hooks or {}) do
 		app.module:unhook_object_event(server, hook[1], hook[2])
 	end

@@ -1,5 +1,6 @@
 -- Section config: get, set, reload, diff; and the word reload.
 
+local array <const> = require "util.array"
 local async <const> = require "util.async"
 local config_outcome <const> = require "core.config_outcome"
 local config_reload <const> = require "core.config_reload"
@@ -73,7 +74,7 @@ local function tell_changes(self, outcome)
 			outcome.deferred[name]))
 	end
 	local list <const> = #changed > 0 and table.concat(changed, ", ") or "nothing"
-	local data <const> = { changed = changed, deferred = outcome.deferred }
+	local data <const> = { changed = array(changed), deferred = outcome.deferred }
 	if #outcome.errors == 0 then
 		return true, "config reloaded; changed: " .. list, data
 	end
@@ -88,7 +89,7 @@ end
 local function failed(self, text, faults)
 	print_faults(self, faults or {})
 	return nil, ("cannot reload: %s (the config in force stays)"):format(text),
-		{ faults = faults or {} }
+		{ faults = array(faults or {}) }
 end
 
 local function refusal()

@@ -49,13 +49,13 @@ end
 
 local function not_loaded(name)
 	local near <const> = require "util.didyoumean".suggest(name, loaded_names())
-	return ("module '%s' is not loaded%s"):format(name,
-		near and (" (did you mean '%s'?)"):format(near) or "")
+	return ("module '%s' is not loaded (%s)"):format(name,
+		near and ("did you mean '%s'?"):format(near) or "'module list' shows those that are")
 end
 
 local function check_host(host)
 	if host and host ~= "*" and not prosody.hosts[host] then
-		return nil, ("no host '%s' (see: host list)"):format(host)
+		return nil, ("no host '%s' ('host list' shows them)"):format(host)
 	end
 	return true
 end
@@ -143,7 +143,7 @@ end
 local function load(self, name, host)
 	local ok, err = check_host(host)
 	if not ok then
-		return nil, err
+		return nil, "cannot load: " .. err
 	end
 	return on_each(self, hosts_for_load(host), "load", "loaded", function (where)
 		if modulemanager.is_loaded(where, name) then
@@ -153,10 +153,20 @@ local function load(self, name, host)
 	end)
 end
 
-local function unload(self, name, host)
-	local hosts <const> = hosts_with(name, host)
+-- @return hosts as hosts_with(); or nil and the refusal
+local function hosts_for(verb, name, host)
+	local known, why = check_host(host)
+	local hosts <const> = known and hosts_with(name, host) or {}
 	if #hosts == 0 then
-		return nil, not_loaded(name)
+		return nil, ("cannot %s: %s"):format(verb, why or not_loaded(name))
+	end
+	return hosts
+end
+
+local function unload(self, name, host)
+	local hosts <const>, why <const> = hosts_for("unload", name, host)
+	if not hosts then
+		return nil, why
 	end
 	return on_each(self, hosts, "unload", "unloaded", function (where)
 		return modulemanager.unload(where, name)
@@ -164,9 +174,9 @@ local function unload(self, name, host)
 end
 
 local function reload(self, name, host)
-	local hosts <const> = hosts_with(name, host)
-	if #hosts == 0 then
-		return nil, not_loaded(name)
+	local hosts <const>, why <const> = hosts_for("reload", name, host)
+	if not hosts then
+		return nil, why
 	end
 	return on_each(self, hosts, "reload", "reloaded", function (where)
 		return modulemanager.reload(where, name)

@@ -84,8 +84,8 @@ describe("regress: a command that changes a host of two workers", function ()
 			local now <const> = d:status().generations[1].workers[2]
 			return now.pid ~= second and now.state == "serving"
 		end, 10, "another second worker")
-		assert.equal("Error: unloaded on 1 host in worker 1, but not in all: worker 2: module 'who' "
-			.. "is not loaded", (last "module unload who":gsub(" %(did.*$", "")))
+		assert.equal("Error: unloaded on 1 host in worker 1, but not in all: worker 2: cannot "
+			.. "unload: module 'who' is not loaded", (last "module unload who":gsub(" %(.*$", "")))
 		d:rebase_fds()
 		d:stop()
 	end)

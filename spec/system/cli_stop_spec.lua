@@ -79,12 +79,20 @@ describe("gadwall stop", function()
 
 	it("prints the plan and does nothing", function()
 		local d <const> = start()
+		assert.matches('"subscribers":%[%]', (select(2, d:run("stop", "--plan", "--json"))))
 		local code, out = d:run("stop", "--plan")
 		assert.equal(0, code)
 		assert.matches("driven by mod_graceful_shutdown", out)
 		assert.matches("\nlame%-duck", out)
 		assert.matches("\nnothing has been done\n$", out)
 		assert.equal(0, (d:run "status"))
+		d:stop()
+	end)
+
+	it("plans no hammer where there is none", function ()
+		local d <const> = start { config = config .. 'hammer_time = "never"\n' }
+		assert.matches("\nno hammer\n", (select(2, d:run("stop", "--plan"))))
+		assert.matches('"hammer_time":%-1', (select(2, d:run("stop", "--plan", "--json"))))
 		d:stop()
 	end)
 

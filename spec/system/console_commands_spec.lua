@@ -108,6 +108,38 @@ describe("console commands", function()
 		d:stop()
 	end)
 
+	it("list the apps of mod_http with their addresses", function ()
+		local d <const> = daemon.start { modules = { ducks = [[
+			module:depends "http"
+			module:provides("http", { route = { GET = function () return "quack" end } })
+		]] }, config = [[ modules_enabled = { "admin_shell", "ducks" }
+			http_ports = { 0 }; http_interfaces = { "127.0.0.1" } ]] }
+		local lines <const>, last <const> = d:console "http list"
+		assert.equal("OK: 1 app", last)
+		assert.matches(("| ducks +ducks +localhost +http://localhost:%d/ducks$"):format(d:port "http"),
+			lines[1])
+		assert.equal("OK: 0 apps", select(2, d:console "http list nowhere"))
+		d:console "module unload ducks"
+		assert.equal("OK: 0 apps", select(2, d:console "http list"))
+		d:stop()
+	end)
+
+	it("say what is not there, and where to look", function ()
+		local d <const> = start()
+		for line, words in pairs {
+			["reload ech"] = "cannot reload: module 'ech' is not loaded (did you mean 'echo'?)",
+			["module unload x"] = "cannot unload: module 'x' is not loaded "
+				.. "('module list' shows those that are)",
+			["reload echo --host x"] = "cannot reload: no host 'x' ('host list' shows them)",
+			["module load echo x"] = "cannot load: no host 'x' ('host list' shows them)",
+		} do
+			assert.equal("Error: " .. words, select(2, d:console(line)))
+		end
+		local _, answer <const> = d:console '{"argv":["reload"],"json":true}'
+		assert.matches('"changed":%[%]', answer)
+		d:stop()
+	end)
+
 	it("list hosts and ports, and close a port while connections go on", function()
 		local d <const> = start()
 		assert.matches("| localhost +local, implicit", text((d:console "host list")))

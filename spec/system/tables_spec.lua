@@ -229,7 +229,8 @@ describe("modules/README.md, console", function()
 
 	it("has a row for every command of the console, and no other", function()
 		local d = daemon.start { config = [[
-			modules_enabled = { "admin_socket", "admin_shell", "lameduck", "graceful_shutdown" }
+			modules_enabled = { "admin_socket", "admin_shell", "lameduck", "graceful_shutdown", "http" }
+			http_ports = {}; https_ports = {}
 		]] }
 		local documented = by_name(rows("line"))
 		local seen = {}

@@ -40,6 +40,8 @@ local function sort(state, faults)
 			return a.file < b.file
 		elseif a.line ~= b.line then
 			return a.line < b.line
+		elseif a.column ~= b.column then
+			return a.column < b.column
 		end
 		return a.order < b.order
 	end)

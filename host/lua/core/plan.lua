@@ -1,7 +1,7 @@
 -- `stop --plan`: what a stop would do, phase by phase and subscriber by subscriber, without doing
 -- it.
 
-local configmanager <const> = require "core.configmanager"
+local array <const> = require "util.array"
 local fire <const> = require "core.fire"
 local foreign <const> = require "core.foreign"
 local options <const> = require "core.lifecycle_options"
@@ -44,8 +44,8 @@ local function events_of(phase)
 end
 
 --- The plan as data.
--- @return { driver, budget, hammer_time, phases = list of { phase, budget, subscribers = list of
---   { event, module, file, line } } }
+-- @return { driver, budget, hammer_time (-1: never), phases = list of { phase, budget,
+--   subscribers = list of { event, module, file, line } } }
 function plan.build()
 	local driver, list = phase_list()
 	local phases = {}
@@ -54,11 +54,12 @@ function plan.build()
 		for _, event in ipairs(events_of(item)) do
 			subscribers(found, event)
 		end
-		phases[i] = { phase = item.name, budget = item.budget, subscribers = found }
+		phases[i] = { phase = item.name, budget = item.budget, subscribers = array(found) }
 	end
+	local hammer <const> = options.period("hammer_time", 60)
 	return {
 		driver = driver, budget = options.period("shutdown_timeout", 25),
-		hammer_time = tonumber(configmanager.get("*", "hammer_time")) or 60, phases = phases,
+		hammer_time = hammer < math.huge and hammer or -1, phases = phases,
 	}
 end
 
