@@ -1,7 +1,7 @@
 -- Runs spec files, each in a process and with a temp folder of its own, two at a time:
 --   lua5.4 contrib/dev/run-tests.lua [FILE_OR_FOLDER …]
--- Environment: GADWALL (binary), JOBS (2), SPEC_TIMEOUT (120 s a file), KEEP=1 (keep temp folders),
--- TESTS_FLOOR (fail below that many passed), TAGS (run only these), LOGS (folder for logs).
+-- Environment: GADWALL (binary), JOBS (2), SPEC_TIMEOUT (120 s a file, more on a loaded machine),
+-- KEEP=1 (keep temp folders), TESTS_FLOOR (fail below that many passed), TAGS (run only these), LOGS (folder for logs).
 -- A file that is named twice (itself and its folder, say) runs once: its log has one name.
 -- The last line is `N passed, M failed, K skipped`; the exit status is 1 if anything failed.
 
@@ -176,7 +176,7 @@ end
 -- True when the job has ended (its result is printed) or was killed for its time.
 local function step(job)
 	local ended = job.process:status()
-	if not ended and wait.now() - job.begin < limit then return false end
+	if not ended and not wait.over(wait.now() - job.begin, limit) then return false end
 	finish(job, ended and (ended.exit or 128 + (ended.signal or 0)))
 	return true
 end

@@ -3,20 +3,21 @@
 local host_loop <const> = require "host.loop"
 local host_net <const> = require "host.net"
 local timer <const> = require "host.timer"
+local wait <const> = require "spec.support.wait"
 
 local turns <const> = {}
 
 --- Runs the loop until `fn` returns something true; raises when it does not come.
 ---@param fn function looked at every 2 ms
----@param seconds number|nil default 5
+---@param seconds number|nil default 5, more on a loaded machine (`wait.over`)
 ---@param what string|nil words for the message
 ---@return any the true value
 function turns.run_until(fn, seconds, what)
 	local value, late
-	local deadline = host_loop.monotonic() + (seconds or 5)
+	local begin = host_loop.monotonic()
 	timer.add(0, function ()
 		value = fn()
-		late = not value and host_loop.monotonic() > deadline
+		late = not value and wait.over(host_loop.monotonic() - begin, seconds or 5)
 		if value or late then
 			host_loop.quit()
 			return

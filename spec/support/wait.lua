@@ -19,19 +19,34 @@ function wait.sleep(seconds)
 	posix_time.nanosleep { tv_sec = whole, tv_nsec = math.floor((seconds - whole) * 1e9) }
 end
 
+-- How many times more there was to do in the last minute than the machine has cores for: 1 to 5.
+local function overload()
+	local stat <close> = assert(io.open "/proc/stat")
+	local _, cores = stat:read("a"):gsub("\ncpu%d", "")
+	local loadavg <close> = assert(io.open "/proc/loadavg")
+	return math.min(math.max(loadavg:read("n") / cores, 1), 5)
+end
+
+--- Whether the time of a wait is over. What takes a second on an idle machine takes more on one
+--- that has several things to do, so a wait of a second or more lasts longer: 5 times at most.
+---@param waited number seconds since it began
+---@param seconds number that it was given
+function wait.over(waited, seconds)
+	return waited >= seconds and (seconds < 1 or waited >= seconds * overload())
+end
+
 --- Calls `fn` until it returns something true.
 ---@param fn function called every 5 ms, later every 25 ms
----@param seconds number|nil deadline, default 5
+---@param seconds number|nil deadline, default 5; later on a loaded machine (`wait.over`)
 ---@return any the first true value, or nil, "timeout"
 function wait.try(fn, seconds, turn)
 	local begin = wait.now()
-	local deadline = begin + (seconds or 5)
 	repeat
 		local value = fn()
 		if value then return value end
 		if turn then turn() end
 		wait.sleep(wait.now() - begin < 0.2 and 0.005 or 0.025)
-	until wait.now() >= deadline
+	until wait.over(wait.now() - begin, seconds or 5)
 	local value = fn() -- once more: the machine may have slept past the deadline
 	if value then return value end
 	return nil, "timeout"

@@ -142,8 +142,8 @@ describe("a first run", function()
 		d:signal("INT")
 		assert.is_truthy(c:expect("Goodbye"):find("3 s left. Come back in 5 s.", 1, true))
 		assert.is_true(c:closed(5))
-		assert.equal(0, d:wait_exit(10))
-		assert.is_true(wait.now() - begin < 12)
+		assert.equal(0, d:wait_exit(20))
+		assert.is_true(wait.now() - begin < 25)
 		local last = 0
 		for _, phase in ipairs { "lame-duck", "stop-accepting", "close-clients", "stop-services",
 			"quit" } do
@@ -156,10 +156,9 @@ describe("a first run", function()
 
 	it("ends at once when nobody is connected", function()
 		local d = start()
-		local begin = wait.now()
 		d:signal("TERM")
-		assert.equal(0, d:wait_exit(5))
-		assert.is_true(wait.now() - begin < 2)
+		assert.equal(0, d:wait_exit(10))
+		assert.matches("stopping: lame%-duck ended clean after [0-2]%.", d:log())
 		d:stop()
 	end)
 

@@ -181,11 +181,11 @@ describe("a connection", function ()
 			return stays > 0
 		end }, { read_timeout = 60 })
 		local started = require "host.loop".monotonic()
-		run_until(function () return c.count.ondisconnect end, 3, "the timeout")
+		run_until(function () return c.count.ondisconnect end, 8, "the timeout")
 		local took = require "host.loop".monotonic() - started
 		assert.equal(2, c.count.onreadtimeout)
 		assert.equal("read timeout", c.why)
-		assert.is_true(took > 0.35 and took < 0.7, "took " .. took)
+		assert.is_true(took > 0.35 and took < 5, "took " .. took)
 	end)
 
 	it("says read timeout where nobody asks for more time", function ()
@@ -271,9 +271,9 @@ describe("a connection", function ()
 			{ read_size = 1000 })
 		local started = require "host.loop".monotonic()
 		conn:write(("x"):rep(4000))
-		run_until(function () return #s.data == 4000 end, 3, "the bytes")
+		run_until(function () return #s.data == 4000 end, 8, "the bytes")
 		local took = require "host.loop".monotonic() - started
-		assert.is_true(took > 0.25 and took < 1, "took " .. took)
+		assert.is_true(took > 0.25 and took < 3, "took " .. took)
 	end)
 
 	it("keeps to a rate limit when bytes come one by one", function ()

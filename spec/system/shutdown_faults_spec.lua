@@ -59,7 +59,7 @@ module:hook("server-stopping", function () module:log("info", "reached") end, -5
 			local begun = wait.now()
 			d:signal("TERM")
 			assert.equal(75, d:wait_exit(10))
-			assert.is_true(wait.now() - begun < 4)
+			assert.is_true(wait.now() - begun < 9)
 			assert.equal("expired", shutdown.report(d).result)
 			assert.equal(1, #d:log_lines("reached"))
 		end)
