@@ -1,7 +1,8 @@
 -- Runs spec files, each in a process and with a temp folder of its own, two at a time:
 --   lua5.4 contrib/dev/run-tests.lua [FILE_OR_FOLDER …]
 -- Environment: GADWALL (binary), JOBS (2), SPEC_TIMEOUT (120 s a file, more on a loaded machine),
--- KEEP=1 (keep temp folders), TESTS_FLOOR (fail below that many passed), TAGS (run only these), LOGS (folder for logs).
+-- KEEP=1 (keep temp folders), TESTS_FLOOR (fail below that many passed), TAGS (run only these),
+-- LOGS (folder for logs).
 -- A file that is named twice (itself and its folder, say) runs once: its log has one name.
 -- The last line is `N passed, M failed, K skipped`; the exit status is 1 if anything failed.
 
@@ -152,7 +153,8 @@ local function judge(job, code, ended)
 	local last = (process.read_file(job.log) or ""):sub(-1500)
 	if not code then
 		job.process:destroy()
-		fail(job, ("the file was killed after %d s; last lines:\n%s"):format(limit, last))
+		fail(job, ("the file was killed after %.0f s; last lines:\n%s"):format(
+			wait.now() - job.begin, last))
 	elseif not ended then
 		fail(job, ("the file ended early with status %d; last lines:\n%s"):format(code, last))
 	end
