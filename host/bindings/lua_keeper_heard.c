@@ -116,7 +116,7 @@ static const char *fill_commit(lua_State *L, struct ipc_message *m)
 
 static const char *fill_upgrade(lua_State *L, struct ipc_message *m)
 {
-	char state[32], outcome[32], at_state[32], reason[256];
+	char state[32], outcome[32], at_state[32], reason[IPC_TEXT_MAX + 1];
 	uint32_t from, target, committed, failed, rolled_back;
 	double seconds, left, when, took, pause;
 

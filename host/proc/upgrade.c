@@ -38,11 +38,13 @@ void upgrade_tell(struct worker *w)
 {
 	double now = clock_monotonic();
 	bool runs = u->state != UPGRADE_NONE;
+	char reason[256]; /* older workers take no more */
 
+	snprintf(reason, sizeof reason, "%s", u->reason);
 	worker_tell(w, IPC_UPGRADE, u->number, "suuffsssfffuuu", upgrade_state_name(u->state),
 	    u->from, u->target, runs ? now - u->started : 0.0,
-	    runs && u->due != KEEPER_NEVER ? u->due - now : -1.0, u->outcome, u->at_state,
-	    u->reason, u->ended_at, u->seconds, u->pause, u->committed, u->failed, u->rolled_back);
+	    runs && u->due != KEEPER_NEVER ? u->due - now : -1.0, u->outcome, u->at_state, reason,
+	    u->ended_at, u->seconds, u->pause, u->committed, u->failed, u->rolled_back);
 }
 
 void upgrade_tell_previous(struct worker *w)
