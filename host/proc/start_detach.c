@@ -46,13 +46,13 @@ static int wait_ready(int status_fd, int words)
 	}
 }
 
-/* A file that standard error was sent to stays the log; a terminal or a pipe is let go, because
- * whoever started us waits for its end. */
-static bool keeps_stderr(void)
+/* A file that standard output or error was sent to stays the log; a terminal or a pipe is let go,
+ * because whoever started us waits for its end. */
+static bool is_kept(int fd)
 {
 	struct stat st;
 
-	return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void become_background(int words)
@@ -62,7 +62,8 @@ static void become_background(int words)
 	(void)setsid();
 	if (null >= 0) {
 		(void)dup2(null, STDIN_FILENO);
-		(void)dup2(null, STDOUT_FILENO);
+		if (!is_kept(STDOUT_FILENO))
+			(void)dup2(null, STDOUT_FILENO);
 	}
 	if (words >= 0)
 		(void)dup2(words, STDERR_FILENO);
@@ -74,7 +75,7 @@ bool detach_start(int *status_r)
 	int status[2], words[2] = {-1, -1};
 	pid_t pid;
 
-	relayed = !keeps_stderr();
+	relayed = !is_kept(STDERR_FILENO);
 	*status_r = FAILED;
 	if (pipe2(status, O_CLOEXEC) < 0 || (relayed && pipe2(words, O_CLOEXEC) < 0) ||
 	    (pid = fork()) < 0) {

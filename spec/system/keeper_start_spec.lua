@@ -136,6 +136,7 @@ describe("gadwall run", function ()
 		local d = start { ready = false, args = { "--detach" } }
 		assert.equal(0, d:wait_exit())
 		assert.equal("serving", d:state().state)
+		d:wait_log("worker +info") -- both outputs are a file here: the workers' lines went nowhere
 		local pid = assert(tonumber(d:state().pid))
 		process.kill(pid, "TERM")
 		wait.until_true(function () return not process.alive(pid) end, 10, "the keeper's end")
