@@ -47,6 +47,13 @@ describe("gadwall new module", function()
 		assert.equal(0, checked, faults)
 	end)
 
+	it("says how to put it in force, wherever it is called", function ()
+		local _, out, err = process.run { argv = { daemon.binary(), "new", "module", "gulls", "--dir",
+			"." }, cwd = folder, timeout = 30 }
+		assert.matches(('-- plugin_paths = { "%s" }'):format(folder), out, 1, true)
+		assert.matches("then: gadwall check && gadwall upgrade ", err .. out, 1, true)
+	end)
+
 	it("never overwrites", function()
 		process.write_file(folder .. "/mod_gulls.lua", "mine")
 		local code, _, err = run("new", "module", "gulls", "--dir", folder)

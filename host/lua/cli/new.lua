@@ -2,6 +2,7 @@
 
 local exit <const> = require "cli.ui".exit
 local info <const> = require "host.info"
+local paths <const> = require "util.paths"
 local sys <const> = require "host.sys"
 local templates <const> = require "cli.templates"
 
@@ -55,8 +56,23 @@ local function port_of(name)
 	return 7100 + sum
 end
 
+-- The config's line for the folder, and what puts the module in force: a reload of the config has
+-- no other folders than before.
+local function way_in(dir)
+	local own <const>, built_in <const> = sys.stat(dir), sys.stat(info.modules)
+	if own and built_in and own.dev == built_in.dev and own.ino == built_in.ino then
+		return "", "gadwall reload"
+	end
+	local folder <const> = {
+		DIR = dir == "." and sys.cwd() or paths.resolve_relative_path(sys.cwd(), dir),
+	}
+	return (templates.folder:gsub("%$(%u+)", folder)),
+		"gadwall upgrade    (gadwall reload, if plugin_paths is as before)"
+end
+
 local function make(ctx, name, kind, dir)
-	local values <const> = { NAME = name, PORT = tostring(port_of(name)), DIR = dir }
+	local folder <const>, put_in_force <const> = way_in(dir)
+	local values <const> = { NAME = name, PORT = tostring(port_of(name)), FOLDER = folder }
 	local files <const> = {
 		{ dir .. "/mod_" .. name .. ".lua", templates.module[kind] },
 		{ dir .. "/mod_" .. name .. "_spec.lua", templates.spec[kind] },
@@ -77,8 +93,8 @@ local function make(ctx, name, kind, dir)
 	local config <const> = templates.config[kind]:gsub("%$(%u+)", values)
 	ctx.ui:note(("made %s and %s"):format(files[1][1], files[2][1]))
 	ctx.ui:out("-- add to the config:\n", (config:gsub("\n$", "")))
-	ctx.ui:note(("then: gadwall check && gadwall reload\n"
-		.. "spec: gadwall lua \"$(command -v busted)\" %s"):format(files[2][1]))
+	ctx.ui:note(("then: gadwall check && %s\nspec: gadwall lua \"$(command -v busted)\" %s")
+		:format(put_in_force, files[2][1]))
 	return ctx.ui.json and ctx.ui:done(nil, { module = files[1][1], spec = files[2][1],
 		config = config }) or 0
 end

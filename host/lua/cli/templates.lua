@@ -1,4 +1,5 @@
---- The files that `gadwall new module` writes. $NAME, $PORT and $DIR are filled in.
+--- The files that `gadwall new module` writes. $NAME, $PORT and $FOLDER are filled in, the last
+-- with `folder` and its $DIR.
 
 local templates <const> = { module = {}, spec = {}, config = {} }
 
@@ -181,7 +182,11 @@ end)
 
 local enable <const> = [[
 -- modules_enabled = { …, "$NAME" }
--- plugin_paths = { "$DIR" }    -- unless that is the built-in folder
+$FOLDER]]
+
+--- For a folder that is not the built-in one.
+templates.folder = [[
+-- plugin_paths = { "$DIR" }    -- unless it is there already
 ]]
 
 templates.config.tcp = enable .. [[
