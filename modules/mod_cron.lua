@@ -59,11 +59,28 @@ local function mark_of(task)
 	return task.id .. " runs in"
 end
 
+-- When a process began (ticks since the boot, as text): with its number that is nobody else's, not
+-- even after another boot. nil: there is none.
+local function begin_of(pid)
+	local file <const> = io.open(("/proc/%s/stat"):format(pid))
+	if not file then
+		return nil
+	end
+	local text <const> = file:read("a") or ""
+	file:close()
+	-- Behind its name, which may hold anything.
+	return text:match("^.*%) " .. ("%S+ "):rep(19) .. "(%d+)")
+end
+
+local own_pid <const> = tostring(unistd.getpid())
+local own_mark <const> = own_pid .. " " .. (begin_of(own_pid) or "")
+
 -- Whether an older generation, or the worker that had the tasks before, is at it and still lives.
 local function runs_elsewhere(times, task)
-	local pid <const> = times:get(nil, mark_of(task))
-	return math.type(pid) == "integer" and pid ~= unistd.getpid()
-		and unistd.access("/proc/" .. pid) ~= nil
+	local mark <const> = tostring(times:get(nil, mark_of(task)))
+	local pid <const>, began <const> = mark:match("^(%d+) ?(%d*)$")
+	local begin <const> = pid and pid ~= own_pid and begin_of(pid)
+	return begin and (began == "" or began == begin)
 end
 
 local function begin_run(times, task)
@@ -71,7 +88,7 @@ local function begin_run(times, task)
 	under_way = run
 	-- One that does not wait is over before this.
 	run.timer = module:add_timer(0, function ()
-		run.marked = times:set(nil, mark_of(task), unistd.getpid())
+		run.marked = times:set(nil, mark_of(task), own_mark)
 	end)
 end
 

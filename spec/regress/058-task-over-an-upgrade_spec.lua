@@ -63,7 +63,7 @@ describe("regress: a task that waits while an upgrade comes", function ()
 		wait.until_true(function ()
 			return (process.read_file(d.dir .. "/data/localhost/cron.dat") or ""):find "runs in"
 		end, 10)
-		process.kill(tonumber((process.read_file(d.dir .. "/data/localhost/cron.dat"):match "= (%d+)")),
+		process.kill(tonumber((process.read_file(d.dir .. "/data/localhost/cron.dat"):match '= "(%d+)')),
 			"KILL")
 		wait.until_true(function () return #d:log_lines "begins in 1" >= 2 end, 20)
 		d:stop()
