@@ -69,4 +69,14 @@ function json_fields.order(value, kind)
 	return value
 end
 
+--- The begin of a text that has to fit somewhere: no character is cut in two, or what it stands in
+-- would be no JSON.
+-- @param most bytes
+function json_fields.cut(text, most)
+	if #text <= most then
+		return text
+	end
+	return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
+end
+
 return json_fields

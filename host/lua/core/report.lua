@@ -133,7 +133,7 @@ function report.short(built)
 	end
 	short.phases, short.holders, short.errors = nil, nil, nil
 	if type(short.reason) == "string" then
-		short.reason = short.reason:sub(1, 200)
+		short.reason = json_fields.cut(short.reason, 200)
 	end
 	short.truncated = true
 	return json.encode(json_fields.order(short, "report"))

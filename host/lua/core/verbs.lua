@@ -7,6 +7,7 @@
 -- knows whether it is a repetition. Without a keeper the worker does everything itself.
 
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
 local orphan <const> = require "core.orphan"
@@ -38,7 +39,8 @@ local function encode(verb, args, mark)
 		return ("%g #%s"):format(args.seconds, mark)
 	end
 	local text = json.encode {
-		reason = args.reason and args.reason:sub(1, 400), code = args.code, origin = args.origin,
+		reason = args.reason and json_fields.cut(args.reason, 400), code = args.code,
+		origin = args.origin,
 		service = args.service, idle_wait = args.idle_wait, mark = mark,
 	}
 	-- First, where the keeper looks for it (proc/signals.c): it is no repetition of another stop.
