@@ -84,6 +84,39 @@ describe("util.ringbuffer", function ()
 		assert.is_nil(b:readuntil("\n"))
 	end)
 
+	it("is a string of limited length, whatever is done to it", function ()
+		local seed = os.time()
+		math.randomseed(seed)
+		local b, text = ringbuffer.new(2000), ""
+		local function check(round)
+			local i, j = math.random(-12, 12), math.random(-12, 12)
+			local what = ("seed %d, round %d"):format(seed, round)
+			assert.same({ #text, text:sub(i, j), { text:byte(i, j) } },
+				{ #b, b:sub(i, j), { b:byte(i, j) } }, what)
+			local _, last = text:find("cb", 1, true)
+			assert.equal(last, b:find("cb"), what)
+		end
+		for round = 1, 2400 do
+			local n = math.random(0, 9)
+			if round % 1200 > 600 then -- more is written than read at first, then the other way
+				local wanted = n <= #text and text:sub(1, n) or nil
+				assert.equal(wanted, b:read(n, true))
+				if n % 2 == 0 then
+					assert.equal(wanted, b:read(n))
+				else
+					assert.equal(wanted ~= nil, b:discard(n))
+				end
+				text = wanted and text:sub(n + 1) or text
+			else
+				local data = ("abc"):rep(3):sub(math.random(3)):sub(1, n)
+				local fits = #text + #data <= 2000
+				assert.equal(fits and #data or nil, b:write(data))
+				text = fits and text .. data or text
+			end
+			check(round)
+		end
+	end)
+
 	it("refuses a size that is none", function ()
 		for _, size in ipairs { 0, -1, 1.5 } do
 			assert.has_error(function () ringbuffer.new(size) end)

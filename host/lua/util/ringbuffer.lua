@@ -1,45 +1,51 @@
 --- A buffer of fixed size: Prosody's util.ringbuffer (C there).
 
+local dbuffer <const> = require "util.dbuffer"
+
+-- Strings that are kept apart. Writing to one long string would copy all of it each time: 12 us for
+-- a log line into 100 KiB, a tenth of that so.
+local most_strings <const> = 1024
+
 local ringbuffer <const> = {}
 
 local methods <const> = {}
 local mt <const> = { __name = "ringbuffer_mt", __index = methods }
 
 function mt:__tostring()
-	return ("ringbuffer: %p %d/%d"):format(self, #self._text, self._size)
+	return ("ringbuffer: %p %d/%d"):format(self, self:length(), self._size)
 end
 
 --- @return bytes written; nil if they do not fit
 function methods:write(data)
 	data = tostring(data)
-	if #data > self:free() then
-		return nil
+	if data == "" then
+		return 0
 	end
-	self._text = self._text .. data
-	return #data
+	return self._bytes:write(data) and #data or nil
 end
 
 --- @param size bytes @param peek true: they stay
 -- @return them, or nil if there are not as many
 function methods:read(size, peek)
-	if size > #self._text then
+	if size < 0 or size > self:length() then
 		return nil
+	elseif size == 0 then
+		return ""
 	end
-	local data <const> = self._text:sub(1, size)
-	if not peek then
-		self._text = self._text:sub(size + 1)
-	end
-	return data
+	return peek and self._bytes:sub(1, size) or self._bytes:read(size)
 end
 
 --- Drops bytes: true, or false if there are not as many.
 function methods:discard(size)
-	return self:read(size) ~= nil
+	if size < 0 or size > self:length() then
+		return false
+	end
+	return size == 0 or self._bytes:discard(size)
 end
 
 --- @return position of the last byte of the first `text`, so that read() takes it too; or nil
 function methods:find(text)
-	local _, last = self._text:find(text, 1, true)
+	local _, last = self._bytes:sub(1):find(text, 1, true)
 	return text ~= "" and last or nil
 end
 
@@ -49,11 +55,11 @@ function methods:readuntil(text)
 	return last and self:read(last)
 end
 
-function methods:sub(i, j) return self._text:sub(i, j) end
-function methods:byte(i, j) return self._text:byte(i or 1, j or i or 1) end
-function methods:length() return #self._text end
+function methods:sub(i, j) return self._bytes:sub(i, j) end
+function methods:byte(i, j) return self._bytes:byte(i, j) end
+function methods:length() return self._bytes:length() end
 function methods:size() return self._size end
-function methods:free() return self._size - #self._text end
+function methods:free() return self._size - self:length() end
 mt.__len = methods.length
 
 --- @param size bytes it holds (default 4,096)
@@ -62,7 +68,7 @@ function ringbuffer.new(size)
 	if not size or size < 1 then
 		error("bad argument #1 to 'new' (positive size expected)", 2)
 	end
-	return setmetatable({ _size = size, _text = "" }, mt)
+	return setmetatable({ _size = size, _bytes = dbuffer.new(size, most_strings) }, mt)
 end
 
 return ringbuffer
