@@ -121,20 +121,21 @@ function peers.ask(name, seconds, text)
 	for _, number in ipairs(peers.others()) do
 		waiting[number] = send(number, ("ask %d"):format(id), body) and true or nil
 	end
+	local finish -- from the end of this turn on; answers may come before
+	asked[id] = { waiting = waiting, take = function (number, answer)
+		waiting[number], answers[number] = nil, answer
+		if next(waiting) == nil and finish then
+			finish()
+		end
+	end }
 	return promise.new(function (resolve)
 		local guard
-		local function finish()
+		finish = function ()
 			timer.stop(guard)
 			asked[id] = nil
 			resolve(answers)
 		end
 		guard = timer.add_task(next(waiting) and seconds or 0, finish)
-		asked[id] = { waiting = waiting, take = function (number, answer)
-			waiting[number], answers[number] = nil, answer
-			if next(waiting) == nil then
-				finish()
-			end
-		end }
 	end)
 end
 

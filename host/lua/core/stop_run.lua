@@ -95,7 +95,7 @@ local function between(mine, phase, go_on)
 		return go_on()
 	end
 	local seconds = math.min(phase.deadline - time.monotonic(), stop_run.left(mine))
-	barrier.wait(run:from(phase.name), record, seconds, function (...)
+	barrier.wait(run:from(phase.name), run.verb, record, seconds, function (...)
 		over(record, ...)
 		go_on()
 	end)
@@ -129,7 +129,9 @@ function stop_run.phases(mine, list, opts)
 		list = with_others(mine, list), linger = opts.linger, now_only = mine.now_only,
 		left = function () return stop_run.left(mine) end,
 		event = { reason = mine.reason, code = mine.code, evict = mine.evict },
-		started = function (run) mine.run = run end,
+		started = function (run)
+			mine.run, run.verb = run, mine.verb
+		end,
 		enter = function (phase)
 			entered(mine, phase)
 			if opts.enter then
