@@ -82,7 +82,7 @@ local function tell_changes(self, outcome)
 		self.session.error(text)
 	end
 	data.errors = outcome.errors
-	return nil, ("the new config is in force (changed: %s), but %d handler%s failed (see the log)")
+	return nil, ("the new config is in force (changed: %s), but with %d failure%s (see the log)")
 		:format(list, #outcome.errors, #outcome.errors == 1 and "" or "s"), data
 end
 

@@ -51,7 +51,7 @@ describe("regress: a reload", function ()
 		assert.equal(1, code, out .. err)
 		assert.matches("handler of config%-reloaded in mod_handler %(.-mod_handler.lua:3%): .-no such",
 			out .. err)
-		assert.matches("the new config is in force %(changed: at_reload%), but 1 handler failed",
+		assert.matches("the new config is in force %(changed: at_reload%), but with 1 failure",
 			out .. err)
 		assert.matches("raise", (select(2, d:console "config get at_reload")))
 		d:write_config(config "")
@@ -64,7 +64,7 @@ describe("regress: a reload", function ()
 		local d <const> = start()
 		d:write_config(config("hang", port))
 		local _, last = d:console("config reload", 60)
-		assert.matches("^Error: .-1 handler failed", last)
+		assert.matches("^Error: .-1 failure", last)
 		d:wait_log "handler of config%-reloaded in mod_handler .- has not ended after 10 s"
 		local echo <const> = assert(client.tcp("127.0.0.1", port, 10))
 		echo:send "x\n"

@@ -4,8 +4,8 @@
 -- the newest config that has come is the one that it asked for, in force already or not yet.
 --
 -- An outcome is a table: `changed` and `deferred` (as in the event config-reloaded) and `errors`
--- (list of texts: handlers that failed) of a config that is in force; else `faults` (list), or
--- `refused`, a text.
+-- (list of texts: handlers, modules and ports that failed) of a config that is in force; else
+-- `faults` (list), or `refused`, a text.
 
 local async <const> = require "util.async"
 local time <const> = require "util.time"
@@ -18,15 +18,29 @@ local count, newest = 0, nil
 --- A config has come and is about to be applied.
 -- @return function (outcome), to be called once: it is over
 function config_outcome.begin()
-	local mine <const> = { since = time.monotonic(), waiting = {} }
+	local mine <const> = { since = time.monotonic(), waiting = {}, failures = {} }
 	count, newest = count + 1, mine
 	return function (outcome)
+		if outcome.errors then
+			table.move(mine.failures, 1, #mine.failures, #outcome.errors + 1, outcome.errors)
+		end
 		mine.outcome = outcome
 		local waiting <const> = mine.waiting
 		mine.waiting = {}
 		for _, done in ipairs(waiting) do
 			done()
 		end
+	end
+end
+
+--- Something has failed: if a config is being applied, that belongs to its outcome.
+-- @param text what, and why
+function config_outcome.note(text)
+	local failures <const> = newest and not newest.outcome and newest.failures
+	local line <const> = text:match("^[^\n]*")
+	if failures and not failures[line] then -- a port is tried by its module, then by the config
+		failures[line] = true
+		failures[#failures + 1] = line
 	end
 end
 

@@ -86,6 +86,7 @@ function module_config.sync(modulemanager)
 		unload_others(modulemanager, host, wanted)
 	end
 	unload_others(modulemanager, "*", anywhere)
+	modulemanager.forget_failures()
 	for _, host in ipairs(config.hosts()) do
 		if prosody.hosts[host] then
 			module_config.load(modulemanager, host)

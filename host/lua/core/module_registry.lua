@@ -164,6 +164,13 @@ function registry.forget_failure(host, name)
 	failed[tostring(host) .. "/" .. tostring(name)] = nil
 end
 
+--- Forgets all of them: what is still wanted is tried anew.
+function registry.forget_failures()
+	for key in pairs(failed) do
+		failed[key] = nil
+	end
+end
+
 --- A host has gone.
 function registry.forget_host(host)
 	loaded[host] = nil

@@ -1,6 +1,7 @@
 --- Loading, unloading and reloading modules (Prosody's core.modulemanager). A loaded module
 -- is its environment: globals that it sets are its public functions, `env.module` is its api.
 
+local config_outcome <const> = require "core.config_outcome"
 local instances <const> = require "core.module_instance"
 local log <const> = require "util.logger".init("modulemanager")
 local module_config <const> = require "core.module_config"
@@ -26,6 +27,7 @@ modulemanager.call_module_method = instances.call_method
 --- Remembers why a module did not load, tells the log and whoever hooks module-load-failed.
 -- @param kept true if an older instance goes on
 function modulemanager._failed(host, name, err, kept)
+	config_outcome.note(("mod_%s on %s: %s"):format(name, host, tostring(err)))
 	if not kept then
 		registry.failed(host, name, err)
 	end
@@ -124,8 +126,18 @@ function modulemanager.load_wanted(host, name, quiet)
 	return env, err
 end
 
+local function is_enabled(host, name)
+	for _, wanted in ipairs((module_config.enabled(host))) do
+		if wanted == name then
+			return true
+		end
+	end
+	return false
+end
+
 --- Loads a module by hand: it stays, whatever config is reloaded, until it is unloaded by hand or
--- the host ends. Fires module-loaded.
+-- the host ends. One that does not load is told of, and no fault of the host, whose config does not
+-- name it. Fires module-loaded.
 -- @param host name of a host, or "*"
 -- @param name without "mod_"
 -- @return its environment; or nil and the reason
@@ -133,6 +145,8 @@ function modulemanager.load(host, name)
 	local env, err = modulemanager.load_wanted(host, name)
 	if env then
 		registry.set_by_hand(env.module.host, name, true)
+	elseif not is_enabled(host, name) then
+		registry.forget_failure(host, name)
 	end
 	return env, err
 end

@@ -1,5 +1,6 @@
 --- Which listeners are open, and which could not be opened.
 
+local config_outcome <const> = require "core.config_outcome"
 local log <const> = require "util.logger".init("portmanager")
 local multitable <const> = require "util.multitable"
 local port_listener <const> = require "core.port_listener"
@@ -91,6 +92,8 @@ function port_registry.fail(service, address, message)
 	log("error", "Failed to open %s for service '%s': %s", port_listener.show(address), service.name,
 		message)
 	port_registry.set_status(service, "warn", "cannot listen on " .. port_listener.show(address))
+	config_outcome.note(("service %s cannot listen on %s: %s"):format(service.name,
+		port_listener.show(address), message))
 end
 
 --- The service is opened anew: what failed before is forgotten.

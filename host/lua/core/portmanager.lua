@@ -4,6 +4,7 @@
 -- and taken over by the new instance.
 
 local certmanager <const> = require "core.certmanager"
+local config_outcome <const> = require "core.config_outcome"
 local log <const> = require "util.logger".init("portmanager")
 local port_address <const> = require "core.port_address"
 local port_listener <const> = require "core.port_listener"
@@ -88,6 +89,7 @@ local function open_service(service, existing)
 		log("error", "Service '%s' does not listen: %s (to be without it: %sports = {})",
 			service.name, no_tls, port_address.prefix(service))
 		port_registry.set_status(service, "error", "no TLS: " .. no_tls)
+		config_outcome.note(("service %s does not listen: %s"):format(service.name, no_tls))
 		return existing
 	end
 	for _, address in ipairs(wanted) do
