@@ -109,7 +109,8 @@ static bool read_head(const char *bytes, size_t n, struct http_head *head_r)
 	       parse(bytes, n, head_r);
 }
 
-/* ENDED(conn, response, thread, ok, error): thread is nil when the work in it has ended well. */
+/* ENDED(conn, response, thread, ok, error): thread is nil when the work in it has ended well; when
+ * it waits, what it has yielded stands in the place of the error. */
 static void ended(lua_State *L, bool ok) /* conn data request handlers response error thread */
 {
 	lua_pushvalue(L, lua_upvalueindex(ENDED));
@@ -161,8 +162,8 @@ static void serve(lua_State *L, struct lua_conn *lc) /* conn data request handle
 	lc->h.http = LUA_HTTP_SERVING;
 	n = guard_resume(L, t.co, 3);
 	lua_http_serving = before;
-	lua_settop(L, n < 0 ? 6 : 5);
 	if (n >= 0 && lua_status(t.co) == LUA_OK) {
+		lua_settop(L, 5);
 		give_thread(L, t);
 		if (lc->h.http == LUA_HTTP_RESTING)
 			return; /* it has been answered */

@@ -40,6 +40,17 @@ local function call_watcher(runner, name, ...)
 	if not ok then runner:log("error", "Error in '%s' watcher: %s", name, err) end
 end
 
+local stray <const> = "coroutine.yield() outside of util.async"
+
+-- What a coroutine comes back with: "wait", or what it says at its end. A yield that is none of
+-- ours would be taken for that, and the next piece of work for the answer to it.
+local function outcome(ok, state)
+	if ok and state ~= "wait" and state ~= "ready" then
+		return false, stray
+	end
+	return ok, state
+end
+
 --- Ends a coroutine that raised. @return the error; a string has its traceback
 local function bury(thread, err)
 	err = debug.traceback(thread, err)
@@ -74,6 +85,9 @@ end
 
 -- What has become of a pooled coroutine after it ran.
 local function settle(thread, job, ok, state)
+	if not job.foreign or coroutine.status(thread) == "suspended" then
+		ok, state = outcome(ok, state)
+	end
 	if ok and state == "wait" then return true end
 	waiting_runners[job], runner_of[thread] = nil, nil
 	if ok then
@@ -103,7 +117,11 @@ end
 
 --- Takes over a coroutine whose work has been begun elsewhere and waits.
 -- @param subject, on_error as of run_pooled; nobody uses the coroutine again
-local function adopt(thread, subject, on_error)
+-- @param state what it has yielded
+local function adopt(thread, subject, on_error, state)
+	if state ~= "wait" then
+		return on_error(subject, bury(thread, stray))
+	end
 	local job <const> = { work = true, foreign = true, subject = subject, on_error = on_error }
 	runner_of[thread], waiting_runners[job] = job, time_now()
 end
@@ -118,6 +136,8 @@ local function continue(thread)
 	local ok, state = (runner and runner.resume or coroutine.resume)(thread)
 	if runner and runner.work then
 		return settle(thread, runner, ok, state)
+	elseif runner then
+		ok, state = outcome(ok, state)
 	end
 	if not ok then
 		local err = bury(thread, state)
@@ -238,6 +258,7 @@ local function run_batch(self, queue)
 		local item, thread = queue[used], self.thread
 		self.current_item = item
 		local ok, new_state = (self.resume or coroutine.resume)(thread, item)
+		ok, new_state = outcome(ok, new_state)
 		if not ok then
 			err = bury(thread, new_state)
 			self.thread = nil

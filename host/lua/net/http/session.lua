@@ -165,13 +165,13 @@ end
 --- The handlers of a usual request wait, have raised, or have returned without an answer.
 -- @param answer its response
 -- @param thread their coroutine, unless they have returned
--- @param ok false: they have raised `err`
+-- @param ok false: they have raised `err`; else that is what they have yielded
 function session.ended(conn, answer, thread, ok, err)
 	local s <const> = wake(conn, answer)
 	if not ok then
 		on_error(s, async.bury(thread, err))
 	elseif thread then
-		async.adopt(thread, s, on_error)
+		async.adopt(thread, s, on_error, err)
 	end
 	if s then
 		return hold_input(s)
