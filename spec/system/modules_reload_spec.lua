@@ -63,6 +63,22 @@ describe("reloading a module", function ()
 		assert.equal("v2 2 c", newcomer:line())
 	end)
 
+	it("shows a new instance its own items, and none of the old one, as a first load does", function ()
+		local own <const> = [[
+			module:add_item("thing", "VERSION of mine")
+			module:handle_items("thing", function (event)
+				module:log("info", "VERSION sees %s", event.item)
+			end, function () end)
+		]]
+		assert.equal(0, reload(source("v2", port, (own:gsub("VERSION", "v2")))))
+		d:wait_log "v2 sees v2 of mine"
+		assert.equal(1, reload(source("v3", port, (own:gsub("VERSION", "v3")) .. "error 'no'")))
+		d:wait_log "v3 sees v3 of mine"
+		assert.equal(0, reload(source("v4", port, (own:gsub("VERSION", "v4")))))
+		d:wait_log "v4 sees v4 of mine"
+		assert.same({}, d:log_lines "v4 sees v[23]")
+	end)
+
 	it("never closes the port", function ()
 		local before = select(2, d:fds())
 		for i = 1, 20 do

@@ -54,12 +54,15 @@ local function restore(env, state)
 	return instances.call_method(env, "restore", state or {})
 end
 
---- Runs a new instance to the point where it works.
+--- Runs a new instance to the point where it works; meanwhile it is the one that is loaded, so that
+-- it finds its own items as at a first load.
 local function bring_up(host, name, state, text, path)
 	local env, err = instances.new(host, name, state == nil or state, text, path)
 	if not env then
 		return nil, err
 	end
+	local before <const> = modulemanager.get_module(host, name)
+	modulemanager.enter(host, name, env)
 	local ok
 	ok, err = instances.start(env)
 	if ok then
@@ -75,6 +78,7 @@ local function bring_up(host, name, state, text, path)
 			instances.stop(env)
 		end
 		instances.detach(env)
+		modulemanager.enter(host, name, before)
 		return nil, err
 	end
 	return env
