@@ -49,9 +49,10 @@ registry.module = [[
 ---@param args table|nil of `gadwall run`
 ---@return table daemon
 function registry.host(path, more, args)
-	-- A passive host that is activated gains a descriptor: the lock of the active generation.
-	return daemon.start { modules = { reg = registry.module }, args = args, fds = not args,
-		config = ([[
+	-- A passive host that is activated gains a descriptor: the lock of the active generation. Where
+	-- there are several workers the others still start when the first is ready.
+	local fds <const> = not args and not (more or ""):find "workers"
+	return daemon.start { modules = { reg = registry.module }, args = args, fds = fds, config = ([[
 		modules_enabled = { "admin_socket", "admin_shell", "echo", "lameduck", "graceful_shutdown",
 			"sessions_redis", "reg" }
 		echo_ports = { 0 }; echo_interfaces = { "127.0.0.1" }; lameduck_period = 0.1

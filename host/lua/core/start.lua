@@ -8,11 +8,11 @@ local holds <const> = require "core.holds"
 local idle <const> = require "core.idle"
 local log <const> = require "util.logger".init("lifecycle")
 local options <const> = require "core.lifecycle_options"
-local peers <const> = require "core.peers"
 local stop <const> = require "core.stop"
 local time <const> = require "util.time"
 local timer <const> = require "util.timer"
 local verbs <const> = require "core.verbs"
+local whole <const> = require "core.whole"
 
 local start <const> = {}
 
@@ -103,7 +103,7 @@ local function tell_ready(drain)
 	if keeper then
 		keeper.ready()
 	end
-	peers.announce()
+	whole.announce()
 	life.beat()
 end
 

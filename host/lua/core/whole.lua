@@ -5,11 +5,16 @@
 local async <const> = require "util.async"
 local json <const> = require "util.json"
 local peers <const> = require "core.peers"
+local timer <const> = require "util.timer"
 
 local whole <const> = {}
 
 -- A worker answers between two callbacks; one that takes longer is not waited for (s).
 local limit <const> = 0.3
+-- Channels come right after BEGIN, in turns of the loop (s).
+local meet <const> = 0.05
+-- Whoever says nothing for so long does not answer a console either (s).
+local patience <const> = 5
 
 local function own_counts()
 	return json.encode(require "core.status".counts())
@@ -76,12 +81,30 @@ function whole.leave_admin()
 	end
 end
 
---- Answers the other workers from here on; class admin is accepted by the speaker alone.
+-- Class admin is accepted by the speaker alone.
+local function gate(speaks)
+	require "net.server_listen".admin_gate(speaks)
+end
+
+--- Answers the other workers from here on.
 function whole.init()
 	peers.reply("counts", own_counts)
-	peers.on_speaker(function (speaks)
-		require "net.server_listen".admin_gate(speaks)
-	end)
+	peers.reply("there", function () return "" end)
+	peers.on_speaker(gate)
+	if prosody.worker > 1 then
+		gate(false) -- who comes back knows of no other, and would answer as the only one
+	end
+end
+
+--- This worker is ready. It accepts class admin once it knows whether a lower one is ready too:
+--- that one says so before it answers.
+function whole.announce()
+	peers.announce()
+	if prosody.worker > 1 then
+		timer.add_task(meet, function ()
+			peers.ask("there", patience):next(function () gate(peers.is_speaker()) end)
+		end)
+	end
 end
 
 return whole
