@@ -47,8 +47,13 @@ describe("workers = 2", function ()
 
 	it("shows both in status, with what only they themselves can know", function ()
 		local d <const> = start()
-		for _, worker in ipairs(both(d, "serving")) do
-			assert.is_true(worker.rss_bytes ~= json.null and worker.lua_bytes ~= json.null)
+		local list
+		wait.until_true(function () -- who does not answer at once is not waited for
+			list = both(d, "serving")
+			return list[1].rss_bytes ~= json.null and list[2].rss_bytes ~= json.null
+		end, 5, "both to tell of themselves")
+		for _, worker in ipairs(list) do
+			assert.is_true(worker.lua_bytes ~= json.null)
 			assert.is_true(process.alive(worker.pid))
 		end
 		d:stop()
