@@ -91,9 +91,11 @@ local function event_name(host, base, key)
 	return ("%s %s%s%s"):format(method:upper(), host == "*" and "" or host, base, path)
 end
 
+-- As the client wrote it, but for slashes in front: two of them would name another host.
 local function redirect(event)
 	local url <const> = event.request.url
-	event.response.headers.location = url.path .. "/" .. (url.query and "?" .. url.query or "")
+	event.response.headers.location = url.path:gsub("^/+", "/") .. "/"
+		.. (url.query and "?" .. url.query or "")
 	return 301
 end
 

@@ -5,7 +5,6 @@ local cache <const> = require "util.cache"
 local log <const> = require "util.logger".init("net.http.files")
 local server <const> = require "net.http.server"
 local sys <const> = require "host.sys"
-local urldecode <const> = require "util.http".urldecode
 local urlencode <const> = require "util.http".urlencode
 
 local files <const> = {}
@@ -18,12 +17,12 @@ local fine_step <const>, coarse_step <const> = 100000000, 2000000000 -- ns
 
 local date_format <const> = "!%a, %d %b %Y %H:%M:%S GMT"
 
--- The path below the folder; nil if it is none: it leaves the folder, or has '/' or NUL in a name.
+-- The path below the folder; nil if it is none: it leaves the folder, or has NUL in a name. It has
+-- no escapes any more (request.path): what looks like one is part of a name.
 local function below(path)
 	local parts <const> = {}
 	for part in path:gmatch("[^/]+") do
-		part = urldecode(part)
-		if part:find("[/%z]") then
+		if part:find("%z") then
 			return nil
 		elseif part == ".." then
 			if #parts == 0 then
@@ -111,7 +110,7 @@ function methods:send_file(event, full, info, etag)
 end
 
 --- Answers with one file.
--- @param path encoded path below the folder
+-- @param path below the folder, without escapes
 function methods:send(event, path)
 	local safe <const> = below(path or "")
 	if not safe then
