@@ -146,7 +146,7 @@ describe("gadwall stop", function()
 	end)
 
 	it("goes to the keeper when the worker is silent, and says how it ended", function()
-		local d <const> = start { exit = 70, config = "worker_timeout = 8", allow = { "." } }
+		local d <const> = start { exit = 70, config = "worker_timeout = 15", allow = { "." } }
 		process.kill(d:worker_pid(), "STOP")
 		local code, out = d:run("status", "--timeout", "0.3")
 		assert.equal(5, code)
@@ -156,7 +156,7 @@ describe("gadwall stop", function()
 		assert.equal(5, code)
 		assert.equal("failed", json.decode(out).state)
 		assert.equal(4, (d:run("reload", "--timeout", "0.3")))
-		local ended, _, err = d:run("stop", "--timeout", "20")
+		local ended, _, err = d:run("stop", "--timeout", "60")
 		assert.equal(1, ended)
 		assert.matches("the worker does not answer; SIGTERM goes to the keeper", err)
 		assert.matches("ended with status 70", err)

@@ -29,7 +29,10 @@ describe("as PID 1", function ()
 	it("the keeper reaps orphans and ends with 0 on SIGTERM", function ()
 		if not can_unshare then pending("needs root and unshare") return end
 		local d = daemon.start { wrap = unshare, modules = { orphans = orphans }, fds = false,
-			config = 'modules_enabled = { "orphans" }', exit = false, allow = { "slow" } }
+			config = [[
+				modules_enabled = { "orphans" }
+				worker_timeout = 60; callback_timeout = "never" -- 100 shells in one callback
+			]], exit = false, allow = { "slow" } }
 		local keeper
 		wait.until_true(function ()
 			for _, info in ipairs(process.descendants(d.keeper_pid)) do
@@ -38,8 +41,8 @@ describe("as PID 1", function ()
 			return keeper
 		end, 5, "the keeper")
 		assert.equal("1", d:state().pid)
-		wait.until_true(function () return zombies(keeper) == 0 end, 5, "no zombies")
-		wait.until_true(function () return #process.descendants(keeper) == 1 end, 5, "one worker")
+		wait.until_true(function () return zombies(keeper) == 0 end, 30, "no zombies")
+		wait.until_true(function () return #process.descendants(keeper) == 1 end, 30, "one worker")
 		process.kill(keeper, "TERM")
 		assert.equal(0, d:wait_exit())
 	end)
