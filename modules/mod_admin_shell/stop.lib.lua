@@ -159,7 +159,8 @@ end
 
 local function run_finish(self, flags)
 	flags = flags or {}
-	return run_and_wait(self.session, flags, "finishing",
+	local words <const> = lifecycle.state() == "stopping" and "stopping already" or "finishing"
+	return run_and_wait(self.session, flags, words,
 		lifecycle.finish(flags.reason, "console", flags.idle_wait))
 end
 
