@@ -67,15 +67,15 @@ describe("reloading a module", function ()
 		local own <const> = [[
 			module:add_item("thing", "VERSION of mine")
 			module:handle_items("thing", function (event)
-				module:log("info", "VERSION sees %s", event.item)
+				module:log("info", "VERSION sees %s of %s", event.item, event.source.name)
 			end, function () end)
 		]]
 		assert.equal(0, reload(source("v2", port, (own:gsub("VERSION", "v2")))))
-		d:wait_log "v2 sees v2 of mine"
+		d:wait_log "v2 sees v2 of mine of counter"
 		assert.equal(1, reload(source("v3", port, (own:gsub("VERSION", "v3")) .. "error 'no'")))
-		d:wait_log "v3 sees v3 of mine"
+		d:wait_log "v3 sees v3 of mine of counter"
 		assert.equal(0, reload(source("v4", port, (own:gsub("VERSION", "v4")))))
-		d:wait_log "v4 sees v4 of mine"
+		d:wait_log "v4 sees v4 of mine of counter"
 		assert.same({}, d:log_lines "v4 sees v[23]")
 	end)
 

@@ -33,8 +33,10 @@ function registry.is_loaded(host, name)
 	return registry.get_module(host, name) and true
 end
 
---- Items of a kind that the modules of a host have added.
-function registry.get_items(key, host)
+--- Items of a kind that modules of a host have added.
+-- @return list of { item, source: the module's api }, in the order of loading; nil for an unknown
+--   host
+function registry.item_events(key, host)
 	local modules = key and host and registry.get_modules(host)
 	if not modules then
 		return nil
@@ -44,8 +46,21 @@ function registry.get_items(key, host)
 		local env = entry.host == host and modules[entry.name]
 		local items = env and rawget(env.module, "items")
 		for _, item in ipairs(items and items[key] or {}) do
-			result[#result + 1] = item
+			result[#result + 1] = { item = item, source = env.module }
 		end
+	end
+	return result
+end
+
+--- Items of a kind that the modules of a host have added.
+function registry.get_items(key, host)
+	local events = registry.item_events(key, host)
+	if not events then
+		return nil
+	end
+	local result = {}
+	for i, event in ipairs(events) do
+		result[i] = event.item
 	end
 	return result
 end

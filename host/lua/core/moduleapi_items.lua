@@ -32,15 +32,16 @@ function api:get_host_items(key)
 	return require "core.modulemanager".get_items(key, self.host) or {}
 end
 
---- Calls added(event) and removed(event) for items of a kind; existing ones are replayed.
+--- Calls added(event) and removed(event) for items of a kind; existing ones are replayed. An event
+-- is { item, source: the api of the module that has it }.
 function api:handle_items(kind, added, removed, existing)
 	self:hook("item-added/" .. kind, added)
 	self:hook("item-removed/" .. kind, removed)
 	if existing == false then
 		return
 	end
-	for _, item in ipairs(self:get_host_items(kind)) do
-		added { item = item }
+	for _, event in ipairs(require "core.modulemanager".item_events(kind, self.host) or {}) do
+		added(event)
 	end
 end
 
