@@ -47,6 +47,14 @@ static void on_second(struct ev_loop *ev, ev_timer *w, int revents)
 	mark();
 }
 
+/* With its blocks: a page of a file that a full disk has no room for is a SIGBUS. */
+static int make_room(int fd, off_t size)
+{
+	if (fallocate(fd, 0, 0, size) == 0)
+		return 0;
+	return errno == EOPNOTSUPP ? ftruncate(fd, size) : -1;
+}
+
 int share_open(struct ev_loop *ev, const char *path, unsigned me)
 {
 	const size_t size = sizeof(struct share_slot) * SHARE_WORKERS;
@@ -60,7 +68,7 @@ int share_open(struct ev_loop *ev, const char *path, unsigned me)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	if (ftruncate(fd, (off_t)size) < 0) {
+	if (make_room(fd, (off_t)size) < 0) {
 		fd_close(&fd);
 		return -1;
 	}
