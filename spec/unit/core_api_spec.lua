@@ -37,6 +37,49 @@ describe("core.option_types", function ()
 	end)
 end)
 
+describe("module:get_option_number, _integer and _period", function ()
+	local config <const> = require "core.configmanager"
+	local api <const> = require "core.moduleapi_options"
+	local levels
+
+	local function get(kind, value, ...)
+		config.set("*", "some_option", value)
+		levels = {}
+		local module <const> = setmetatable({ host = "*", _options_read = {} }, { __index = api })
+		function module:log(level) levels[#levels + 1] = level end -- luacheck: ignore 212/self
+		return module["get_option_" .. kind](module, "some_option", ...)
+	end
+	after_each(function () config.set("*", "some_option", nil) end)
+
+	it("take a default as it is, and a value within its bounds", function ()
+		assert.equal(7, get("number", nil, 7, 2, 4))
+		assert.equal(0, get("integer", nil, 0, 1))
+		assert.same({}, levels)
+		assert.equal(4, get("number", 9, 7, 2, 4))
+		assert.equal(2, get("integer", "1", 7, 2, 4))
+		assert.same({ "warn" }, levels)
+	end)
+
+	it("cut off what is behind the point of an integer, with a warning", function ()
+		assert.equal(1, get("integer", 1.5, 7))
+		assert.same({ "warn" }, levels)
+		assert.equal(1000, get("integer", "1e3"))
+		assert.same({}, levels)
+		for _, none in ipairs { 1e300, 1 / 0, "many" } do
+			assert.is_nil(get("integer", none, 7))
+			assert.same({ "error" }, levels)
+		end
+	end)
+
+	it("know no bound for never", function ()
+		for _, never in ipairs { "never", -1, false } do
+			assert.equal(math.huge, get("period", never, "1 day", "1 minute", "1 hour"))
+			assert.same({}, levels)
+		end
+		assert.equal(3600, get("period", "2 hours", "1 minute", "1 minute", "1 hour"))
+	end)
+end)
+
 describe("core.options", function ()
 	it("has a sound row for every option", function ()
 		local seen = {}

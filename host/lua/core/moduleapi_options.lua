@@ -56,9 +56,11 @@ function api:get_option_string(name, default)
 	return tostring(value)
 end
 
---- Keeps a number within bounds, with a warning.
-local function clamp(module, name, value, min, max)
-	if value and min and value < min then
+--- Keeps a number within bounds, with a warning. The default may lie outside of them.
+local function clamp(module, name, value, default, min, max)
+	if value == default then
+		return value
+	elseif value and min and value < min then
 		module:log("warn", "Config option '%s' is below its minimum %g, using that", name, min)
 		return min
 	elseif value and max and value > max then
@@ -69,14 +71,25 @@ local function clamp(module, name, value, min, max)
 end
 
 function api:get_option_number(name, default, min, max)
-	return clamp(self, name, typed(self, "number", name, default), min, max)
+	return clamp(self, name, typed(self, "number", name, default), default, min, max)
 end
 
+--- A number; what it has behind the point is cut off, with a warning.
 function api:get_option_integer(name, default, min, max)
-	return clamp(self, name, typed(self, "integer", name, default), min, max)
+	local value <const> = self:get_option_number(name, default, min, max)
+	if value == nil or value == default or math.type(value) == "integer" then
+		return value
+	end
+	local whole <const> = math.tointeger(math.floor(value))
+	if not whole then
+		complain(self, name, "a whole number")
+	elseif whole ~= value then
+		self:log("warn", "Config option '%s' expects an integer, %g counts as %d", name, value, whole)
+	end
+	return whole
 end
 
---- Seconds; "never", false or a negative number is math.huge.
+--- Seconds; "never", false or a negative number is math.huge, whatever the bounds.
 function api:get_option_period(name, default, min, max)
 	local function bound(value)
 		return value and option_types.period(value)
@@ -85,7 +98,7 @@ function api:get_option_period(name, default, min, max)
 	if value == nil and default ~= nil then
 		value = option_types.period(default)
 	end
-	return clamp(self, name, value, bound(min), bound(max))
+	return value == math.huge and value or clamp(self, name, value, nil, bound(min), bound(max))
 end
 
 --- One of the given words; a wrong one is logged and the default is used.
