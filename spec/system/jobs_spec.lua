@@ -154,4 +154,19 @@ describe("a background job", function ()
 		wait(function () return control 'return #require "core.jobs".list()' == "0" end)
 		assert.equal(0, #d:log_lines("never"))
 	end)
+
+	it("flushes telemetry of a module that stands on others, which were unloaded with it", function ()
+		local d = shutdown.start { enable = { "graceful_shutdown", "standing" }, modules = {
+			standing = [[
+				module:depends "below"
+				module:provides("telemetry", { name = "t", flush = function ()
+					module:log("info", "step flushed, below is %s",
+						require "core.modulemanager".is_loaded(module.host, "below") and "there" or "gone")
+				end })
+			]], below = 'module:provides("net", { name = "below", listener = {} })',
+		}, config = "below_ports = {}" }
+		d:signal("TERM")
+		assert.equal(0, d:wait_exit(20))
+		assert.equal(1, #d:log_lines "step flushed, below is there")
+	end)
 end)

@@ -78,16 +78,52 @@ end
 -- As deep as modules of class admin stand on one another.
 local deepest <const> = 3
 
+local OTHER <const>, MEASURING <const>, ADMIN <const> = 1, 2, 3
+
+-- With a module all that stand on it are unloaded: what a module stands on goes no earlier than it.
+-- A service does not wait for class admin: what its unload() writes has to be sent.
+local function lift(ranks, entry)
+	local own, lifted = ranks[entry.host .. "/" .. entry.name], false
+	local env = modulemanager.get_module(entry.host, entry.name)
+	for below in pairs(env and rawget(env.module, "dependencies") or {}) do
+		for _, host in ipairs { entry.host, "*" } do
+			local key, at_least = host .. "/" .. below, own
+			if own == ADMIN and services_of(host, below) then
+				at_least = OTHER
+			end
+			if ranks[key] and ranks[key] < at_least then
+				ranks[key], lifted = at_least, true
+			end
+		end
+	end
+	return lifted
+end
+
+local function ranks_of(entries)
+	local ranks = {}
+	for _, entry in ipairs(entries) do
+		local measures = #items_of(entry.host, entry.name, "telemetry-provider") > 0
+		ranks[entry.host .. "/" .. entry.name] = is_admin(entry.host, entry.name, deepest) and ADMIN
+			or measures and MEASURING or OTHER
+	end
+	repeat
+		local lifted = false
+		for _, entry in ipairs(entries) do
+			lifted = lift(ranks, entry) or lifted
+		end
+	until not lifted
+	return ranks
+end
+
 -- All modules, the last one loaded first.
 -- @return those that nobody needs at the end; then what stays for it: telemetry; class admin
 local function unload_order()
-	local others, measuring, admin = {}, {}, {}
-	for _, entry in ipairs(modulemanager.names(nil, true)) do
-		local list = is_admin(entry.host, entry.name, deepest) and admin
-			or #items_of(entry.host, entry.name, "telemetry-provider") > 0 and measuring or others
-		list[#list + 1] = entry
+	local entries, lists = modulemanager.names(nil, true), { {}, {}, {} }
+	local ranks = ranks_of(entries)
+	for _, entry in ipairs(entries) do
+		table.insert(lists[ranks[entry.host .. "/" .. entry.name]], entry)
 	end
-	return others, measuring, admin
+	return table.unpack(lists)
 end
 
 local function unload(list, note_error)
