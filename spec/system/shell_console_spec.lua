@@ -56,6 +56,13 @@ describe("gadwall shell", function()
 		local code, out = d:run("shell", "module", "reload", "echo")
 		assert.equal(0, code)
 		assert.equal("localhost: reloaded\nreloaded on 1 host\n", out)
+		for _, line in ipairs { "module reload echo", " module reload 'echo' ", "module reload  echo" } do
+			code, out = d:run("shell", line)
+			assert.equal(0, code, line)
+			assert.equal("localhost: reloaded\nreloaded on 1 host\n", out)
+		end
+		code, out = d:run("shell", "> 1 + 1")
+		assert.same({ 0, "2\n" }, { code, out })
 		local failed, _, err = d:run("shell", "modul", "list")
 		assert.equal(1, failed)
 		assert.equal("Error: unknown command 'modul' (did you mean 'module'?)\n", err)

@@ -195,10 +195,18 @@ function methods:dispatch(line)
 			return self:run_code(table.concat(argv, " "):sub(2), true)
 		elseif #argv == 1 and argv[1]:match("^[%a_][%w_]*%s*[:.(]") then
 			return self:run_code(argv[1])
+		elseif #argv > 1 or not argv[1]:find("%s") then
+			return self:dispatch_words(argv, table.concat(argv, " "))
 		end
-		return self:dispatch_words(argv, table.concat(argv, " "))
+		-- gadwall shell "module reload echo": no command's name has a space, so it is a line.
+		return self:dispatch_line(argv[1]:match("^%s*(.-)%s*$"))
 	end
 	self.out:begin(false)
+	return self:dispatch_line(line)
+end
+
+-- A line as it is typed: words, or code.
+function methods:dispatch_line(line)
 	if line:match("^>") then
 		return self:run_code(line:sub(2), true)
 	end
