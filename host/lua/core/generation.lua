@@ -26,6 +26,7 @@ local peers <const> = require "core.peers"
 local singletons <const> = require "core.singletons"
 local start <const> = require "core.start"
 local time <const> = require "util.time"
+local timer <const> = require "util.timer"
 
 local generation <const> = {}
 
@@ -208,10 +209,19 @@ function generation.resume_end()
 	end
 end
 
+-- s: for what is in flight, of the 5 after which the keeper kills
+local last_words <const> = 4
+
 steps["end"] = function ()
+	local shutdown <const> = require "core.actions".by_verb.shutdown
+	local reason <const> = "its time is over"
 	let_go()
-	require "core.actions".by_verb.shutdown { reason = "its time is over", origin = "keeper",
-		verb = "finish", evict = false, now = true }
+	shutdown { reason = reason, origin = "keeper", verb = "finish", evict = false,
+		budget = last_words }
+	-- also where it was in its teardown, whose budgets are longer
+	timer.add_task(last_words, function ()
+		shutdown { reason = reason, origin = "keeper", now = true }
+	end)
 end
 
 -- The keeper has gone, perhaps in the middle of an upgrade: the lock says who is the service. Who

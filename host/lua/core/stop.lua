@@ -144,7 +144,8 @@ local function finished(mine)
 end
 
 local function new_record(args)
-	local now, budget = time.monotonic(), options.period("shutdown_timeout", 25)
+	local now = time.monotonic()
+	local budget = args.budget or options.period("shutdown_timeout", 25)
 	local asked <const> = args.asked or now
 	local mine = {
 		reason = args.reason, code = args.code, origin = args.origin, verb = args.verb or "shutdown",
@@ -162,7 +163,8 @@ end
 local function started_event(mine, args, is_foreign)
 	local event = {
 		reason = mine.reason, code = mine.code, origin = mine.origin, evict = mine.evict,
-		deadline = mine.deadline, budget = mine.budget, now = mine.now_only, signal = mine.signal,
+		deadline = mine.deadline, budget = mine.budget, now = mine.now_only or args.budget ~= nil,
+		signal = mine.signal,
 		host_started = args.host_started, drained = args.drained, foreign = is_foreign,
 	}
 	-- For the driver: runs a list under this stop's budget, and the host's own parts of it.
@@ -177,7 +179,8 @@ local function started_event(mine, args, is_foreign)
 end
 
 --- Begins the destructive end; the state is stopping already.
--- @param args table: reason, code, origin, signal (name, if one began it), now (budget 0),
+-- @param args table: reason, code, origin, signal (name, if one began it), now (budget 0), budget
+--   (seconds instead of shutdown_timeout, of which nothing is spent on lame-duck or on spreading),
 --   host_started (server-started has happened), drained (seconds since the drain, or nil), verb
 --   and evict (default "shutdown", true)
 function stop.begin(args)
