@@ -130,6 +130,7 @@ static bool parse_cidr(const char *text, struct limits_net *net)
 	const char *slash = strchr(text, '/');
 	size_t n = slash ? (size_t)(slash - text) : strlen(text);
 	unsigned most = 128, base = 0;
+	unsigned long bits;
 	char *end;
 
 	if (n >= sizeof address)
@@ -148,8 +149,11 @@ static bool parse_cidr(const char *text, struct limits_net *net)
 		return true;
 	if (slash[1] < '0' || slash[1] > '9')
 		return false;
-	net->bits = base + (unsigned)strtoul(slash + 1, &end, 10);
-	return *end == '\0' && net->bits <= 128 && net->bits - base <= most;
+	bits = strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || bits > most)
+		return false;
+	net->bits = base + (unsigned)bits;
+	return true;
 }
 
 bool limits_exempt(struct limits *l, const char *cidr)

@@ -126,6 +126,13 @@ describe("a health check", function ()
 		d:stop()
 	end)
 
+	it("has a reason of whole characters, however long", function ()
+		local d = with [[return nil, "x" .. ("é"):rep(300)]]
+		local object = becomes(d, "fail", "é")
+		assert.is_truthy(utf8.len(object.checks.db.error))
+		d:stop()
+	end)
+
 	it("goes with its module", function ()
 		local d = with [[return nil, "broken"]]
 		becomes(d, "fail")

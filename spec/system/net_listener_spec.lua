@@ -83,7 +83,8 @@ describe("a listener", function ()
 	end)
 
 	it("refuses what is no network in limits_exempt", function ()
-		for _, bad in ipairs { "192.0.2.0/33", "2001:db8::/129", "example.org", "1.2.3.4/", "/8" } do
+		for _, bad in ipairs { "192.0.2.0/33", "2001:db8::/129", "example.org", "1.2.3.4/", "/8",
+			"192.0.2.0/4294967300", "2001:db8::/4294967300" } do
 			local ok, err = host_net.limits { limits_exempt = { "10.0.0.0/8", bad } }
 			assert.is_nil(ok, bad)
 			assert.matches(bad, err, 1, true)

@@ -5,6 +5,7 @@
 
 local async <const> = require "util.async"
 local guard <const> = require "host.guard"
+local json_fields <const> = require "core.json_fields"
 local log <const> = require "util.logger".init("health")
 local promise <const> = require "util.promise"
 local time <const> = require "util.time"
@@ -25,7 +26,7 @@ local by_name <const> = {} -- name → check
 local function one_line(reason)
 	local line = tostring(reason == nil and "no reason given" or reason):match("^[^\n]*")
 	line = line:gsub("%c", " ")
-	return #line > longest_reason and line:sub(1, longest_reason) .. "…" or line
+	return #line > longest_reason and json_fields.cut(line, longest_reason) .. "…" or line
 end
 
 local function is_seconds(value)

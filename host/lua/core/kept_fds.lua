@@ -4,6 +4,7 @@
 -- asked for when it is ready stays the older one's, and closes with it.
 
 local check <const> = require "core.arguments".check
+local short <const> = require "core.port_address".short
 
 local kept_fds <const> = {}
 
@@ -17,9 +18,9 @@ end
 -- Printable, and without ':' (it is also a systemd FDNAME).
 local function full_name(module, name)
 	local text <const> = ("%s/%s/%s"):format(module.host or "*", module.name, name)
-	return (PREFIX .. text:gsub("[^%w%.%-_@*/]", function (c)
+	return short(PREFIX .. text:gsub("[^%w%.%-_@*/]", function (c)
 		return ("%%%02x"):format(c:byte())
-	end)):sub(1, 255)
+	end))
 end
 
 --- Keeps a descriptor; the module's own stays open and its own.

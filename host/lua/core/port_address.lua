@@ -101,8 +101,12 @@ end
 --- The name under which the keeper holds a listener: SERVICE/INTERFACE/PORT AS WRITTEN/ORDINAL.
 -- No ":" and at most 255 bytes, as it is also systemd's FDNAME.
 function port_address.hold_name(service_name, interface, port, ordinal)
-	local name = ("%s/%s/%s/%d"):format(escape(service_name), escape(interface), escape(port),
-		ordinal)
+	return port_address.short(("%s/%s/%s/%d"):format(escape(service_name), escape(interface),
+		escape(port), ordinal))
+end
+
+--- A name of which the keeper can take all: of a longer one the begin, and a sum of the whole.
+function port_address.short(name)
 	if #name <= 255 then
 		return name
 	end
