@@ -68,6 +68,15 @@ local function text_of(answer, words)
 	return value == nil and "done" or tostring(value)
 end
 
+-- The answer with every field of a command's object, and this command's own status.
+local function whole(answer)
+	local null <const> = require "util.json".null
+	answer.exit = answer.ok and 0 or exit.failed
+	answer.error = answer.error == nil and null or answer.error
+	answer.result = answer.result == nil and null or answer.result
+	return answer
+end
+
 local function one_shot(ctx)
 	local connection, code = open(ctx)
 	if not connection then
@@ -78,7 +87,7 @@ local function one_shot(ctx)
 	if not answer then
 		return control.no_answer(ctx, "shell", why)
 	elseif ctx.ui.json then
-		ctx.ui:object(answer)
+		ctx.ui:object(whole(answer))
 	elseif answer.ok then
 		ctx.ui:done(text_of(answer, ctx.words))
 	else
