@@ -12,7 +12,7 @@ module:depends("admin_http")
 local checks <const> = require "core.health_checks"
 local health <const> = require "core.health"
 local http <const> = require "util.http"
-local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local lifecycle <const> = require "core.lifecycle"
 local linger <const> = require "net.http.linger"
 
@@ -29,7 +29,7 @@ local function write(event, answer)
 	headers.content_type = as_json and "application/json" or "text/plain; charset=utf-8"
 	headers.retry_after = answer.retry_after and ("%d"):format(answer.retry_after)
 	return { status_code = answer.ok and 200 or 503,
-		body = as_json and json.encode(answer.object) .. "\n" or answer.text }
+		body = as_json and json_fields.encode(answer.object) .. "\n" or answer.text }
 end
 
 -- kind: "live", "ready", "startup"; details: whether the asker may hear of checks

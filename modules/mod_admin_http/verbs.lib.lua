@@ -3,6 +3,7 @@
 
 local accepts <const> = require "util.http".accepts
 local json <const> = require "util.json"
+local json_fields <const> = require "core.json_fields"
 local lifecycle <const> = require "core.lifecycle"
 local promise <const> = require "util.promise"
 local timer <const> = require "util.timer"
@@ -15,7 +16,7 @@ local function answer(event, verb, code, text, err)
 	local service <const> = event.query.service
 	if accepts(event.request.headers.accept, "application/json") then
 		event.response.headers.content_type = "application/json"
-		text = json.encode(setmetatable({
+		text = json_fields.encode(setmetatable({
 			ok = err == nil, verb = verb, service = service or json.null,
 			state = (lifecycle.state()), error = err or json.null,
 		}, fields))

@@ -64,11 +64,11 @@ local answer_mt <const> = { __jsonorder = { "ok", "exit", "error", "result" } }
 
 --- Prints one JSON object as one line.
 function methods:object(value)
-	local json <const> = require "util.json"
+	local json_fields <const> = require "core.json_fields"
 	if getmetatable(value) == nil then
 		setmetatable(value, answer_mt)
 	end
-	io.stdout:write(json.encode(value), "\n")
+	io.stdout:write(json_fields.encode(value), "\n")
 	io.stdout:flush()
 end
 

@@ -79,4 +79,16 @@ function json_fields.cut(text, most)
 	return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
 end
 
+--- The JSON of a value for whoever reads it outside: always UTF-8. An error's text may have any
+-- bytes, and may have been cut anywhere; what is no character is shown as U+FFFD.
+function json_fields.encode(value)
+	local text = json.encode(value)
+	local good, bad = utf8.len(text)
+	while not good do
+		text = text:sub(1, bad - 1) .. "\u{fffd}" .. text:sub(bad + 1)
+		good, bad = utf8.len(text, bad)
+	end
+	return text
+end
+
 return json_fields

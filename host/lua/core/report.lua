@@ -108,7 +108,7 @@ end
 -- @param path file, or nil
 -- @return the JSON text
 function report.publish(built, path)
-	local text = json.encode(built)
+	local text = json_fields.encode(built)
 	log("info", "shutdown report: %s", text)
 	if path then
 		local ok, err = places.replace(path, text .. "\n")
