@@ -158,6 +158,7 @@ static void on_check(struct ev_loop *ev, ev_check *w, int revents)
 	loop->tick = loop_tick_now(loop);
 	loop->turned_at = clock_monotonic();
 	loop->turning = true;
+	loop->until_look = 1;
 }
 
 double loop_late(const struct loop *loop)

@@ -87,7 +87,8 @@ struct loop {
 	bool quitting, running, leaving, turning;
 	ev_io *urgent[URGENT_MOST]; /* of urgent.c, as the next three */
 	int n_urgent;
-	long looked; /* the tick of the last look */
+	int until_look; /* so many callbacks without a look at the clock */
+	double looked;  /* the clock of the last look */
 	bool looking;
 };
 
@@ -137,7 +138,7 @@ static inline void loop_leave(struct loop *loop)
 {
 	if (loop->depth == 1 && loop->cork.dirty)
 		conn_flush_dirty(loop);
-	if (--loop->depth == 0 && loop->n_urgent)
+	if (--loop->depth == 0 && loop->n_urgent && --loop->until_look <= 0)
 		urgent_look(loop);
 }
 
