@@ -7,7 +7,7 @@ BUILD   ?= build
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 VERSION := 0.1.0
 # `make test` fails when fewer tests than this pass: a suite that quietly lost its files is not green.
-TESTS_FLOOR ?= 3450
+TESTS_FLOOR ?= 3550
 -include config.mk
 
 # Variants: `make BUILD=build/test FAILPOINTS=1`, `make BUILD=build/asan FAILPOINTS=1 SAN=1`
