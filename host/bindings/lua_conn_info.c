@@ -378,8 +378,8 @@ static int l_listeners(lua_State *L)
 static int l_writebuffer(lua_State *L)
 {
 	struct lua_conn *lc = check(L);
-	const struct cork *k = &lc->c.loop->cork;
-	size_t n = k->owner == &lc->c ? k->len : 0;
+	size_t n;
+	const char *corked = conn_corked(&lc->c, &n);
 	luaL_Buffer b;
 
 	if (!n && !lc->c.out)
@@ -387,7 +387,8 @@ static int l_writebuffer(lua_State *L)
 	luaL_buffinit(L, &b);
 	if (lc->c.out)
 		luaL_addlstring(&b, buf_peek(lc->c.out), buf_len(lc->c.out));
-	luaL_addlstring(&b, k->data, n);
+	if (n)
+		luaL_addlstring(&b, corked, n);
 	luaL_pushresult(&b);
 	return 1;
 }

@@ -13,7 +13,7 @@
  * the last frame has gone; then ops->released is called, once, and the owner of the storage may let
  * go.
  *
- * Input that arrives while paused waits in the kernel. Output is corked (loop.h), sent directly,
+ * Input that arrives while paused waits in the kernel. Output is corked (cork.h), sent directly,
  * and queued only as far as the kernel does not take it; a failed send discards output and leaves
  * it to the read side to deliver what the peer still sent and then to report the end. */
 #ifndef NET_CONN_H
@@ -202,8 +202,10 @@ void conn_set_write_timeout(struct conn *conn, double seconds);
 /* The timeout in force when nothing else was said. */
 double conn_read_timeout(const struct conn *conn);
 
-/* Bytes that wait in this process. */
+/* Bytes that wait in this process; those of them that are corked, borrowed, with how many (0:
+ * NULL). */
 size_t conn_queued(const struct conn *conn);
+const char *conn_corked(const struct conn *conn, size_t *n_r);
 
 /* For conn_release: the last frame of a closed one has gone. */
 void conn_released(struct conn *conn);

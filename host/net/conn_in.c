@@ -1,8 +1,10 @@
 #include "net/conn_parts.h"
 
+#include "base/clock.h"
 #include "net/neterr.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 const char CONN_SHORT[] = "timeout";
@@ -226,28 +228,28 @@ static bool reads_on(struct conn *c)
 /* LuaSocket fills a read until nothing is left, and so hears of the end together with the last
  * bytes. That costs a receive more, which is made only for an owner who can hear the difference.
  * Adds to *n; returns the state of the stream behind these bytes. */
-static int read_on(struct conn *c, size_t room, size_t *n)
+static int read_on(struct conn *c, char *bytes, size_t room, size_t *n)
 {
 	ssize_t more = 1;
 
 	while (more > 0 && *n < room) {
-		more = conn_transport(c)->recv(c, c->loop->rbuf + *n, room - *n);
+		more = conn_transport(c)->recv(c, bytes + *n, room - *n);
 		*n += more > 0 ? (size_t)more : 0;
 	}
 	return stream_state(more);
 }
 
-/* Receives up to `room` bytes into the loop's buffer: how many, the state of the stream behind
- * them, and whether the owner hears of that with them. */
-static inline size_t fill(struct conn *c, size_t room, int *stream_r, bool *heard_r)
+/* Receives up to `room` bytes: how many, the state of the stream behind them, and whether the owner
+ * hears of that with them. */
+static inline size_t fill(struct conn *c, char *bytes, size_t room, int *stream_r, bool *heard_r)
 {
-	ssize_t got = conn_transport(c)->recv(c, c->loop->rbuf, room);
+	ssize_t got = conn_transport(c)->recv(c, bytes, room);
 	size_t n = got > 0 ? (size_t)got : 0;
 
 	*stream_r = stream_state(got);
 	*heard_r = n > 0 && n < room && reads_on(c);
 	if (*heard_r)
-		*stream_r = read_on(c, room, &n);
+		*stream_r = read_on(c, bytes, room, &n);
 	return n;
 }
 
@@ -261,12 +263,11 @@ static const char *last_word(struct conn *c, int state)
 	return conn_strerror(c, state);
 }
 
-static void take_in(struct conn *c, size_t n, const char *last)
+static void take_in(struct conn *c, const char *bytes, size_t n, const char *last)
 {
-	conn_touch_read(c);
 	if (!c->in)
-		deliver(c, c->loop->rbuf, n, last);
-	else if (buf_append(&c->in, c->loop->rbuf, n) < 0)
+		deliver(c, bytes, n, last);
+	else if (buf_append(&c->in, bytes, n) < 0)
 		conn_fail(c, "out of memory");
 	else
 		deliver_queued(c, last);
@@ -277,10 +278,11 @@ static void receive(struct conn *c)
 	size_t room = c->lines || conn_transport(c)->whole ? LOOP_BUFFER : most(c);
 	bool heard;
 	int stream;
-	size_t n = fill(c, room, &stream, &heard);
+	size_t n = fill(c, c->loop->rbuf, room, &stream, &heard);
 
 	if (n > 0) {
-		take_in(c, n, last_word(c, stream));
+		conn_touch_read(c);
+		take_in(c, c->loop->rbuf, n, last_word(c, stream));
 		if (stream == STREAM_GOES_ON || !wanted(c) || c->in)
 			return; /* it is read again when it is wanted again */
 	} else if (c->datagram && stream == STREAM_ENDED) {
@@ -328,7 +330,14 @@ void conn_readable(struct conn *c)
 		look_again(c);
 }
 
-/* ---- the plain reads of a turn, in one call of ops->reads ---- */
+/* ---- the plain reads of a turn, in one call of ops->reads ----
+ * In groups: a receive from each, then the callback of each, then a send to each. What is done many
+ * times in a row finds its code and data in the caches, which a system call between would empty:
+ * echo-64-16 takes 0.955, echo-64-1 0.967 and http-64 0.932 of the CPU that one connection after
+ * the other takes, on an idle machine (beside four busy processes as much). An answer may so wait
+ * for callbacks of others, HELD_BACK as a rule; where they take long, a group is one connection. */
+
+static const double HELD_BACK = 100e-6; /* seconds */
 
 void conn_list_readable(struct conn *c)
 {
@@ -347,22 +356,82 @@ bool conn_read_listed(struct loop *loop)
 	if (r->listed == 0)
 		return false;
 	loop->ops->reads(r);
-	r->listed = r->done = 0;
+	r->listed = r->done = r->next = r->got = 0;
 	return true;
 }
 
-/* True if there is something for its owner. */
-static bool begin_read(struct conn_reads *r, struct conn *c)
+/* Receives from the next of the list, one piece behind the other, until the group is full. */
+static void fill_group(struct conn_reads *r)
 {
-	size_t room = most(c);
-	bool heard;
+	size_t used = 0;
 
-	r->n = fill(c, room, &r->stream, &heard);
-	if (r->n == 0)
+	r->next = r->got = 0;
+	while (r->done < r->listed && r->got < r->most) {
+		struct conn *c = r->list[r->done];
+		struct conn_read *read = &r->group[r->got];
+		size_t room = most(c);
+
+		if (r->got && room > LOOP_BUFFER - used)
+			return;
+		r->done++;
+		if (!conn_reads_plainly(c)) { /* what was read before it has changed it */
+			if (c->state < CONN_CLOSED)
+				ev_feed_event(c->loop->ev, &c->io, EV_READ);
+			conn_release(c);
+			continue;
+		}
+		read->conn = c;
+		read->bytes = r->buffer + used;
+		read->n = fill(c, r->buffer + used, room, &read->stream, &read->heard);
+		read->heard = read->heard && read->n < room;
+		if (read->n)
+			conn_touch_read(c);
+		used += (read->n + 15) & ~(size_t)15;
+		r->got++;
+	}
+}
+
+/* A callback of the group has changed it since it was read. What came to one that is paused stays
+ * for later, what came to one that has ended is nobody's. */
+static void deliver_changed(const struct conn_read *read)
+{
+	struct conn *c = read->conn;
+
+	if (c->state != CONN_OPEN || c->finishing || read->n == 0)
+		return;
+	if (wanted(c))
+		take_in(c, read->bytes, read->n, last_word(c, read->stream));
+	else
+		leave_over(c, read->bytes, read->n);
+}
+
+/* Of one that wants none now the end of the stream shows again when it is read again. */
+static void let_rest(struct conn *c, int stream)
+{
+	if (stream != STREAM_GOES_ON && wanted(c) && !c->in)
+		stream_end(c, stream);
+	if (c->transport != TRANSPORT_PLAIN)
+		look_again(c);
+	conn_release(c);
+}
+
+/* True if there is something for its owner. */
+static bool begin_read(struct conn_reads *r, const struct conn_read *read)
+{
+	struct conn *c = read->conn;
+	bool plain = conn_reads_plainly(c);
+
+	if (!plain || read->n == 0) {
+		if (!plain)
+			deliver_changed(read);
+		let_rest(c, read->stream);
 		return false;
-	r->bytes = c->loop->rbuf;
-	r->err = heard && r->n < room ? last_word(c, r->stream) : NULL;
-	conn_touch_read(c);
+	}
+	r->conn = c;
+	r->bytes = read->bytes;
+	r->n = read->n;
+	r->stream = read->stream;
+	r->err = read->heard ? last_word(c, read->stream) : NULL;
 	c->feeding = true;
 	return true;
 }
@@ -370,39 +439,72 @@ static bool begin_read(struct conn_reads *r, struct conn *c)
 static void end_read(struct conn_reads *r)
 {
 	struct conn *c = r->conn;
-	struct loop *loop = c->loop;
 
 	r->conn = NULL;
 	if (c->feeding) {
 		c->feeding = false;
 		charge(c, r->n);
 	}
-	if (r->stream != STREAM_GOES_ON && wanted(c) && !c->in)
-		stream_end(c, r->stream);
-	if (c->transport != TRANSPORT_PLAIN)
-		look_again(c);
-	conn_release(c);
+	let_rest(c, r->stream);
+}
+
+static void begin_group(struct loop *loop)
+{
+	struct conn_reads *r = &loop->reads;
+
+	fill_group(r);
+	loop_enter(loop);
+	r->looked = clock_coarse();
+	r->began = clock_monotonic();
+}
+
+/* The next is twice as large, as long as its callbacks may be over within HELD_BACK. */
+static void end_group(struct loop *loop)
+{
+	struct conn_reads *r = &loop->reads;
+	double took = clock_monotonic() - r->began;
+	unsigned most = r->most * 2;
+
+	r->began = 0;
 	loop_leave(loop);
+	if (r->got == 0)
+		return;
+	if (most > GROUP_MOST)
+		most = GROUP_MOST;
+	while (most > 1 && took * most > HELD_BACK * r->got)
+		most /= 2;
+	r->most = most;
+}
+
+/* A callback took long, or they write much: what the group has written leaves before its end. */
+static void let_go(struct loop *loop)
+{
+	double now = clock_coarse();
+
+	if (now == loop->reads.looked && loop->cork.len < CORK_SIZE / 2)
+		return;
+	loop->reads.looked = now;
+	loop_leave(loop);
+	loop_enter(loop);
 }
 
 bool conn_next_read(struct conn_reads *r)
 {
+	struct loop *loop = (struct loop *)((char *)r - offsetof(struct loop, reads));
+
 	if (r->conn)
 		end_read(r);
-	while (r->done < r->listed) {
-		struct conn *c = r->list[r->done++];
-
-		if (!conn_reads_plainly(c)) { /* what was read before it has changed it */
-			if (c->state < CONN_CLOSED)
-				ev_feed_event(c->loop->ev, &c->io, EV_READ);
-			conn_release(c);
-			continue;
+	for (;;) {
+		while (r->next < r->got) {
+			if (r->next > 0)
+				let_go(loop);
+			if (begin_read(r, &r->group[r->next++]))
+				return true;
 		}
-		loop_enter(c->loop);
-		r->conn = c;
-		if (begin_read(r, c))
-			return true;
-		end_read(r);
+		if (r->began > 0)
+			end_group(loop);
+		if (r->done == r->listed)
+			return false;
+		begin_group(loop);
 	}
-	return false;
 }

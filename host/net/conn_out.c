@@ -4,41 +4,44 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* ---- the cork ----
- * One buffer for the loop holds what the callback wrote to one connection. A second connection that
- * is written to moves the first one's bytes to its own queue, so each sends once, however they
- * alternate. */
+/* ---- what is corked ---- */
 
-static bool has_cork(const struct conn *c)
+/* Moves what it has corked to its queue. */
+static int spill(struct conn *c)
 {
-	return c->loop->cork.owner == c;
-}
+	struct cork *k = &c->loop->cork;
+	struct cork_piece *piece = cork_find(k, c);
+	int r;
 
-static void uncork(struct cork *k)
-{
-	k->owner = NULL;
-	k->len = 0;
-}
-
-/* Moves corked bytes to the queue of their connection. */
-static int spill(struct cork *k)
-{
-	struct conn *c = k->owner;
-	int r = c ? buf_append(&c->out, k->data, k->len) : 0;
-
-	uncork(k);
+	if (!piece)
+		return 0;
+	r = buf_append(&c->out, cork_bytes(k, piece), piece->n);
+	cork_drop(k, piece);
 	return r;
+}
+
+const char *conn_corked(const struct conn *c, size_t *n_r)
+{
+	struct cork_piece *piece = cork_find(&c->loop->cork, c);
+
+	*n_r = piece ? piece->n : 0;
+	return piece ? cork_bytes(&c->loop->cork, piece) : NULL;
 }
 
 size_t conn_queued(const struct conn *c)
 {
-	return buf_len(c->out) + (has_cork(c) ? c->loop->cork.len : 0);
+	size_t corked;
+
+	(void)conn_corked(c, &corked);
+	return buf_len(c->out) + corked;
 }
 
 void conn_drop_output(struct conn *c)
 {
-	if (has_cork(c))
-		uncork(&c->loop->cork);
+	struct cork_piece *piece = cork_find(&c->loop->cork, c);
+
+	if (piece)
+		cork_drop(&c->loop->cork, piece);
 	buf_free(&c->out);
 }
 
@@ -75,11 +78,8 @@ static inline ssize_t send_some(struct conn *c, const char *bytes, size_t n)
 
 static int push_queued(struct conn *c)
 {
-	ssize_t sent;
+	ssize_t sent = send_some(c, buf_peek(c->out), buf_len(c->out));
 
-	if (has_cork(c) && spill(&c->loop->cork) < 0)
-		return -1;
-	sent = send_some(c, buf_peek(c->out), buf_len(c->out));
 	if (sent > 0)
 		buf_consume(&c->out, (size_t)sent);
 	return sent < 0 ? -1 : 0;
@@ -88,17 +88,19 @@ static int push_queued(struct conn *c)
 static inline int push(struct conn *c)
 {
 	struct cork *k = &c->loop->cork;
+	struct cork_piece *piece;
 	ssize_t sent;
 
 	if (c->out)
 		return push_queued(c);
-	if (!has_cork(c))
+	piece = cork_find(k, c);
+	if (!piece)
 		return 0;
-	sent = send_some(c, k->data, k->len);
-	if (sent >= 0 && (size_t)sent < k->len &&
-	    buf_append(&c->out, k->data + sent, k->len - (size_t)sent) < 0)
+	sent = send_some(c, cork_bytes(k, piece), piece->n);
+	if (sent >= 0 && (size_t)sent < piece->n &&
+	    buf_append(&c->out, cork_bytes(k, piece) + sent, piece->n - (size_t)sent) < 0)
 		sent = -1;
-	uncork(k);
+	cork_drop(k, piece);
 	return sent < 0 ? -1 : 0;
 }
 
@@ -201,7 +203,7 @@ int conn_half_close(struct conn *c)
 
 static void keep_back(struct conn *c)
 {
-	if (has_cork(c) && spill(&c->loop->cork) < 0)
+	if (spill(c) < 0)
 		conn_fail(c, "out of memory");
 }
 
@@ -285,20 +287,17 @@ static int enqueue(struct conn *c, const char *bytes, size_t n)
 	return buf_append(&c->out, bytes, n);
 }
 
-/* More than the cork takes: what is corked goes first, then as much as the kernel takes now. */
-static int write_through(struct conn *c, const char *bytes, size_t n)
+/* The cork has no room for these bytes, or another's are behind what it has there. Little waits in
+ * the queue; of much goes at once what the kernel takes. */
+static int write_past(struct conn *c, const char *bytes, size_t n)
 {
-	struct cork *k = &c->loop->cork;
+	enum { MUCH = CORK_SIZE / 4 };
 	ssize_t sent = 0;
 
-	if (has_cork(c) && conn_push(c) < 0)
+	if (conn_queued(c) + n < MUCH)
+		return spill(c) < 0 ? -1 : enqueue(c, bytes, n);
+	if (conn_push(c) < 0)
 		goto fail;
-	if (!c->out && n <= LOOP_BUFFER) {
-		k->owner = c;
-		memcpy(k->data, bytes, n);
-		k->len = n;
-		return 0;
-	}
 	if (!c->out)
 		sent = send_some(c, bytes, n);
 	if (sent < 0)
@@ -311,8 +310,6 @@ fail:
 
 static int write_slow(struct conn *c, const char *bytes, size_t n)
 {
-	struct cork *k = &c->loop->cork;
-
 	if (c->state > CONN_OPEN || c->finishing) {
 		errno = EPIPE;
 		return -1;
@@ -327,29 +324,33 @@ static int write_slow(struct conn *c, const char *bytes, size_t n)
 		return write_packet(c, bytes, n);
 	if (!c->dirty)
 		mark_dirty(c);
-	if (c->out || conn_holds_back(c)) {
-		if (has_cork(c) && spill(k) < 0)
-			return -1;
-		return enqueue(c, bytes, n);
-	}
-	if (k->owner && k->owner != c && spill(k) < 0)
-		return -1;
-	return write_through(c, bytes, n);
+	if (c->out || conn_holds_back(c))
+		return spill(c) < 0 ? -1 : enqueue(c, bytes, n);
+	return write_past(c, bytes, n);
+}
+
+/* NULL: not within the cork. A dirty one may have a piece that is not the last. */
+static inline char *cork_room(struct conn *c, size_t n)
+{
+	struct cork *k = &c->loop->cork;
+	char *room = c->dirty ? cork_more(k, c, n) : NULL;
+
+	if (!room && (!c->dirty || !cork_find(k, c)))
+		room = cork_begin(k, c, n);
+	return room;
 }
 
 int conn_write(struct conn *c, const void *bytes, size_t n)
 {
-	struct cork *k = &c->loop->cork;
+	char *room = NULL;
 
 	if (c->state == CONN_OPEN && !c->finishing && !c->upgrading && !c->handshaking &&
-	    !c->locked && !c->failed && !c->datagram && !c->out && n &&
-	    (!k->owner || k->owner == c) && k->len + n <= LOOP_BUFFER) {
-		if (!c->dirty)
-			mark_dirty(c);
-		memcpy(k->data + k->len, bytes, n);
-		k->len += n;
-		k->owner = c;
-		return 0;
-	}
-	return write_slow(c, bytes, n);
+	    !c->locked && !c->failed && !c->datagram && !c->out && n)
+		room = cork_room(c, n);
+	if (!room)
+		return write_slow(c, bytes, n);
+	if (!c->dirty)
+		mark_dirty(c);
+	memcpy(room, bytes, n);
+	return 0;
 }

@@ -158,7 +158,6 @@ static void on_check(struct ev_loop *ev, ev_check *w, int revents)
 	loop->tick = loop_tick_now(loop);
 	loop->turned_at = clock_monotonic();
 	loop->turning = true;
-	loop->until_look = 1;
 }
 
 double loop_late(const struct loop *loop)
@@ -264,17 +263,17 @@ static struct loop *loop_new(void)
 		goto fail;
 	close(probe); /* the lowest free number: what ev_loop_new gets next */
 	loop->spare_fd = -1;
+	loop->reads.most = 1;
 	loop_set(loop, &net_settings_default);
 	loop->rbuf = malloc(LOOP_BUFFER);
-	loop->cork.data = malloc(LOOP_BUFFER);
+	loop->reads.buffer = malloc(LOOP_BUFFER);
 	loop->limits = limits_new();
 	loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	if (!loop->rbuf || !loop->cork.data || !loop->limits || !loop->ev)
+	if (cork_init(&loop->cork) < 0 || !loop->rbuf || !loop->reads.buffer || !loop->limits ||
+	    !loop->ev)
 		goto fail;
 	loop->epoll_fd = find_epoll(probe);
 	loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	loop->cork.dirty_tail = &loop->cork.dirty;
-	loop->cork.later_tail = &loop->cork.later;
 	if (getrandom(&loop->serials, sizeof loop->serials, GRND_NONBLOCK) < 0)
 		loop->serials = (uint32_t)getpid() << 16;
 	loop->born = clock_coarse();
@@ -290,7 +289,8 @@ static struct loop *loop_new(void)
 fail:
 	if (loop) {
 		limits_free(&loop->limits);
-		free(loop->cork.data);
+		cork_fini(&loop->cork);
+		free(loop->reads.buffer);
 		free(loop->rbuf);
 		free(loop);
 	}
@@ -322,7 +322,8 @@ void loop_main_free(void)
 	fd_close(&loop->spare_fd);
 	limits_free(&loop->limits);
 	free(loop->ticks);
-	free(loop->cork.data);
+	cork_fini(&loop->cork);
+	free(loop->reads.buffer);
 	free(loop->rbuf);
 	free(loop);
 }

@@ -1,12 +1,14 @@
 /* The loop: libev's epoll backend, the buffers that all connections share, and the end of a turn.
  *
  * A turn: wait; deliver events, each between loop_enter and loop_leave, and behind the others those
- * of plain connections that can be read; then, before the next wait, the nextticks. What callbacks
- * write is corked and leaves at the outermost loop_leave, one send for each connection; what is
- * written while corks are flushed, or outside any callback, leaves before the next wait. */
+ * of plain connections that can be read, up to GROUP_MOST of them at once; then, before the next
+ * wait, the nextticks. What callbacks write is corked and leaves at the outermost loop_leave, one
+ * send for each connection; what is written while corks are flushed, or outside any callback,
+ * leaves before the next wait. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
+#include "net/cork.h"
 #include "net/lag.h"
 #include "net/settings.h"
 #include "net/urgent.h"
@@ -21,29 +23,33 @@ struct conn_ops;
 struct listener;
 struct limits;
 
-enum { LOOP_BUFFER = 65536, READS_MOST = 256 };
+enum { LOOP_BUFFER = 65536, READS_MOST = 256, GROUP_MOST = 16 };
 
-/* Output of the callback that runs: bytes of one connection (`owner`), and who else has output to
- * send. */
-struct cork {
-	char *data; /* LOOP_BUFFER bytes */
-	size_t len;
-	struct conn *owner;               /* NULL: free */
-	struct conn *dirty, **dirty_tail; /* to be flushed at loop_leave */
-	struct conn *later, **later_tail; /* to be flushed before the next wait */
-	bool flushing;
+/* A connection that has been read and not delivered yet. */
+struct conn_read {
+	struct conn *conn; /* held */
+	const char *bytes;
+	size_t n;
+	int stream; /* what is known of the stream behind these bytes */
+	bool heard; /* its owner hears of that with them */
 };
 
-/* Connections that have become readable in this turn and are read one behind the other, in one call
- * of ops->reads: see conn.h. */
+/* Connections that have become readable in this turn, taken up in groups in one call of ops->reads:
+ * see conn_in.c, and conn.h. */
 struct conn_reads {
-	struct conn *conn; /* the one that has been read; NULL: none */
-	const char *bytes; /* what came: n bytes of the loop's buffer */
+	struct conn *conn; /* whose turn it is; NULL: none */
+	const char *bytes; /* what came: n bytes */
 	size_t n;
 	const char *err; /* as that of ops->incoming */
 
 	/* private: of conn_in.c */
-	int stream; /* what is known of the stream behind these bytes */
+	char *buffer; /* LOOP_BUFFER bytes: of the group */
+	struct conn_read group[GROUP_MOST];
+	unsigned next, got; /* of the group */
+	unsigned most;      /* so many make a group: 1 to GROUP_MOST */
+	int stream;         /* of conn */
+	double began;       /* when the group's first callback began; 0: there is no group */
+	double looked;      /* the coarse clock, as the group last saw it */
 	unsigned done, listed;
 	struct conn *list[READS_MOST]; /* held */
 };
@@ -87,8 +93,7 @@ struct loop {
 	bool quitting, running, leaving, turning;
 	ev_io *urgent[URGENT_MOST]; /* of urgent.c, as the next three */
 	int n_urgent;
-	int until_look; /* so many callbacks without a look at the clock */
-	double looked;  /* the clock of the last look */
+	long looked; /* the tick of the last look */
 	bool looking;
 };
 
@@ -138,7 +143,7 @@ static inline void loop_leave(struct loop *loop)
 {
 	if (loop->depth == 1 && loop->cork.dirty)
 		conn_flush_dirty(loop);
-	if (--loop->depth == 0 && loop->n_urgent && --loop->until_look <= 0)
+	if (--loop->depth == 0 && loop->n_urgent)
 		urgent_look(loop);
 }
 

@@ -1,9 +1,9 @@
 #include "net/urgent.h"
 
-#include "base/clock.h"
 #include "net/loop.h"
 
 #include <poll.h>
+#include <time.h>
 
 static int find(const struct loop *loop, const ev_io *io)
 {
@@ -81,21 +81,16 @@ static void deliver(struct loop *loop)
 	}
 }
 
-/* To ask the clock behind each callback was 0.7 % of the CPU of echo-64-16, so it is asked behind
- * the first of a turn and then, as long as they are short, behind one in OFTEN. */
 void urgent_look(struct loop *loop)
 {
-	enum { OFTEN = 8 };
-	static const double late = 0.01; /* seconds: more than a tick of the coarse clock */
-	double now;
+	struct timespec t;
 
 	if (loop->looking || !loop->running)
 		return;
-	now = clock_coarse();
-	loop->until_look = now - loop->looked > late ? 1 : OFTEN;
-	if (now <= loop->looked)
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	if (t.tv_nsec == loop->looked)
 		return;
-	loop->looked = now;
+	loop->looked = t.tv_nsec;
 	loop->looking = true;
 	deliver(loop);
 	loop->looking = false;

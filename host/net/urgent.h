@@ -3,8 +3,7 @@
  * libev delivers what one wait found, those of higher priority first; what comes while a long list
  * is delivered would wait for its end. So whenever a tick of the kernel's clock (1 to 10 ms) has
  * passed, the sockets of class admin are looked at between two callbacks: an operator waits for one
- * callback, or one accept budget, or a few callbacks if the one before them was short, and not for
- * ten thousand of them. */
+ * callback, or one accept budget, and not for ten thousand of them. */
 #ifndef NET_URGENT_H
 #define NET_URGENT_H
 

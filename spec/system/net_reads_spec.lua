@@ -160,6 +160,51 @@ describe("reads of one turn", function ()
 		assert.equal("closed", s.why)
 	end)
 
+	it("wait with the end of the stream behind them where a callback before them paused", function ()
+		local paused, s
+		s = send(8, function (c)
+			if paused then return end
+			paused = others(c)
+			for _, other in ipairs(paused) do other:pause() end
+		end)
+		for i = 1, 8 do peers[i]:close() end
+		run_until(function () return s.count.ondisconnect == 1 end, 5, "the first to end")
+		turns.run_for(0.05)
+		assert.same({ 1, 1 }, { #got, s.count.ondisconnect })
+		for _, other in ipairs(paused) do other:resume() end
+		wait_for(8)
+		run_until(function () return s.count.ondisconnect == 8 end, 5, "the others to end")
+		assert.equal("closed", s.why)
+	end)
+
+	-- 200 KiB: three times what the cork holds
+	it("are answered whole, however much each of them writes", function ()
+		local function text(i, size) return (("%d."):format(i)):rep(size):sub(1, size) end
+		for _, size in ipairs { 10240, 20000, 70000 } do
+			send(20, function (c, data) c:write(text(data, size)) c:write("\n") end)
+			wait_for(20)
+			for i = 1, 20 do assert.equal(text(i, size), peers[i]:line()) end
+			turns.close_all()
+			client.close_all()
+		end
+	end)
+
+	it("may write to each other's connections, in turns", function ()
+		send(20, function (_, data)
+			for round = 1, 2 do
+				for _, other in ipairs(conns) do other:write(data .. "/" .. round .. "\n") end
+			end
+		end)
+		wait_for(20)
+		for i = 1, 20 do
+			local lines <const> = {}
+			for k = 1, 40 do lines[k] = peers[i]:line() end
+			for k = 1, 20 do
+				assert.same({ got[k] .. "/1", got[k] .. "/2" }, { lines[2 * k - 1], lines[2 * k] })
+			end
+		end
+	end)
+
 	it("charge each connection with its own bytes", function ()
 		send(6, function () end)
 		for _, c in ipairs(conns) do c:setlimit(100) end
